@@ -1,0 +1,53 @@
+import type { Destination } from './destination.ts';
+
+export type Visibility = 'tunnel' | 'intercepted' | 'plaintext';
+export type IdentifiedBy = 'token' | 'listener' | 'source' | 'claim' | 'default';
+
+/** Which agent, by which evidence (product.md §4 "Agent identity"). */
+export interface AgentIdentity {
+  readonly agent: string;
+  readonly by: IdentifiedBy;
+  /** Weaker evidence that disagreed, e.g. a claimed name against a bound listener; becomes the finding `identity-conflict`. */
+  readonly conflict?: string;
+  /** The name was not a legal agent name; becomes the finding `agent-name-invalid`. */
+  readonly invalid?: boolean;
+  /** Set when the request must be answered 407 (a name with a token claimed without it, or `identify: required`). */
+  readonly challenge?: string;
+}
+
+/** Facts of a ClientHello. Strings are raw network input: redacted and made printable by the recorder, never before. */
+export interface TlsFacts {
+  readonly sni?: string;
+  readonly alpn: readonly string[];
+  readonly ja4: string;
+  /** Highest version offered, e.g. `1.3`. */
+  readonly version: string;
+  readonly ech: boolean;
+}
+
+/** One agent-side transport, as the accept side knows it. Facts, never the socket. */
+export interface Connection {
+  readonly id: string;
+  /** Epoch ms. */
+  readonly openedAt: number;
+  readonly client: { readonly address: string; readonly port: number };
+  /** Agent the listening port is bound to. */
+  readonly listenerAgent?: string;
+  via: 'absolute-form' | 'connect';
+  visibility: Visibility;
+  /** Identity from the CONNECT; an inner request may add stronger evidence, never weaker. */
+  identity?: AgentIdentity;
+  /** CONNECT authority: what rules match for everything inside. */
+  authority?: Destination;
+  tls?: TlsFacts;
+  /** First-bytes protocol of an opaque tunnel (`tls`, `ssh`, `unknown`, `server-first`, an `Upgrade` token). */
+  tunnelProtocol?: string;
+  /** Why interception was not done although configured, e.g. `upstream-unverifiable`, `client-rejected-ca`. */
+  interceptionSkipped?: string;
+  /** User agent seen on the CONNECT. */
+  userAgent?: string;
+  /** Trace and span of the CONNECT, linked from every exchange inside. */
+  connectSpan?: { readonly traceId: string; readonly spanId: string };
+  /** Bytes read from / written to the agent over the life of the transport. */
+  exchanges: number;
+}

@@ -1,0 +1,34 @@
+export type Severity = 'info' | 'low' | 'medium' | 'high' | 'critical';
+/** What one finding asks for. Order of strength: allow < flag < redact < block. */
+export type Disposition = 'allow' | 'flag' | 'redact' | 'block';
+export type Mode = 'monitor' | 'redact' | 'enforce';
+
+/** What an inspector noticed. Never carries the secret: rule, place, keyed fingerprint. */
+export interface Finding {
+  readonly inspector: string;
+  /** Stable rule id, e.g. `destination-not-allowed`, `first-seen`, `name-mismatch`, `identity-conflict`. */
+  readonly rule: string;
+  readonly severity: Severity;
+  readonly disposition: Disposition;
+  /** One sentence for people. Passes `printable()` and redaction before it leaves the process. */
+  readonly message: string;
+  /** Value of `X-Strathon-Block-Reason` when this finding decides a block; `policy` when absent. */
+  readonly blockReason?: string;
+  /** Never hidden by learning and never lowered by mode: refused even in monitor (self-target 508). */
+  readonly absolute?: { readonly status: number };
+}
+
+/** What we think (mode-free). */
+export interface Verdict {
+  readonly disposition: Disposition;
+  /** Rule of the strongest finding, or undefined when nothing was found. */
+  readonly rule?: string;
+}
+
+/** What is done. `would` is what a stricter mode would have done. */
+export interface Ruling {
+  readonly mode: Mode;
+  readonly verdict: Disposition;
+  readonly action: 'forward' | 'redact' | 'block';
+  readonly would: 'none' | 'redact' | 'block';
+}

@@ -1,0 +1,182 @@
+import type { Duplex } from 'node:stream';
+import type { Answer } from './answer.ts';
+import type { AgentIdentity, Connection, TlsFacts } from './connection.ts';
+import type { Destination } from './destination.ts';
+import type { ErrorCode } from './error.ts';
+import type { Exchange, Outcome, RequestFacts } from './exchange.ts';
+import type { Finding } from './finding.ts';
+import type { WeirRecord } from './record.ts';
+
+/** Right to dial: minted only by `verdict/enforce.ts`, carries exactly the judged addresses. */
+export interface Permit {
+  readonly brand: 'permit';
+  readonly destination: Destination;
+  /** Judged addresses to dial, in order; empty when `delegated`. */
+  readonly addresses: readonly string[];
+  /** Port to dial when `upstream.resolve` names another one. */
+  readonly port?: number;
+  /** A parent proxy resolves the name. */
+  readonly delegated: boolean;
+}
+
+/** An open upstream transport. One owner; destroyed with it. */
+export interface Link {
+  readonly socket: Duplex;
+  readonly peer: { readonly address: string; readonly port: number };
+  /** Requests must be written in absolute-form (plain HTTP through an HTTP parent), with this Proxy-Authorization if any. */
+  readonly absoluteForm?: { readonly proxyAuthorization?: string };
+  readonly timings: { dnsMs?: number; connectMs?: number; tlsMs?: number };
+  readonly delegated: boolean;
+  readonly tls?: { readonly version: string; readonly cipher: string; readonly alpn?: string };
+}
+
+export type Reach = { readonly link: Link } | { readonly answer: Answer };
+export type Checked = { readonly forward: true } | { readonly forward: false; readonly answer: Answer };
+
+export type Secured =
+  | { readonly link: Link }
+  | { readonly failed: 'unverifiable' | 'handshake' | 'client-certificate-required'; readonly detail: string };
+
+export interface CloseFacts {
+  readonly outcome: Outcome;
+  readonly error?: ErrorCode;
+  /** Free text of the cause for the log and the record (redacted later). */
+  readonly detail?: string;
+  readonly closeReason?: string;
+}
+
+/**
+ * The one straight path as transports see it: open → check → reach → (relay) → close. A transport never sees a finding,
+ * a verdict or a mode: only "forward" or an `Answer` to render.
+ */
+export interface Corridor {
+  connection(facts: {
+    readonly client: { readonly address: string; readonly port: number };
+    readonly listenerAgent?: string;
+    readonly via: 'absolute-form' | 'connect';
+  }): Connection;
+  /** Closes the connection's own row. Idempotent. */
+  connectionClosed(connection: Connection, reason: string): void;
+  /** Makes the exchange: identity settled, names normalised, ids chosen, `started` counted. Never throws. */
+  open(connection: Connection, request: RequestFacts, kind: 'exchange' | 'connect'): Exchange;
+  /** The second life of a CONNECT that stays opaque: shares id and verdict with it, has its own span, linked. */
+  openTunnel(connect: Exchange): Exchange;
+  /** Identity, destination and request phases. Sync: everything it reads is in memory. */
+  check(exchange: Exchange): Checked;
+  /** Names facts that appear only after the 200 (SNI, ECH, opaque protocol): judged again. */
+  checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked;
+  /** Resolve, judge every address, dial exactly a judged one (TLS too when asked). Never rejects. */
+  reach(exchange: Exchange, tls?: UpstreamTls): Promise<Reach>;
+  /**
+   * Upstream TLS over an open link, with the agent's ALPN list ("upstream first", product.md §3.1). A failure is a value:
+   * `unverifiable` and `failed` make the mirror splice the untouched ClientHello to a fresh socket in monitor.
+   */
+  secure(exchange: Exchange, link: Link, tls: UpstreamTls): Promise<Secured>;
+  /** An answer for a failure the transport met itself (upstream reset before a head, malformed response …). */
+  failure(exchange: Exchange, code: ErrorCode, detail?: string): Answer;
+  /** An answer for input that is refused before it is an exchange (malformed, too large, limit). Recorded and counted. */
+  reject(connection: Connection, code: ErrorCode, detail?: string): Answer;
+  /** Exactly once per exchange, on every exit: builds and posts the record. */
+  close(exchange: Exchange, facts: CloseFacts): void;
+  /** Aborts when the agent is stopped (`weir mode A stop`) or the policy no longer allows this exchange. */
+  onRevoked(exchange: Exchange, revoke: () => void): void;
+  /** Settles when the baseline is loaded (or 2 s have passed); the listener waits for it once. */
+  readonly ready: Promise<void>;
+}
+
+/** What to ask of upstream TLS. */
+export interface UpstreamTls {
+  readonly servername: string;
+  readonly alpn: readonly string[];
+}
+
+export interface IdentityEvidence {
+  readonly client: { readonly address: string };
+  readonly listenerAgent?: string;
+  readonly proxyAuthorization?: string;
+  readonly claimedBy?: string;
+}
+export type Identify = (evidence: IdentityEvidence) => AgentIdentity;
+
+/** Limits the relays keep. Milliseconds and bytes; 0 = none. */
+export interface RelayLimits {
+  readonly headBytes: number;
+  readonly headers: number;
+  readonly headMs: number;
+  readonly keepaliveMs: number;
+  readonly tunnelIdleMs: number;
+  readonly streamsPerConnection: number;
+  /** Sum of bytes the relays may hold for slow readers in this thread. */
+  readonly heldBytes: number;
+}
+
+/** Everything a protocol room gets to relay one agent-side stream. */
+export interface RelayContext {
+  readonly corridor: Corridor;
+  readonly connection: Connection;
+  readonly limits: RelayLimits;
+  /** Scheme of the exchanges on this stream when the request target does not say (inside CONNECT). */
+  readonly scheme: 'http' | 'https';
+  /**
+   * The already-dialled (and, when intercepted, already TLS-secured) upstream of this connection. Absent for absolute-form
+   * proxying and for a refused CONNECT that is answered inside: then the relay calls `corridor.reach` when it is allowed to forward.
+   */
+  readonly link?: Link;
+  /** Bytes already read from the agent, to be taken first. */
+  readonly firstBytes?: Buffer;
+}
+/** protocol/http1.ts, protocol/http2.ts. Owns both sockets from the call on; calls `corridor.connectionClosed` at the end. */
+export type Relay = (agent: Duplex, context: RelayContext) => void;
+/** protocol/splice.ts: bytes both ways with half-close and counting; closes `tunnel` through the corridor. */
+export type Splice = (
+  agent: Duplex,
+  link: Link,
+  tunnel: Exchange,
+  context: { readonly corridor: Corridor; readonly limits: RelayLimits; readonly firstBytes?: Buffer },
+) => void;
+
+/** What the corridor needs of `upstream/`. */
+export interface Resolved {
+  readonly addresses: readonly string[];
+  readonly port?: number;
+  /** A parent proxy will resolve the name. */
+  readonly delegated: boolean;
+  /** The address comes from `upstream.resolve`: the operator's word, exempt from the address guard. */
+  readonly byOperator: boolean;
+  readonly dnsMs: number;
+}
+export interface Upstream {
+  /** Rejects with WeirError('dns-failed'). */
+  resolve(destination: Destination): Promise<Resolved>;
+  /** Dials one of the permit's addresses (happy eyeballs over them), through the parent proxy if there is one. Rejects with WeirError. */
+  dial(permit: Permit): Promise<Link>;
+  secure(link: Link, destination: Destination, tls: UpstreamTls): Promise<Secured>;
+}
+
+/** One inspector: pure, in memory, sync. */
+export interface Inspector {
+  readonly id: string;
+  /** `request`: before anything is resolved; `address`: with the resolved addresses; `tls`: facts first visible after the 200. */
+  readonly phase: 'request' | 'address' | 'tls';
+  inspect(
+    exchange: Exchange,
+    facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },
+  ): readonly Finding[];
+}
+
+/** A reader of the journal with its own cursor (product.md §5 "Loss"). */
+export interface Consumer {
+  readonly name: string;
+  /** Records in journal order; `last` is the sequence number of the last one. Resolves when they are durable or acknowledged; rejects to be retried later with back-off. */
+  consume(batch: readonly WeirRecord[], last: number): Promise<ConsumeResult>;
+  /** Where to resume: sequence number of the last record it holds. Undefined = the journal keeps its cursor. */
+  cursor?(): Promise<number | undefined>;
+  /** Waiting work is finished or left to the journal within `deadlineMs`. */
+  close(deadlineMs: number): Promise<void>;
+}
+export interface ConsumeResult {
+  readonly accepted: number;
+  readonly sampledOut: number;
+  /** Given up for good, by reason (e.g. `rejected-400`). */
+  readonly dropped: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,172 @@
+import type { IdentifiedBy, Visibility } from './connection.ts';
+import type { Outcome } from './exchange.ts';
+import type { Disposition, Finding, Mode } from './finding.ts';
+
+/** Counters of the traffic thread at the moment a batch was posted; part of the loss identity (product.md §5). */
+export interface Tally {
+  /** Exchanges, CONNECTs and tunnels begun since this process started (each has one span). */
+  readonly started: number;
+  /** Begun and not yet closed. */
+  readonly open: number;
+  /** Records dropped before the journal, by reason. */
+  readonly dropped: Readonly<Record<string, number>>;
+}
+
+/**
+ * The one thing that leaves the traffic thread for an exchange, CONNECT or tunnel. Flat, structured-clone-able.
+ * Span, metric, log event and row are pure projections of it. Raw when posted; `record/presentable.ts` rewrites every
+ * string before the journal is written.
+ */
+export interface ExchangeRecord {
+  readonly kind: 'exchange' | 'connect' | 'tunnel';
+  /** Still open (older than 5 s): a row, not a span. The closing record has `wasOpen`. */
+  readonly state: 'open' | 'closed';
+  readonly wasOpen?: boolean;
+  readonly id: string;
+  readonly connectionId: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly linkTraceId?: string;
+  readonly linkSpanId?: string;
+  /** The claimed trace had too many spans: new root, linked. */
+  readonly reparented?: boolean;
+  /** Epoch ms (fractional). */
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly agent: string;
+  readonly identifiedBy: IdentifiedBy;
+  readonly via: 'absolute-form' | 'connect';
+  readonly visibility: Visibility;
+  readonly clientAddress: string;
+  readonly scheme: 'http' | 'https' | 'tcp';
+  readonly host: string;
+  readonly port: number;
+  readonly peerAddress?: string;
+  readonly peerPort?: number;
+  readonly delegated?: boolean;
+  readonly protocol: '1.0' | '1.1' | '2';
+  readonly method: string;
+  /** Path and query as sent (redacted later); '' for CONNECT and tunnels. */
+  readonly target: string;
+  readonly status?: number;
+  /** Status of our own answer when nothing came from upstream. */
+  readonly answeredStatus?: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly outcome: Outcome;
+  readonly errorType?: string;
+  readonly errorDetail?: string;
+  readonly mode: Mode;
+  readonly verdict: Disposition;
+  readonly action: 'forward' | 'redact' | 'block';
+  readonly would: 'none' | 'redact' | 'block';
+  readonly findings: readonly Finding[];
+  readonly firstSeen: boolean;
+  readonly baselineState: BaselineState;
+  /** Whether this record teaches the baseline (product.md §6). */
+  readonly teaches: boolean;
+  readonly tenant?: string;
+  readonly credentialFp?: string;
+  readonly userAgent?: string;
+  readonly contentType?: string;
+  readonly responseContentType?: string;
+  readonly sni?: string;
+  readonly alpn?: string;
+  readonly ja4?: string;
+  readonly tlsVersion?: string;
+  readonly ech?: boolean;
+  readonly tunnelProtocol?: string;
+  readonly interceptionSkipped?: string;
+  readonly closeReason?: string;
+  /** Time Weir itself added before forwarding (ms): judging and queueing, not DNS, dialling or the upstream. */
+  readonly overheadMs: number;
+  /** Request sent → response head (ms). */
+  readonly ttfbMs?: number;
+  readonly dnsMs?: number;
+  readonly connectMs?: number;
+  readonly tlsMs?: number;
+}
+
+/** One agent-side transport to one destination; row only, no span. */
+export interface ConnectionRecord {
+  readonly kind: 'connection';
+  readonly id: string;
+  readonly openedAt: number;
+  readonly closedAt: number;
+  readonly agent: string;
+  readonly identifiedBy: IdentifiedBy;
+  readonly via: 'absolute-form' | 'connect';
+  readonly visibility: Visibility;
+  readonly clientAddress: string;
+  readonly clientPort: number;
+  readonly scheme: 'http' | 'https' | 'tcp';
+  readonly host: string;
+  readonly port: number;
+  readonly sni?: string;
+  readonly alpn?: string;
+  readonly ja4?: string;
+  readonly tlsVersion?: string;
+  readonly tunnelProtocol?: string;
+  readonly interceptionSkipped?: string;
+  readonly exchanges: number;
+  readonly closeReason: string;
+}
+
+/** A finding that belongs to no exchange (malformed input, identity, silence), or an audit event. */
+export interface EventRecord {
+  readonly kind: 'finding' | 'audit';
+  readonly id: string;
+  readonly at: number;
+  readonly agent: string;
+  readonly finding: Finding;
+  readonly connectionId?: string;
+  readonly host?: string;
+  readonly port?: number;
+  /** Verbs for audit rows: mode, baseline accept, purge, reload … and who asked. */
+  readonly actor?: string;
+}
+
+export type BaselineState = 'learning' | 'ready' | 'locked';
+
+/** A change of the learned baseline made by a person; applied by the store in journal order. */
+export interface BaselineEdit {
+  readonly kind: 'baseline-edit';
+  readonly id: string;
+  readonly at: number;
+  readonly agent: string;
+  readonly verb: 'accept' | 'ignore' | 'forget' | 'lock' | 'unlock' | 'import';
+  /** Destinations it names; empty = the whole agent. */
+  readonly destinations: readonly DestinationStat[];
+}
+
+/** What is learned of one (agent, host, port). Times epoch ms. */
+export interface DestinationStat {
+  readonly host: string;
+  readonly port: number;
+  readonly firstSeen: number;
+  readonly lastSeen: number;
+  readonly count: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly methods: readonly string[];
+  /** `learned` by traffic, `accepted` by a person (or seed), `ignored` (never flagged, never suggested). */
+  readonly status: 'learned' | 'accepted' | 'ignored';
+}
+
+export interface AgentStat {
+  readonly agent: string;
+  readonly firstSeen: number;
+  readonly lastSeen: number;
+  readonly requests: number;
+  readonly lastNewAt: number;
+  readonly locked: boolean;
+  readonly destinations: readonly DestinationStat[];
+}
+
+/** What the recorder hands the traffic thread at start. */
+export interface BaselineSnapshot {
+  readonly agents: readonly AgentStat[];
+}
+
+export type WeirRecord = ExchangeRecord | ConnectionRecord | EventRecord | BaselineEdit;
