@@ -62,6 +62,8 @@ export interface ExchangeRecord {
   readonly action: 'forward' | 'redact' | 'block';
   readonly would: 'none' | 'redact' | 'block';
   readonly findings: readonly Finding[];
+  /** Tunnel records: rules the CONNECT record already reported as findings (so that they count once). */
+  readonly priorRules?: readonly string[];
   readonly firstSeen: boolean;
   readonly baselineState: BaselineState;
   /** Whether this record teaches the baseline (product.md §6). */

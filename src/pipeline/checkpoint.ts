@@ -1,0 +1,59 @@
+import type { TlsFacts } from '../model/connection.ts';
+import type { Finding } from '../model/finding.ts';
+import type { Resolved } from '../model/ports.ts';
+import type { LiveExchange } from './live.ts';
+
+/**
+ * Runs every inspector of a phase and collects what they report on the exchange. Inspectors fail one by one: a throw
+ * becomes a finding with verdict *block*, which monitor and redact forward and enforce stops (product.md §3).
+ */
+export function inspect(
+  exchange: LiveExchange,
+  phase: 'request' | 'address' | 'tls',
+  facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },
+): void {
+  for (const inspector of exchange.stages.inspectors) {
+    if (inspector.phase !== phase) continue;
+    try {
+      for (const finding of inspector.inspect(exchange, facts)) exchange.findings.push(finding);
+    } catch (error) {
+      exchange.findings.push(failed(inspector.id, error));
+    }
+  }
+}
+
+function failed(inspector: string, error: unknown): Finding {
+  return {
+    inspector,
+    rule: 'inspector-failed',
+    severity: 'high',
+    disposition: 'block',
+    message: `${inspector} failed: ${error instanceof Error ? error.message : String(error)}`,
+  };
+}
+
+/** Findings → verdict → ruling. True when the exchange may go on. */
+export function judge(exchange: LiveExchange): boolean {
+  const { stages, findings } = exchange;
+  exchange.ruling = stages.apply(stages.judge(findings), findings, exchange);
+  return exchange.ruling.action !== 'block';
+}
+
+/** Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. */
+export function observe(exchange: LiveExchange): void {
+  const { connection } = exchange;
+  const seen = exchange.stages.baseline.observe(exchange);
+  exchange.firstSeen = seen.firstSeen;
+  exchange.baselineState = seen.state;
+  for (const finding of seen.findings) exchange.findings.push(finding);
+  if (exchange.kind === 'connect' && seen.firstSeen) {
+    connection.firstContact = {
+      finding: seen.findings.find((finding) => finding.rule === 'first-seen'),
+      shown: false,
+    };
+  } else if (connection.firstContact?.shown === false) {
+    // The row a person looks at is the inner exchange's, not the CONNECT's.
+    connection.firstContact.shown = true;
+    exchange.firstSeen = true;
+  }
+}

@@ -1,0 +1,293 @@
+import type { Answer } from '../model/answer.ts';
+import type { Connection, TlsFacts } from '../model/connection.ts';
+import { type ErrorCode, WeirError } from '../model/error.ts';
+import type { Exchange, RequestFacts } from '../model/exchange.ts';
+import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
+import type { Tally, WeirRecord } from '../model/record.ts';
+import { refOf, ulid } from '../model/ulid.ts';
+import { inspect, judge, observe } from './checkpoint.ts';
+import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
+import type { LiveConnection, LiveExchange } from './live.ts';
+import { openExchange } from './open.ts';
+import { connectionRecord, exchangeRecord, rejection } from './record.ts';
+import type { Stages } from './stages.ts';
+import { createTraces, newSpanId, type Traces } from './trace.ts';
+
+/** An exchange or tunnel older than this has an open row (product.md §5). */
+const OPEN_ROW_MS = 5_000;
+const FORWARD: Checked = { forward: true };
+
+export interface CorridorOptions {
+  /** The current compiled configuration; read once per exchange. */
+  readonly stages: () => Stages;
+  readonly post: (record: WeirRecord) => void;
+  /** Settles when the baseline is loaded. */
+  readonly ready: Promise<void>;
+  readonly connectionsPerAgent: () => number;
+  readonly spansPerTraceHour: number;
+  readonly log: (level: 'debug' | 'warn' | 'error', event: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+/** The corridor with what the collector steers it by. */
+export interface LiveCorridor extends Corridor {
+  tally(): Pick<Tally, 'started' | 'open'>;
+  /** Refusals and limits met, by code (for `weir status` and metrics). */
+  counters(): Readonly<Record<string, number>>;
+  /** Posts open rows for what is older than 5 s. Called about once a second. */
+  sweep(): void;
+  /** Judges every open exchange and tunnel again (after a reload or `weir mode … stop`) and revokes what is no longer allowed. */
+  rejudge(): void;
+  openConnections(): number;
+}
+
+/** Builds the one straight path. All state is this thread's; nothing here touches a socket, a file or a clock but `performance`. */
+export function createCorridor(options: CorridorOptions): LiveCorridor {
+  return new Passage(options);
+}
+
+class Passage implements LiveCorridor {
+  readonly ready: Promise<void>;
+  readonly #options: CorridorOptions;
+  readonly #traces: Traces;
+  readonly #live: Set<LiveExchange> = new Set();
+  readonly #perAgent: Map<string, number> = new Map();
+  readonly #counters: Record<string, number> = Object.create(null);
+  #connections = 0;
+  #started = 0;
+
+  constructor(options: CorridorOptions) {
+    this.#options = options;
+    this.ready = options.ready;
+    this.#traces = createTraces(options.spansPerTraceHour, Date.now);
+  }
+
+  connection(facts: Parameters<Corridor['connection']>[0]): LiveConnection {
+    this.#connections++;
+    return {
+      id: ulid(),
+      openedAt: Date.now(),
+      client: facts.client,
+      ...(facts.listenerAgent === undefined ? {} : { listenerAgent: facts.listenerAgent }),
+      via: facts.via,
+      visibility: facts.via === 'connect' ? 'tunnel' : 'plaintext',
+      exchanges: 0,
+    };
+  }
+
+  connectionClosed(connection: Connection, reason: string): void {
+    const state = connection as LiveConnection;
+    if (state.closed === true) return;
+    state.closed = true;
+    this.#connections--;
+    if (state.countedFor !== undefined) {
+      const left = (this.#perAgent.get(state.countedFor) ?? 1) - 1;
+      if (left <= 0) this.#perAgent.delete(state.countedFor);
+      else this.#perAgent.set(state.countedFor, left);
+    }
+    const record = connectionRecord(state, Date.now(), reason);
+    if (record !== undefined) this.#options.post(record);
+  }
+
+  open(connection: Connection, request: RequestFacts, kind: 'exchange' | 'connect'): LiveExchange {
+    const state = connection as LiveConnection;
+    const exchange = openExchange(this.#options.stages(), this.#traces, state, request, kind);
+    if (exchange.invalid !== undefined) this.#count('bad-authority');
+    if (state.countedFor === undefined) {
+      const { agent } = exchange.identity;
+      state.countedFor = agent;
+      this.#perAgent.set(agent, (this.#perAgent.get(agent) ?? 0) + 1);
+    }
+    return this.#begin(exchange);
+  }
+
+  openTunnel(connect: Exchange): LiveExchange {
+    const from = connect as LiveExchange;
+    const late = from.connection.lateFindings ?? [];
+    const { revoke: _revoke, ...facts } = from;
+    delete from.connection.lateFindings;
+    return this.#begin({
+      ...facts,
+      kind: 'tunnel',
+      spanId: newSpanId(),
+      findings: [...late],
+      priorRules: from.findings.filter((finding) => !late.includes(finding)).map((finding) => finding.rule),
+      requestBytes: 0,
+      responseBytes: 0,
+      wasOpen: false,
+      closed: false,
+    });
+  }
+
+  check(exchange: Exchange): Checked {
+    const state = exchange as LiveExchange;
+    const { stages, connection } = state;
+    if (state.invalid !== undefined) return this.#fail(state, 'bad-request', state.invalid);
+    const verification = stages.verification(state);
+    if (verification !== undefined) return answered(state, verification, 'verification');
+    if (state.identity.challenge !== undefined) return this.#fail(state, 'auth-required', state.identity.challenge);
+    if (stages.stopped(state.identity.agent)) return this.#fail(state, 'stopped');
+    if ((this.#perAgent.get(connection.countedFor as string) ?? 0) > this.#options.connectionsPerAgent()) {
+      this.#count('limit-connections-per-agent');
+      return this.#fail(state, 'limit-reached', 'limits.connections_per_agent');
+    }
+    const account = stages.account(state);
+    if (account.tenant !== undefined) state.tenant = account.tenant;
+    if (account.credentialFp !== undefined) state.credentialFp = account.credentialFp;
+    inspect(state, 'request', {});
+    observe(state);
+    return judge(state) ? FORWARD : this.#refuse(state);
+  }
+
+  checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked {
+    const state = connect as LiveExchange;
+    const before = state.findings.length;
+    inspect(state, 'tls', tls === undefined ? { protocol } : { tls, protocol });
+    if (state.findings.length === before) return FORWARD;
+    // The CONNECT record may have left already: what is found now belongs to the tunnel.
+    if (state.closed) state.connection.lateFindings = state.findings.slice(before);
+    return judge(state) ? FORWARD : this.#refuse(state);
+  }
+
+  async reach(exchange: Exchange, tls?: UpstreamTls): Promise<Reach> {
+    const state = exchange as LiveExchange;
+    const began = performance.now();
+    try {
+      const resolved = await state.stages.upstream.resolve(state.destination);
+      return await this.#reachResolved(state, resolved, tls);
+    } catch (error) {
+      const failure = error instanceof WeirError ? error : new WeirError('internal', String(error));
+      if (failure.code === 'internal')
+        this.#options.log('error', 'internal-error', { where: 'reach', error: String(error) });
+      return { answer: this.failure(state, failure.code, failure.message) };
+    } finally {
+      state.reachMs += performance.now() - began;
+    }
+  }
+
+  async #reachResolved(exchange: LiveExchange, resolved: Resolved, tls?: UpstreamTls): Promise<Reach> {
+    const { stages } = exchange;
+    const before = exchange.findings.length;
+    inspect(exchange, 'address', { resolved });
+    if (exchange.findings.length > before && !judge(exchange)) {
+      const refused = this.#refuse(exchange);
+      if (!refused.forward) return { answer: refused.answer };
+    }
+    const permit = stages.mintPermit(exchange.ruling, exchange.destination, resolved);
+    if (permit === undefined) throw new WeirError('internal', 'no permit for a forwarded exchange');
+    const dialled = await stages.upstream.dial(permit);
+    const link: Link = { ...dialled, timings: { dnsMs: resolved.dnsMs, ...dialled.timings } };
+    if (tls === undefined) return { link };
+    const secured = await stages.upstream.secure(link, exchange.destination, tls);
+    if ('link' in secured) return secured;
+    link.socket.destroy();
+    throw new WeirError(
+      secured.failed === 'unverifiable' ? 'upstream-unverifiable' : 'upstream-tls-failed',
+      secured.detail,
+    );
+  }
+
+  async secure(exchange: Exchange, link: Link, tls: UpstreamTls): Promise<Secured> {
+    const state = exchange as LiveExchange;
+    const began = performance.now();
+    const secured = await state.stages.upstream.secure(link, state.destination, tls);
+    state.reachMs += performance.now() - began;
+    return secured;
+  }
+
+  failure(exchange: Exchange, code: ErrorCode, detail?: string): Answer {
+    const state = exchange as LiveExchange;
+    const answer = state.stages.fail(code, state, detail);
+    answered(state, answer, code);
+    return answer;
+  }
+
+  reject(connection: Connection, code: ErrorCode, detail?: string): Answer {
+    this.#count(code);
+    const record = rejection(connection as LiveConnection, code, detail);
+    this.#options.post(record);
+    this.#options.log('debug', 'rejected', { code, ref: refOf(record.id) });
+    return this.#options.stages().fail(code, undefined, detail);
+  }
+
+  close(exchange: Exchange, facts: CloseFacts): void {
+    const state = exchange as LiveExchange;
+    if (state.closed) return;
+    state.closed = true;
+    this.#live.delete(state);
+    const settled = settledFacts(state, facts);
+    gradeFirstContact(state);
+    const teach = teaches(state, settled);
+    if (teach) state.stages.baseline.teach(state);
+    this.#options.post(exchangeRecord(state, performance.now(), settled, teach));
+  }
+
+  onRevoked(exchange: Exchange, revoke: () => void): void {
+    (exchange as LiveExchange).revoke = revoke;
+  }
+
+  tally(): Pick<Tally, 'started' | 'open'> {
+    return { started: this.#started, open: this.#live.size };
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    return this.#counters;
+  }
+
+  openConnections(): number {
+    return this.#connections;
+  }
+
+  sweep(): void {
+    const now = performance.now();
+    // Insertion order is age order: the first young one ends the walk.
+    for (const exchange of this.#live) {
+      if (now - exchange.startedMono < OPEN_ROW_MS) break;
+      if (exchange.wasOpen) continue;
+      this.#options.post(exchangeRecord(exchange, now, undefined, false));
+      exchange.wasOpen = true;
+    }
+  }
+
+  rejudge(): void {
+    const stages = this.#options.stages();
+    for (const exchange of this.#live) {
+      if (exchange.revoke === undefined || exchange.revoked === true) continue;
+      if (!stages.stopped(exchange.identity.agent)) {
+        const known = exchange.findings.length;
+        const again: LiveExchange = { ...exchange, stages, findings: [] };
+        inspect(again, 'request', {});
+        if (judge(again)) continue;
+        const rules = new Set(exchange.findings.map((finding) => finding.rule));
+        exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
+        if (exchange.findings.length > known) exchange.ruling = again.ruling;
+      }
+      exchange.revoked = true;
+      this.#count('revoked');
+      exchange.revoke();
+    }
+  }
+
+  #begin(exchange: LiveExchange): LiveExchange {
+    this.#started++;
+    this.#live.add(exchange);
+    return exchange;
+  }
+
+  #refuse(exchange: LiveExchange): Checked {
+    return answered(exchange, exchange.stages.refuse(exchange), 'policy-denied');
+  }
+
+  #fail(exchange: LiveExchange, code: ErrorCode, detail?: string): Checked {
+    return answered(exchange, exchange.stages.fail(code, exchange, detail), code);
+  }
+
+  #count(code: string): void {
+    this.#counters[code] = (this.#counters[code] ?? 0) + 1;
+  }
+}
+
+function answered(exchange: LiveExchange, answer: Answer, cause: ErrorCode | 'verification'): Checked {
+  exchange.answeredStatus = answer.status;
+  exchange.answeredFor = cause === 'policy-denied' && answer.status === 508 ? 'self-target' : cause;
+  return { forward: false, answer };
+}

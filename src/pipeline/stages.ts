@@ -1,0 +1,49 @@
+import type { Answer } from '../model/answer.ts';
+import type { Destination } from '../model/destination.ts';
+import type { ErrorCode } from '../model/error.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { Finding, Ruling, Verdict } from '../model/finding.ts';
+import type { Identify, Inspector, Permit, Resolved, Upstream } from '../model/ports.ts';
+import type { BaselineState } from '../model/record.ts';
+
+/** What the corridor asks of the learned baseline (inspect/baseline.ts). */
+export interface BaselineReader {
+  /** Is this destination new to the agent? Raises the findings novelty and risky categories deserve. */
+  observe(exchange: Exchange): {
+    readonly firstSeen: boolean;
+    readonly state: BaselineState;
+    readonly findings: readonly Finding[];
+  };
+  /** Called once when the exchange ends; `teaches` is decided by the corridor (product.md §6). */
+  teach(exchange: Exchange): void;
+  /** Re-grades a first contact by what left: info for a small read, medium for an upload or a risky category. */
+  grade(exchange: Exchange, finding: Finding): Finding;
+  /** First exchange of an agent this store has never seen. */
+  agentFirstSeen(agent: string): Finding | undefined;
+}
+
+/**
+ * One whole configuration, compiled: the corridor reads the current set once per exchange, a reload swaps the whole set.
+ */
+export interface Stages {
+  readonly identify: Identify;
+  /** In order; each phase is run whole, every inspector in every mode. */
+  readonly inspectors: readonly Inspector[];
+  readonly baseline: BaselineReader;
+  readonly upstream: Upstream;
+  judge(findings: readonly Finding[]): Verdict;
+  apply(verdict: Verdict, findings: readonly Finding[], exchange: Exchange): Ruling;
+  mintPermit(ruling: Ruling, destination: Destination, resolved: Resolved): Permit | undefined;
+  refuse(exchange: Exchange): Answer;
+  fail(code: ErrorCode, exchange: Exchange | undefined, detail?: string): Answer;
+  /** Answers `verify.weir.invalid` in every mode; undefined for any other destination. */
+  verification(exchange: Exchange): Answer | undefined;
+  /** Tenant and credential fingerprint of a request that is not opaque. */
+  account(exchange: Exchange): { readonly tenant?: string; readonly credentialFp?: string };
+  /** The agent was stopped with `weir mode A stop`. */
+  stopped(agent: string): boolean;
+  normalise(
+    authority: string,
+    scheme: 'http' | 'https' | 'tcp',
+  ): { readonly host: string; readonly port: number } | { readonly error: string };
+}
