@@ -97,16 +97,25 @@ function unionProblems(
 ): ConfigProblem[] {
   const value = at(input, path);
   const fitting = issue.errors.filter((branch) => !branch.some((inner) => wrongShape(inner, value)));
-  const best = fitting.sort((a, b) => a.length - b.length)[0];
+  const best = fitting.sort((a, b) => rank(a, value) - rank(b, value))[0];
   if (best) return best.flatMap((inner) => translate(inner, path, input, locate));
   const expected = describe(path);
   return [problem(path, `cannot be ${shown(value, path)}${expected === '' ? '' : ` — ${expected}`}`, locate)];
+}
+
+/** Fewest complaints first; between words and a parsed form, the words only win when one of them is nearly what was typed. */
+function rank(branch: readonly Issue[], value: unknown): number {
+  const only = branch[0];
+  if (branch.length !== 1 || only?.code !== 'invalid_value') return branch.length;
+  return nearest(String(value), only.values.map(String)) === undefined ? 1.5 : 0.5;
 }
 
 /** The branch was written for another kind of value (a string where a map stands …), so its complaints would mislead. */
 function wrongShape(issue: Issue, value: unknown): boolean {
   if (issue.path.length > 0) return false;
   if (issue.code === 'invalid_type') return true;
+  if (issue.code === 'invalid_union')
+    return issue.errors.every((branch) => branch.some((inner) => wrongShape(inner, value)));
   return issue.code === 'invalid_value' && typeof value !== 'string';
 }
 
