@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { test } from 'node:test';
+
+const SRC = join(import.meta.dirname, '../../src');
+
+/** room → rooms and packages it may import; the table of src/README.md as code. `node:*` = any builtin. */
+const LAW: Record<string, readonly (string | RegExp)[]> = {
+  model: ['node:crypto', 'node:stream', 'node:net', 'node:url'],
+  codec: ['model'],
+  config: ['model', 'zod', 'yaml', /^node:(fs|path|os|net)/],
+  connection: [
+    'model',
+    'codec',
+    'proxy-chain',
+    'node-forge',
+    /^node:(net|tls|http|crypto|fs|path|events|stream|buffer)/,
+  ],
+  protocol: ['model', 'codec', /^node:(net|tls|stream|http2|buffer)/],
+  pipeline: ['model', 'node:crypto'],
+  inspect: ['model', 'codec', /^node:(net|url|crypto|os)/],
+  verdict: ['model'],
+  upstream: ['model', 'codec', 'socks', /^node:(net|tls|dns|http|stream|crypto|fs)/],
+  record: ['model', 'yaml', /^node:/],
+  telemetry: ['model', 'undici', /^@opentelemetry\//, /^node:/],
+  store: ['model', '@duckdb/node-api', /^node:/],
+  admin: ['model', 'undici', /^node:/],
+  cli: ['model', 'config', 'admin', 'store', 'collector.ts', 'commander', 'pino', 'undici', /^node:/],
+};
+/** The halls: they wire, so they know the rooms. */
+const HALLS = new Set(['collector.ts', 'recorder.ts', 'index.ts']);
+
+interface Source {
+  readonly path: string;
+  readonly room: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+function sources(dir: string = SRC): Source[] {
+  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    const full = join(dir, entry.name);
+    if (entry.isDirectory()) return sources(full);
+    if (!entry.name.endsWith('.ts')) return [];
+    const path = relative(SRC, full);
+    const text = readFileSync(full, 'utf8');
+    const imports = [
+      ...text.matchAll(/(?:^|\n)\s*(?:import|export)[^'"`;]*?from\s*'([^']+)'|import\(\s*'([^']+)'/g),
+    ].map((match) => (match[1] ?? match[2]) as string);
+    return [{ path, room: path.includes('/') ? (path.split('/')[0] as string) : '', text, imports }];
+  });
+}
+
+const all = sources();
+
+test('there is something to hold to the law', () => {
+  assert.ok(all.length > 40, `${all.length} sources found`);
+});
+
+test('a room imports only what its row of the table says', () => {
+  const wrong: string[] = [];
+  for (const source of all) {
+    if (source.room === '') continue;
+    const allowed = LAW[source.room];
+    assert.ok(allowed, `room ${source.room} has no row in the table`);
+    for (const target of source.imports) {
+      if (target.startsWith('./')) continue;
+      const name = target.startsWith('../') ? (target.slice(3).split('/')[0] as string) : target;
+      if (!allowed.some((rule) => (typeof rule === 'string' ? rule === name : rule.test(name)))) {
+        wrong.push(`${source.path} imports ${target}`);
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('only the halls stand above the rooms, and rooms are flat', () => {
+  const above = all.filter((source) => source.room === '').map((source) => source.path);
+  assert.deepEqual(
+    above.filter((path) => !HALLS.has(path) && !path.startsWith('collector')),
+    [],
+  );
+  assert.deepEqual(
+    all.filter((source) => source.path.split('/').length > 2).map((source) => source.path),
+    [],
+  );
+});
+
+test('files are at most 300 lines and named in kebab-case', () => {
+  assert.deepEqual(
+    all.filter((source) => source.text.split('\n').length > 301).map((source) => source.path),
+    [],
+  );
+  assert.deepEqual(
+    all.filter((source) => !/^(?:[a-z0-9-]+\/)?[a-z0-9-]+\.ts$/.test(source.path)).map((source) => source.path),
+    [],
+  );
+});
+
+test('the mode is applied in one file', () => {
+  // Comparing against a mode word decides by it; naming the type, or parsing what an operator wrote, does not.
+  const decides = /(?:===|!==|case)\s*'(?:enforce|redact)'/;
+  const free = ['verdict/enforce.ts', 'config/', 'cli/', 'admin/', 'collector'];
+  assert.deepEqual(
+    all
+      .filter((source) => decides.test(source.text) && !free.some((prefix) => source.path.startsWith(prefix)))
+      .map((source) => source.path),
+    [],
+  );
+});
+
+test('a permit is minted in one file and sockets are opened in one room', () => {
+  assert.deepEqual(
+    all.filter((source) => /brand: 'permit'/.test(source.text) && source.room !== 'model').map((source) => source.path),
+    ['verdict/enforce.ts'],
+  );
+  const dials = /\b(?:net|tls)\.(?:connect|createConnection)\(|\bnew (?:net\.)?Socket\(/;
+  assert.deepEqual(
+    all
+      .filter((source) => dials.test(source.text) && !['upstream', 'admin', 'cli'].includes(source.room))
+      .map((source) => source.path),
+    [],
+  );
+});
+
+test('nothing is left unfinished behind a marker', () => {
+  assert.deepEqual(
+    all.filter((source) => /\b(?:TODO|FIXME|XXX|HACK)\b/.test(source.text)).map((source) => source.path),
+    [],
+  );
+});
