@@ -1,0 +1,120 @@
+import type {
+  AdminHandlers,
+  BaselineRequest,
+  BaselineVerb,
+  Containment,
+  LogQuery,
+  ModeVerb,
+  PurgeFilter,
+} from '../model/admin.ts';
+import type { AgentStat } from '../model/record.ts';
+import { AdminError } from './protocol.ts';
+
+/** A parsed admin request. `body` is undefined for GET. */
+export interface AdminCall {
+  readonly query: URLSearchParams;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly actor: string;
+}
+export type Route = (handlers: AdminHandlers, call: AdminCall) => unknown;
+
+const MODES: readonly string[] = ['monitor', 'redact', 'enforce', 'stop', 'resume'] satisfies ModeVerb[];
+const VERBS: readonly string[] = ['accept', 'ignore', 'forget', 'lock', 'unlock', 'import'] satisfies BaselineVerb[];
+const CONTAINMENTS: readonly string[] = ['cooperative', 'separate-user', 'network'] satisfies Containment[];
+
+/** `METHOD path` → handler. `/v1/logs/stream` is the server's own: it does not end. */
+export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
+  ['GET /v1/status', (h) => h.status()],
+  ['GET /v1/preflight', (h, c) => h.preflight(optional(c.query.get('agent')), modeVerb(c.query.get('mode')))],
+  ['POST /v1/mode', (h, c) => h.mode(text(c.body, 'agent'), modeVerb(c.body['mode']), c.actor)],
+  ['GET /v1/baselines', (h, c) => h.baselines(optional(c.query.get('agent')))],
+  ['POST /v1/baseline', (h, c) => h.baseline(baselineRequest(c))],
+  ['GET /v1/logs', (h, c) => h.logs(logQuery(c.query))],
+  ['POST /v1/query/prepare', (h) => h.prepareQuery()],
+  ['POST /v1/purge', (h, c) => h.purge(purgeFilter(c.body), c.actor)],
+  ['GET /v1/ca', (h) => h.ca()],
+  ['POST /v1/ca/rotate', (h, c) => h.rotateCa(c.actor)],
+  ['GET /v1/environment', (h, c) => h.environment(optional(c.query.get('agent')))],
+  ['POST /v1/reload', (h, c) => h.reload(c.actor)],
+  ['POST /v1/verified', verified],
+]);
+
+function verified(handlers: AdminHandlers, { body, actor }: AdminCall): object {
+  const containment = text(body, 'containment');
+  if (containment !== undefined && !CONTAINMENTS.includes(containment)) throw bad('containment', CONTAINMENTS);
+  handlers.verified(containment === undefined ? {} : { containment: containment as Containment }, actor);
+  return {};
+}
+
+function bad(key: string, allowed: readonly string[]): AdminError {
+  return new AdminError('bad-request', `${key} must be one of ${allowed.join(', ')}`);
+}
+
+function optional(value: string | null): string | undefined {
+  return value === null || value === '' ? undefined : value;
+}
+
+function text(body: Readonly<Record<string, unknown>>, key: string): string | undefined {
+  const value = body[key];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'string') throw new AdminError('bad-request', `${key} must be a text`);
+  return value;
+}
+
+function number(value: unknown, key: string): number | undefined {
+  if (value === undefined || value === null || value === '') return undefined;
+  const n = Number(value);
+  if (!Number.isFinite(n)) throw new AdminError('bad-request', `${key} must be a number`);
+  return n;
+}
+
+function modeVerb(value: unknown): ModeVerb {
+  if (typeof value !== 'string' || !MODES.includes(value)) throw bad('mode', MODES);
+  return value as ModeVerb;
+}
+
+/** Reads the query of `/v1/logs` and `/v1/logs/stream`. */
+export function logQuery(query: URLSearchParams): LogQuery {
+  const agent = optional(query.get('agent'));
+  const since = number(query.get('since'), 'since');
+  const limit = number(query.get('limit'), 'limit');
+  return {
+    ...(agent === undefined ? {} : { agent }),
+    ...(since === undefined ? {} : { since }),
+    ...(limit === undefined ? {} : { limit }),
+    ...(query.get('blocked') === 'true' ? { blocked: true } : {}),
+  };
+}
+
+function baselineRequest({ body, actor }: AdminCall): BaselineRequest {
+  const verb = text(body, 'verb') ?? '';
+  if (!VERBS.includes(verb)) throw bad('verb', VERBS);
+  const agent = text(body, 'agent');
+  if (agent === undefined || agent === '') throw new AdminError('bad-request', 'agent is missing');
+  const destinations = body['destinations'] ?? [];
+  if (!Array.isArray(destinations) || !destinations.every((d) => typeof d === 'string'))
+    throw new AdminError('bad-request', 'destinations must be a list of host or host:port');
+  const document = body['document'];
+  if (verb === 'import' && (typeof document !== 'object' || document === null))
+    throw new AdminError('bad-request', 'document is missing');
+  return {
+    verb: verb as BaselineVerb,
+    agent,
+    destinations: destinations as string[],
+    actor,
+    ...(verb === 'import' ? { document: document as AgentStat } : {}),
+  };
+}
+
+function purgeFilter(body: Readonly<Record<string, unknown>>): PurgeFilter {
+  const agent = text(body, 'agent');
+  const host = text(body, 'host');
+  const before = number(body['before'], 'before');
+  if (agent === undefined && host === undefined && before === undefined && body['all'] !== true)
+    throw new AdminError('bad-request', 'say what to purge: agent, host, before, or all: true');
+  return {
+    ...(agent === undefined ? {} : { agent }),
+    ...(host === undefined ? {} : { host }),
+    ...(before === undefined ? {} : { before }),
+  };
+}
