@@ -1,0 +1,141 @@
+import type {
+  BaselineEdit,
+  ConnectionRecord,
+  EventRecord,
+  ExchangeRecord,
+  WeirRecord,
+} from '../../../src/model/record.ts';
+import { ulid } from '../../../src/model/ulid.ts';
+
+let counter = 0;
+const hex = (length: number): string => (++counter).toString(16).padStart(length, '0');
+
+/** A forwarded GET with status 200; `change` makes anything else of it. */
+export function exchangeSample(change: Partial<ExchangeRecord> = {}): ExchangeRecord {
+  return {
+    kind: 'exchange',
+    state: 'closed',
+    id: ulid(),
+    connectionId: ulid(),
+    traceId: hex(32),
+    spanId: hex(16),
+    startedAt: 1_770_000_000_000.25,
+    durationMs: 12.5,
+    agent: 'researcher',
+    identifiedBy: 'claim',
+    via: 'absolute-form',
+    visibility: 'plaintext',
+    clientAddress: '127.0.0.1',
+    scheme: 'http',
+    host: 'api.example.com',
+    port: 80,
+    peerAddress: '192.0.2.7',
+    peerPort: 80,
+    protocol: '1.1',
+    method: 'GET',
+    target: '/v1/items?page=2',
+    status: 200,
+    requestBytes: 0,
+    responseBytes: 512,
+    outcome: 'forwarded',
+    mode: 'monitor',
+    verdict: 'allow',
+    action: 'forward',
+    would: 'none',
+    findings: [],
+    firstSeen: false,
+    baselineState: 'ready',
+    teaches: true,
+    userAgent: 'python-httpx/0.28',
+    overheadMs: 0.12,
+    ttfbMs: 10,
+    ...change,
+  };
+}
+
+/** Every string field of every record kind filled. */
+export function fullSamples(): WeirRecord[] {
+  const finding = {
+    inspector: 'baseline',
+    rule: 'first-seen',
+    severity: 'low',
+    disposition: 'flag',
+    message: 'a sentence',
+    blockReason: 'policy',
+  } as const;
+  const exchange = exchangeSample({
+    parentSpanId: hex(16),
+    linkTraceId: hex(32),
+    linkSpanId: hex(16),
+    errorType: 'upstream-reset',
+    errorDetail: 'read ECONNRESET',
+    findings: [finding],
+    priorRules: ['first-seen'],
+    tenant: 'github.com/acme',
+    credentialFp: 'abcdef012345',
+    contentType: 'application/json',
+    responseContentType: 'text/html',
+    sni: 'api.example.com',
+    alpn: 'h2,http/1.1',
+    ja4: 't13d1516h2_8daaf6152771_02713d6af862',
+    tlsVersion: '1.3',
+    tunnelProtocol: 'tls',
+    interceptionSkipped: 'client-rejected-ca',
+    closeReason: 'agent-end',
+  });
+  const connection: ConnectionRecord = {
+    kind: 'connection',
+    id: ulid(),
+    openedAt: 1,
+    closedAt: 2,
+    agent: 'researcher',
+    identifiedBy: 'claim',
+    via: 'connect',
+    visibility: 'tunnel',
+    clientAddress: '127.0.0.1',
+    clientPort: 5000,
+    scheme: 'tcp',
+    host: 'api.example.com',
+    port: 443,
+    sni: 'api.example.com',
+    alpn: 'h2',
+    ja4: 'x',
+    tlsVersion: '1.3',
+    tunnelProtocol: 'tls',
+    interceptionSkipped: 'x',
+    exchanges: 1,
+    closeReason: 'agent-end',
+  };
+  const event: EventRecord = {
+    kind: 'audit',
+    id: ulid(),
+    at: 1,
+    agent: 'researcher',
+    finding,
+    connectionId: ulid(),
+    host: 'api.example.com',
+    port: 443,
+    actor: 'cli',
+  };
+  const edit: BaselineEdit = {
+    kind: 'baseline-edit',
+    id: ulid(),
+    at: 1,
+    agent: 'researcher',
+    verb: 'accept',
+    destinations: [
+      {
+        host: 'api.example.com',
+        port: 443,
+        firstSeen: 1,
+        lastSeen: 2,
+        count: 3,
+        requestBytes: 4,
+        responseBytes: 5,
+        methods: ['GET'],
+        status: 'learned',
+      },
+    ],
+  };
+  return [exchange, connection, event, edit];
+}
