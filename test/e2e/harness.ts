@@ -1,9 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAuthority } from '../support/certs.ts';
+import { type Authority, createAuthority } from '../support/certs.ts';
+import { type Http2Origin, http2Origin } from '../support/http2.ts';
 import { HOSTS, type LaneParts, resolveMap } from '../support/lanes.ts';
 import { rawOrigin } from '../support/origins.ts';
+import type { Http2Lane } from '../support/play-http2.ts';
 import { startWeir, type Weir } from '../support/weir.ts';
 
 export interface House {
@@ -12,27 +14,79 @@ export interface House {
   close(): Promise<void>;
 }
 
-/** Two raw origins (plain, TLS), an authority and one Weir in monitor that intercepts only `read.test`. */
-export async function openHouse(config: Record<string, unknown> = {}): Promise<House> {
+interface Upstream {
+  readonly authority: Authority;
+  readonly caFile: string;
+  close(): Promise<void>;
+}
+
+/** An authority and its certificate on disk, for `upstream.ca_file`. */
+export async function openUpstream(): Promise<Upstream> {
   const authority = createAuthority();
-  const plain = await rawOrigin();
-  const tls = await rawOrigin({ tls: authority.issue([HOSTS.tunnel, HOSTS.intercepted]) });
   const directory = await mkdtemp(join(tmpdir(), 'weir-house-'));
   const caFile = join(directory, 'upstream-ca.pem');
   await writeFile(caFile, authority.cert);
+  return { authority, caFile, close: () => rm(directory, { recursive: true, force: true }) };
+}
+
+/** Two raw origins (plain, TLS), an authority and one Weir in monitor that intercepts only `read.test`. */
+export async function openHouse(config: Record<string, unknown> = {}): Promise<House> {
+  const upstream = await openUpstream();
+  const plain = await rawOrigin();
+  const tls = await rawOrigin({ tls: upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]) });
   const weir = await startWeir({
     config: {
       intercept: { only: [HOSTS.intercepted] },
-      upstream: { resolve: resolveMap(plain, tls), ca_file: caFile },
+      upstream: { resolve: resolveMap(plain, tls), ca_file: upstream.caFile },
       ...config,
     },
   });
   return {
-    parts: { plain, tls, authority, proxy: { port: weir.port, ca: await weir.ca() } },
+    parts: { plain, tls, authority: upstream.authority, proxy: { port: weir.port, ca: await weir.ca() } },
     weir,
     close: async () => {
       await weir.stop();
-      await Promise.all([plain.close(), tls.close(), rm(directory, { recursive: true, force: true })]);
+      await Promise.all([plain.close(), tls.close(), upstream.close()]);
+    },
+  };
+}
+
+export interface Http2House {
+  readonly weir: Weir;
+  readonly origin: Http2Origin;
+  /** The pair of lanes to compare. */
+  lanes(name: 'tunnel' | 'intercepted'): { readonly direct: Http2Lane; readonly proxied: Http2Lane };
+  close(): Promise<void>;
+}
+
+/** One HTTP/2 origin and one Weir in monitor that intercepts only `read.test`. */
+export async function openHttp2House(config: Record<string, unknown> = {}): Promise<Http2House> {
+  const upstream = await openUpstream();
+  const origin = await http2Origin(upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]));
+  const address = `127.0.0.1:${origin.port}`;
+  const weir = await startWeir({
+    config: {
+      intercept: { only: [HOSTS.intercepted] },
+      upstream: { resolve: { '*.test': address }, ca_file: upstream.caFile },
+      ...config,
+    },
+  });
+  const ca = await weir.ca();
+  return {
+    weir,
+    origin,
+    lanes: (name) => ({
+      direct: { host: HOSTS[name], origin, ca: upstream.authority.cert },
+      proxied: {
+        host: HOSTS[name],
+        origin,
+        ca: name === 'intercepted' ? ca : upstream.authority.cert,
+        proxyPort: weir.port,
+      },
+    }),
+    close: async () => {
+      await weir.stop();
+      await Promise.all([origin.close(), upstream.close()]);
     },
   };
 }

@@ -27,7 +27,8 @@ export interface Outcome {
   readonly origin: Capture;
 }
 
-class Signals {
+/** Named one-shot signals between two scripts. */
+export class Signals {
   readonly #given = new Set<string>();
   readonly #waiting = new Map<string, (() => void)[]>();
 

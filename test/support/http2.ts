@@ -1,0 +1,143 @@
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  createSecureServer,
+  type Http2Session,
+  type Http2Stream,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Leaf } from './certs.ts';
+
+/** What one side of one HTTP/2 stream received, in order. Consecutive DATA is one entry: frame sizes are hop by hop (RFC 9113 §5.2). */
+export type StreamLog = (readonly [kind: string, ...detail: unknown[]])[];
+
+const END_STREAM = 0x1;
+
+/** Settings wide enough that no default of Node's decides a test. */
+export const WIDE = {
+  maxHeaderListPairs: 2000,
+  maxSendHeaderBlockLength: 1 << 20,
+  settings: { maxHeaderListSize: 1 << 20, enableConnectProtocol: true, initialWindowSize: 1 << 20 },
+} as const;
+
+/** Records everything a stream receives, and how it closed. */
+export function recordStream(stream: Http2Stream, log: StreamLog): Promise<void> {
+  stream.on('data', (bytes: Buffer) => {
+    const last = log.at(-1);
+    if (last?.[0] === 'data') log[log.length - 1] = ['data', Buffer.concat([last[1] as Buffer, bytes])];
+    else log.push(['data', bytes]);
+  });
+  stream.on('trailers', (_fields, flags: number, raw: string[]) =>
+    log.push(['trailers', [...raw], flags & END_STREAM]),
+  );
+  stream.on('headers', (_fields, _flags, raw: string[]) => log.push(['informational', [...raw]]));
+  stream.on('response', (_fields, flags: number, raw: string[]) =>
+    log.push(['response', [...raw], flags & END_STREAM]),
+  );
+  stream.on('end', () => log.push(['end']));
+  stream.on('error', () => undefined);
+  return new Promise((resolve) => {
+    stream.once('close', () => {
+      log.push(['close', stream.rstCode]);
+      resolve();
+    });
+  });
+}
+
+export type StreamHandler = (stream: ServerHttp2Stream, raw: readonly string[], log: StreamLog) => void;
+
+export interface Http2Origin {
+  readonly port: number;
+  /** What answers the next streams. */
+  handle: StreamHandler;
+  /** One log per stream, in order of arrival; cleared by the caller. */
+  readonly logs: StreamLog[];
+  /** Resolves when every recorded stream has closed. */
+  settled(): Promise<void>;
+  readonly sessions: () => number;
+  close(): Promise<void>;
+}
+
+/** An HTTP/2 origin (ALPN h2 only) that records every stream. */
+export async function http2Origin(leaf: Leaf): Promise<Http2Origin> {
+  const server = createSecureServer({
+    key: leaf.key,
+    cert: leaf.cert,
+    ...WIDE,
+    streamResetBurst: 5000,
+  } as SecureServerOptions);
+  const open = new Set<ServerHttp2Session>();
+  let sessions = 0;
+  let closing: Promise<void>[] = [];
+  const origin: Http2Origin = {
+    port: 0,
+    handle: (stream) => stream.respond([':status', '200'] as never, { endStream: true }),
+    logs: [],
+    settled: async () => {
+      await Promise.all(closing);
+      closing = [];
+    },
+    sessions: () => sessions,
+    close: () =>
+      new Promise((resolve) => {
+        for (const session of open) session.destroy();
+        server.close(() => resolve());
+      }),
+  };
+  server.on('session', (session) => {
+    sessions++;
+    open.add(session);
+    session.on('error', () => undefined);
+    session.on('close', () => open.delete(session));
+  });
+  server.on('tlsClientError', () => undefined);
+  server.on('stream', (stream, _fields, flags: number, raw: string[]) => {
+    const log: StreamLog = [['request', [...raw], flags & END_STREAM]];
+    origin.logs.push(log);
+    closing.push(recordStream(stream, log));
+    origin.handle(stream, raw, log);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return Object.assign(origin, { port: (server.address() as AddressInfo).port });
+}
+
+/** An HTTP/2 client session over an already secured socket. */
+export async function http2Client(socket: TLSSocket, host: string): Promise<ClientHttp2Session> {
+  if (socket.alpnProtocol !== 'h2') throw new Error(`the other side chose ${String(socket.alpnProtocol)}, not h2`);
+  const session = connect(`https://${host}`, { createConnection: () => socket, ...WIDE } as object);
+  session.on('error', () => undefined);
+  await settingsOf(session);
+  return session;
+}
+
+function settingsOf(session: Http2Session): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no SETTINGS within 10 s')), 10_000);
+    session.once('remoteSettings', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+/** Opens a stream with fields in exactly this order. */
+export function openStream(
+  session: ClientHttp2Session,
+  host: string,
+  method: string,
+  path: string,
+  fields: readonly string[] = [],
+  endStream = false,
+  waitForTrailers = false,
+): ClientHttp2Stream {
+  const pseudo = [':method', method, ':authority', host, ':scheme', 'https', ':path', path];
+  return session.request([...pseudo, ...fields] as never, { endStream, waitForTrailers });
+}
+
+export const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
