@@ -1,0 +1,109 @@
+import type { TlsFacts } from '../model/connection.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { Disposition, Finding, Severity } from '../model/finding.ts';
+import { kindOf, normaliseHost, parseAuthority } from '../model/host.ts';
+import type { Inspector } from '../model/ports.ts';
+
+export interface NamesOptions {
+  /** What an Encrypted Client Hello towards an explicitly allowed authority is (`tunnel.on_ech`). */
+  readonly onEch: 'allow' | 'flag' | 'block';
+  /** The authority stands on a list of allowed destinations. */
+  readonly authorityAllowed: (exchange: Exchange) => boolean;
+  /** A list or the baseline names this host and port, so an opaque protocol there is expected. */
+  readonly expected: (exchange: Exchange, protocol: string) => boolean;
+}
+
+const NONE: readonly Finding[] = [];
+
+/**
+ * What a name proves (product.md §4): rules match the authority; every other name on the wire may only agree with it. Two
+ * inspectors, because Host is known with the request and SNI, ECH and the tunnel's protocol only after the 200.
+ */
+export function namesInspectors(options: NamesOptions): readonly Inspector[] {
+  return [
+    { id: 'names', phase: 'request', inspect: (exchange) => requestNames(exchange) },
+    {
+      id: 'names',
+      phase: 'tls',
+      inspect: (exchange, { tls, protocol }) =>
+        tls === undefined ? opaque(options, exchange, protocol ?? '') : tlsNames(options, exchange, tls),
+    },
+  ];
+}
+
+function requestNames(exchange: Exchange): readonly Finding[] {
+  const { host } = exchange.destination;
+  const outer = exchange.connection.authority;
+  if (outer !== undefined && outer.host !== host) {
+    return [mismatch(`the request inside the tunnel is for ${host}, the tunnel was opened to ${outer.host}`)];
+  }
+  const field = exchange.request.hostField;
+  if (field === undefined || agrees(field, host)) return NONE;
+  return [mismatch(`the Host field names ${field}, the request goes to ${host}`)];
+}
+
+/** Equal as written, with or without a port, or equal once normalised. The port of Host proves nothing and is not compared. */
+function agrees(field: string, host: string): boolean {
+  if (field === host) return true;
+  if (field.startsWith(host) && field.charCodeAt(host.length) === 0x3a /* : */) {
+    return !('error' in parseAuthority(field, 1));
+  }
+  const normal = parseAuthority(field, 1);
+  return !('error' in normal) && normal.host === host;
+}
+
+function tlsNames(options: NamesOptions, exchange: Exchange, tls: TlsFacts): readonly Finding[] {
+  const { host } = exchange.destination;
+  const literal = kindOf(host) !== 'name';
+  if (tls.ech) return ech(options, exchange);
+  if (tls.sni === undefined || tls.sni === '') {
+    // RFC 6066 §3: an address is never sent as SNI, so its absence is normal there.
+    if (literal || options.expected(exchange, 'tls')) return NONE;
+    return [mismatch(`the TLS handshake to ${host} names no server (no SNI)`, 'medium')];
+  }
+  if (tls.sni === host) return NONE;
+  const sni = normaliseHost(tls.sni);
+  if (!('error' in sni) && sni.host === host) return NONE;
+  const message = literal
+    ? `the TLS handshake names ${tls.sni}, the tunnel was opened to the address ${host}`
+    : `the TLS handshake names ${tls.sni}, the tunnel was opened to ${host}`;
+  return [mismatch(message)];
+}
+
+/** GREASE looks the same as the real thing, so its presence alone is no proof of anything on an allowed authority. */
+function ech({ onEch, authorityAllowed }: NamesOptions, exchange: Exchange): readonly Finding[] {
+  const allowed = authorityAllowed(exchange);
+  if (allowed && onEch === 'allow') return NONE;
+  const message = `the TLS handshake to ${exchange.destination.host} hides its server name (Encrypted Client Hello)`;
+  return [allowed && onEch === 'flag' ? mismatch(message, 'low', 'flag') : mismatch(message)];
+}
+
+function opaque(options: NamesOptions, exchange: Exchange, protocol: string): readonly Finding[] {
+  const { host, port } = exchange.destination;
+  const readable = isReadable(protocol);
+  if (protocol === '' || (readable && port !== 443)) return NONE;
+  if (options.expected(exchange, protocol)) return NONE;
+  const message =
+    port === 443
+      ? `the tunnel to ${host}:443 carries ${protocol}, not TLS`
+      : `the tunnel to ${host}:${port} carries ${protocol}, which Weir cannot read`;
+  return [
+    {
+      inspector: 'names',
+      rule: 'opaque-protocol',
+      severity: 'medium',
+      disposition: 'block',
+      message,
+      blockReason: 'opaque-protocol',
+    },
+  ];
+}
+
+/** Protocols that become exchanges, or are judged by their ClientHello. */
+function isReadable(protocol: string): boolean {
+  return protocol === 'tls' || protocol === 'websocket' || protocol === 'h2' || protocol.startsWith('http');
+}
+
+function mismatch(message: string, severity: Severity = 'high', disposition: Disposition = 'block'): Finding {
+  return { inspector: 'names', rule: 'name-mismatch', severity, disposition, message, blockReason: 'name-mismatch' };
+}
