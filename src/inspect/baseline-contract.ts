@@ -1,0 +1,57 @@
+import type { Exchange } from '../model/exchange.ts';
+import type { Finding } from '../model/finding.ts';
+import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
+import type { Readiness } from './baseline-words.ts';
+
+export interface BaselineOptions extends Readiness {
+  readonly onUnknown: 'flag' | 'block';
+  /** `limits.destinations_per_agent`. */
+  readonly destinationsPerAgent: number;
+  /** Key an agent learns under (`baseline: as-one` globs share one). Must be cheap: asked per request. */
+  readonly asOne: (agent: string) => string;
+  /** Epoch ms. */
+  readonly clock: () => number;
+  readonly riskyCategory: (host: string) => string | undefined;
+  /** Configured names are no newcomers. */
+  readonly isConfigured?: (agent: string) => boolean;
+}
+
+export interface Observation {
+  readonly firstSeen: boolean;
+  readonly state: BaselineState;
+  readonly findings: readonly Finding[];
+}
+
+/** A finding that belongs to an agent and to no exchange. */
+export interface AgentFinding {
+  readonly agent: string;
+  readonly finding: Finding;
+}
+
+/** The learned baseline in memory (product.md §6). One per traffic thread; nothing here waits for anything. */
+export interface Baseline {
+  /** Takes the stored baseline in, beside what was seen since the start. */
+  load(snapshot: BaselineSnapshot): void;
+  observe(exchange: Exchange): Observation;
+  /** Called at close for exchanges that teach. */
+  teach(exchange: Exchange): void;
+  /** A finding of this room re-graded by what left; others come back as they are. Idempotent. */
+  grade(exchange: Exchange, finding: Finding): Finding;
+  /** Reported once per agent, and only for names nobody configured. */
+  agentFirstSeen(agent: string): Finding | undefined;
+  /** Bytes out far beyond the agent's history for this destination; asked at close, cheap for small requests. */
+  volume(exchange: Exchange): Finding | undefined;
+  edit(verb: BaselineEdit['verb'], agent: string, destinations: readonly DestinationStat[]): void;
+  /** Takes an exported file (parsed JSON) in as accepted. `agent` overrides the name in it. Throws Error when it is none. */
+  seed(json: unknown, agent?: string): void;
+  export(agent: string): unknown;
+  agents(): readonly AgentStat[];
+  sentence(agent: string): string | undefined;
+  state(agent: string): BaselineState;
+  /** A person accepted (or chose to ignore) this destination. */
+  isAccepted(agent: string, host: string, port: number): boolean;
+  /** In the baseline, however it came there. */
+  knows(agent: string, host: string, port: number): boolean;
+  /** Findings of no exchange: hourly digests that are due (all of them with `flush`). Call about once a minute and at the end. */
+  due(flush?: boolean): readonly AgentFinding[];
+}

@@ -1,0 +1,119 @@
+import { hostPort } from '../model/destination.ts';
+import { normaliseHost } from '../model/host.ts';
+import type { AgentStat, BaselineEdit, BaselineState, DestinationStat } from '../model/record.ts';
+import { type AgentIndex, add, entries, find, merge, remove, settle } from './baseline-index.ts';
+import { HOUR, isOverdue, isSettled, type Readiness } from './baseline-words.ts';
+
+/**
+ * A person's word on a baseline. `destinations` empty = the whole agent: everything seen and not yet known for `accept` and
+ * `ignore`. Port 0 = every port of the host.
+ */
+export function editAgent(
+  index: AgentIndex,
+  verb: BaselineEdit['verb'],
+  destinations: readonly DestinationStat[],
+  now: number,
+): void {
+  if (verb === 'lock' || verb === 'unlock') {
+    index.locked = verb === 'lock';
+    index.state = index.locked ? 'locked' : 'ready';
+    return;
+  }
+  if (verb === 'import') {
+    for (const stat of destinations) merge(index, stat, stat.status);
+    return;
+  }
+  if (verb === 'forget') {
+    for (const stat of destinations) for (const entry of named(index, stat)) remove(index, entry);
+    return;
+  }
+  const status = verb === 'accept' ? 'accepted' : 'ignored';
+  if (destinations.length === 0) {
+    for (const entry of entries(index)) if (entry.status === 'pending') settle(index, entry, status);
+    return;
+  }
+  for (const stat of destinations) {
+    const matching = named(index, stat);
+    if (matching.length === 0 && stat.port > 0) matching.push(add(index, stat.host, stat.port, now));
+    for (const entry of matching) settle(index, entry, status);
+  }
+}
+
+function named(index: AgentIndex, stat: DestinationStat) {
+  if (stat.port === 0) return [...(index.hosts.get(stat.host) ?? [])];
+  const entry = find(index, stat.host, stat.port);
+  return entry === undefined ? [] : [entry];
+}
+
+/**
+ * The state of an agent read back from the store, which keeps facts and no state. Ready once is ready for good, so it is ready
+ * when any gap between its first contacts was long enough, not only the last one.
+ */
+export function restoredState(index: AgentIndex, r: Readiness, now: number): BaselineState {
+  if (index.locked) return 'locked';
+  if (isSettled(index, r, now) || isOverdue(index, r, now)) return 'ready';
+  if (index.requests < r.readyAfterRequests) return 'learning';
+  const news: number[] = [];
+  for (const entry of entries(index)) if (entry.status === 'learned') news.push(entry.firstSeen);
+  news.sort((a, b) => a - b);
+  for (let i = 1; i < news.length; i++) {
+    if ((news[i] as number) - (news[i - 1] as number) >= r.readyAfterHours * HOUR) return 'ready';
+  }
+  return 'learning';
+}
+
+/** What `weir baseline export` writes and `seed` and `import` read. */
+export interface BaselineExport {
+  readonly weirBaseline: 1;
+  readonly agent: string;
+  /** ISO 8601, UTC. */
+  readonly exportedAt: string;
+  readonly destinations: readonly DestinationStat[];
+}
+
+export function exportOf(stat: AgentStat, now: number): BaselineExport {
+  const destinations = stat.destinations.toSorted((a, b) => {
+    const [left, right] = [hostPort(a.host, a.port), hostPort(b.host, b.port)];
+    return left < right ? -1 : left > right ? 1 : 0;
+  });
+  return { weirBaseline: 1, agent: stat.agent, exportedAt: new Date(now).toISOString(), destinations };
+}
+
+/** Validates an exported baseline. Throws Error with a sentence for people. */
+export function readExport(json: unknown): BaselineExport {
+  const file = json as Partial<BaselineExport> | null;
+  if (typeof file !== 'object' || file === null || file.weirBaseline !== 1 || !Array.isArray(file.destinations)) {
+    throw new Error('this is no file of weir baseline export (no "weirBaseline": 1)');
+  }
+  if (typeof file.agent !== 'string') throw new Error('the exported baseline names no agent');
+  const destinations = file.destinations.map((entry: unknown, i) => readStat(entry, i));
+  return { weirBaseline: 1, agent: file.agent, exportedAt: String(file.exportedAt), destinations };
+}
+
+function readStat(entry: unknown, i: number): DestinationStat {
+  const stat = entry as Partial<DestinationStat> | null;
+  const normal = typeof stat?.host === 'string' ? normaliseHost(stat.host) : undefined;
+  const port = stat?.port;
+  if (
+    normal === undefined ||
+    'error' in normal ||
+    !Number.isInteger(port) ||
+    (port as number) < 1 ||
+    (port as number) > 65535
+  ) {
+    throw new Error(`destination ${i + 1} of the exported baseline has no host and port`);
+  }
+  const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0);
+  const status = stat?.status;
+  return {
+    host: normal.host,
+    port: port as number,
+    firstSeen: number(stat?.firstSeen),
+    lastSeen: number(stat?.lastSeen),
+    count: number(stat?.count),
+    requestBytes: number(stat?.requestBytes),
+    responseBytes: number(stat?.responseBytes),
+    methods: Array.isArray(stat?.methods) ? stat.methods.filter((m) => typeof m === 'string') : [],
+    status: status === 'accepted' || status === 'ignored' ? status : 'learned',
+  };
+}

@@ -1,0 +1,261 @@
+import { registrableDomain } from '../model/domain.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { Finding } from '../model/finding.ts';
+import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
+import type { AgentFinding, Baseline, BaselineOptions, Observation } from './baseline-contract.ts';
+import { editAgent, exportOf, readExport, restoredState } from './baseline-edits.ts';
+import { contactSeverity, isVoluminous, volumeFinding } from './baseline-grade.ts';
+import {
+  type AgentIndex,
+  add,
+  agentStat,
+  type Entry,
+  find,
+  knowsHost,
+  merge,
+  methodBit,
+  newAgent,
+  settle,
+} from './baseline-index.ts';
+import { floodIsNews, takeDigest, tellNow } from './baseline-novelty.ts';
+import {
+  agentFinding,
+  blockedContact,
+  firstSeenFinding,
+  floodFinding,
+  isOverdue,
+  isSettled,
+  isSibling,
+  newMethodFinding,
+  newPortFinding,
+  sentence,
+  siblingFinding,
+  unknownFinding,
+} from './baseline-words.ts';
+
+const NO_FINDINGS: readonly Finding[] = [];
+const KNOWN: Readonly<Record<BaselineState, Observation>> = {
+  learning: { firstSeen: false, state: 'learning', findings: NO_FINDINGS },
+  ready: { firstSeen: false, state: 'ready', findings: NO_FINDINGS },
+  locked: { firstSeen: false, state: 'locked', findings: NO_FINDINGS },
+};
+const FIRST_WHILE_LEARNING: Observation = { firstSeen: true, state: 'learning', findings: NO_FINDINGS };
+
+/** An empty baseline; {@link Baseline.load} brings the stored one in. */
+export function createBaseline(options: BaselineOptions): Baseline {
+  return new Memory(options);
+}
+
+class Memory implements Baseline {
+  readonly #o: BaselineOptions;
+  readonly #agents: Map<string, AgentIndex> = new Map();
+  readonly #met: Set<string> = new Set();
+
+  constructor(options: BaselineOptions) {
+    this.#o = options;
+  }
+
+  load(snapshot: BaselineSnapshot): void {
+    const now = this.#o.clock();
+    for (const stat of snapshot.agents) {
+      const index = this.#index(this.#o.asOne(stat.agent), stat.firstSeen);
+      index.firstSeen = Math.min(index.firstSeen, stat.firstSeen);
+      index.lastSeen = Math.max(index.lastSeen, stat.lastSeen);
+      index.lastNewAt = index.known > 0 ? Math.max(index.lastNewAt, stat.lastNewAt) : stat.lastNewAt;
+      index.requests += stat.requests;
+      index.locked ||= stat.locked;
+      for (const destination of stat.destinations) merge(index, destination, destination.status);
+      index.state = restoredState(index, this.#o, now);
+      this.#met.add(stat.agent);
+    }
+  }
+
+  observe(exchange: Exchange): Observation {
+    const now = exchange.startedAt;
+    const { host, port } = exchange.destination;
+    const index = this.#index(this.#o.asOne(exchange.identity.agent), now);
+    if (index.state === 'learning') this.#advance(index, now);
+    const entry = find(index, host, port);
+    if (entry === undefined) return this.#first(index, exchange, now);
+    const { state } = index;
+    if (entry.status !== 'pending') {
+      const bit = state === 'learning' ? 0 : methodBit(exchange.request.method) & ~(entry.methods | entry.told);
+      if (bit === 0 || entry.methods === 0 || entry.status === 'ignored') return KNOWN[state];
+      entry.told |= bit;
+      return { firstSeen: false, state, findings: [newMethodFinding(host, exchange.request.method)] };
+    }
+    if (state === 'learning') return KNOWN.learning;
+    return this.#repeat(index, exchange);
+  }
+
+  /** Seen before and still not known: silent in `flag` (it was told), told again where unknown is blocked or locked out. */
+  #repeat(index: AgentIndex, exchange: Exchange): Observation {
+    const { state } = index;
+    if (this.#o.onUnknown === 'flag' && state !== 'locked') return KNOWN[state];
+    const { host, port } = exchange.destination;
+    const finding = unknownFinding(exchange.identity.agent, host, port, this.#o.onUnknown);
+    return { firstSeen: false, state, findings: [finding] };
+  }
+
+  #first(index: AgentIndex, exchange: Exchange, now: number): Observation {
+    const { host, port } = exchange.destination;
+    if (index.size >= this.#o.destinationsPerAgent) return this.#overflow(index, exchange, now);
+    const known = knowsHost(index, host);
+    add(index, host, port, now);
+    if (index.state === 'learning') return FIRST_WHILE_LEARNING;
+    const { state } = index;
+    if (this.#o.onUnknown === 'block') return { firstSeen: true, state, findings: [blockedContact(host)] };
+    if (known) return { firstSeen: true, state, findings: [newPortFinding(host, port)] };
+    return { firstSeen: true, state, findings: this.#tell(index, host, now) };
+  }
+
+  /** Past the bound names are remembered by registrable domain only, and that bounded too; nothing there is ever learned. */
+  #overflow(index: AgentIndex, exchange: Exchange, now: number): Observation {
+    const { host } = exchange.destination;
+    const domain = registrableDomain(host);
+    const fresh = !index.overflow.has(domain) && index.overflow.size < this.#o.destinationsPerAgent;
+    if (fresh) index.overflow.add(domain);
+    const findings: Finding[] = [];
+    if (floodIsNews(index.novelty, now)) findings.push(floodFinding(index.agent, this.#o.destinationsPerAgent));
+    const { state } = index;
+    if (state !== 'learning') {
+      if (this.#o.onUnknown === 'block') findings.push(blockedContact(host));
+      else if (fresh) findings.push(...this.#tell(index, host, now));
+    }
+    return { firstSeen: fresh, state, findings };
+  }
+
+  #tell(index: AgentIndex, host: string, now: number): readonly Finding[] {
+    if (!tellNow(index.novelty, host, this.#isRisky(host), now)) return NO_FINDINGS;
+    const domain = registrableDomain(host);
+    return [index.domains.has(domain) ? siblingFinding(host, domain) : firstSeenFinding(host)];
+  }
+
+  #isRisky(host: string): boolean {
+    return this.#o.riskyCategory(host) !== undefined;
+  }
+
+  teach(exchange: Exchange): void {
+    const index = this.#index(this.#o.asOne(exchange.identity.agent), exchange.startedAt);
+    const now = exchange.startedAt;
+    index.requests++;
+    if (now > index.lastSeen) index.lastSeen = now;
+    const { host, port } = exchange.destination;
+    const entry = find(index, host, port);
+    if (entry === undefined) return;
+    entry.count++;
+    if (now > entry.lastSeen) entry.lastSeen = now;
+    entry.requestBytes += exchange.requestBytes;
+    entry.responseBytes += exchange.responseBytes;
+    if (exchange.kind === 'exchange') entry.methods |= methodBit(exchange.request.method);
+    if (entry.status === 'pending') this.#learn(index, entry, now);
+  }
+
+  #learn(index: AgentIndex, entry: Entry, now: number): void {
+    if (index.locked || this.#o.riskyCategory(entry.host) !== undefined) return;
+    if (index.state === 'ready' && this.#o.onUnknown === 'block') return;
+    settle(index, entry, 'learned');
+    index.lastNewAt = Math.max(index.lastNewAt, now);
+  }
+
+  grade(exchange: Exchange, finding: Finding): Finding {
+    if (finding.rule !== 'first-seen' || finding.disposition === 'block' || exchange.kind === 'connect') return finding;
+    const severity = contactSeverity(exchange, this.#isRisky(exchange.destination.host), isSibling(finding));
+    return severity === finding.severity ? finding : { ...finding, severity };
+  }
+
+  agentFirstSeen(agent: string): Finding | undefined {
+    if (this.#met.has(agent)) return undefined;
+    this.#met.add(agent);
+    return this.#o.isConfigured?.(agent) === true ? undefined : agentFinding(agent);
+  }
+
+  volume(exchange: Exchange): Finding | undefined {
+    if (!isVoluminous(exchange)) return undefined;
+    const { host, port } = exchange.destination;
+    const index = this.#agents.get(this.#o.asOne(exchange.identity.agent));
+    const entry = index === undefined || index.state === 'learning' ? undefined : find(index, host, port);
+    return entry === undefined ? undefined : volumeFinding(exchange, entry);
+  }
+
+  edit(verb: BaselineEdit['verb'], agent: string, destinations: readonly DestinationStat[]): void {
+    const key = this.#o.asOne(agent);
+    if (verb === 'forget' && destinations.length === 0) {
+      this.#agents.delete(key);
+      return;
+    }
+    const index = this.#index(key, this.#o.clock());
+    editAgent(index, verb, destinations, this.#o.clock());
+    if (verb === 'unlock') index.state = restoredState(index, this.#o, this.#o.clock());
+  }
+
+  seed(json: unknown, agent?: string): void {
+    const file = readExport(json);
+    const index = this.#index(this.#o.asOne(agent ?? file.agent), this.#o.clock());
+    for (const destination of file.destinations) {
+      // What this agent has learned itself, or a person said here, stands.
+      if (find(index, destination.host, destination.port) !== undefined) continue;
+      merge(index, destination, destination.status === 'ignored' ? 'ignored' : 'accepted');
+    }
+  }
+
+  export(agent: string): unknown {
+    const index = this.#agents.get(this.#o.asOne(agent));
+    return index === undefined ? undefined : exportOf(agentStat(index), this.#o.clock());
+  }
+
+  agents(): readonly AgentStat[] {
+    return [...this.#agents.values()].map(agentStat);
+  }
+
+  sentence(agent: string): string | undefined {
+    const index = this.#agents.get(this.#o.asOne(agent));
+    if (index === undefined) return undefined;
+    const now = this.#o.clock();
+    this.#advance(index, now);
+    return sentence(index, this.#o, now);
+  }
+
+  state(agent: string): BaselineState {
+    return this.#agents.get(this.#o.asOne(agent))?.state ?? 'learning';
+  }
+
+  isAccepted(agent: string, host: string, port: number): boolean {
+    const status = this.#status(agent, host, port);
+    return status === 'accepted' || status === 'ignored';
+  }
+
+  knows(agent: string, host: string, port: number): boolean {
+    const status = this.#status(agent, host, port);
+    return status !== undefined && status !== 'pending';
+  }
+
+  due(flush = false): readonly AgentFinding[] {
+    const now = this.#o.clock();
+    const out: AgentFinding[] = [];
+    for (const index of this.#agents.values()) {
+      const finding = takeDigest(index.novelty, now, flush);
+      if (finding !== undefined) out.push({ agent: index.agent, finding });
+    }
+    return out;
+  }
+
+  #status(agent: string, host: string, port: number): Entry['status'] | undefined {
+    const index = this.#agents.get(this.#o.asOne(agent));
+    return index === undefined ? undefined : find(index, host, port)?.status;
+  }
+
+  #advance(index: AgentIndex, now: number): void {
+    if (index.state === 'learning' && (isSettled(index, this.#o, now) || isOverdue(index, this.#o, now))) {
+      index.state = 'ready';
+    }
+  }
+
+  #index(agent: string, now: number): AgentIndex {
+    const known = this.#agents.get(agent);
+    if (known !== undefined) return known;
+    const index = newAgent(agent, now);
+    this.#agents.set(agent, index);
+    return index;
+  }
+}
