@@ -1,0 +1,102 @@
+import type { BaselineEdit, ExchangeRecord, WeirRecord } from '../model/record.ts';
+
+/** How many distinct methods one destination remembers: names come from the network. */
+export const METHODS_KEPT = 32;
+
+/** What a run of records adds to one row of `destinations`. Times epoch ms. */
+export interface DestinationDelta {
+  readonly agent: string;
+  readonly host: string;
+  readonly port: number;
+  firstSeen: number;
+  lastSeen: number;
+  count: number;
+  requestBytes: number;
+  responseBytes: number;
+  readonly methods: Set<string>;
+}
+
+/** What a run of records adds to one row of `agents`. `lastNewAt` is NaN when nothing was new. */
+export interface AgentDelta {
+  readonly agent: string;
+  firstSeen: number;
+  lastSeen: number;
+  requests: number;
+  lastNewAt: number;
+}
+
+/** The baseline's share of a batch in journal order: traffic is summed up between two edits. */
+export type Step =
+  | { readonly kind: 'traffic'; readonly destinations: DestinationDelta[]; readonly agents: AgentDelta[] }
+  | { readonly kind: 'edit'; readonly edit: BaselineEdit };
+
+interface Sums {
+  readonly destinations: Map<string, DestinationDelta>;
+  readonly agents: Map<string, AgentDelta>;
+}
+
+/** Cuts a batch into baseline steps. Pure; names are keys of Maps only. */
+export function baselineSteps(batch: readonly WeirRecord[]): Step[] {
+  const steps: Step[] = [];
+  let sums: Sums = { destinations: new Map(), agents: new Map() };
+  const flush = (): void => {
+    if (sums.agents.size === 0) return;
+    steps.push({ kind: 'traffic', destinations: [...sums.destinations.values()], agents: [...sums.agents.values()] });
+    sums = { destinations: new Map(), agents: new Map() };
+  };
+  for (const record of batch) {
+    if (record.kind === 'baseline-edit') {
+      flush();
+      steps.push({ kind: 'edit', edit: record });
+    } else if (teaches(record)) {
+      learn(sums, record);
+    }
+  }
+  flush();
+  return steps;
+}
+
+/** Open rows teach nothing yet: their closing record does, with the final counts. */
+function teaches(record: WeirRecord): record is ExchangeRecord {
+  return (
+    (record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel') &&
+    record.teaches &&
+    record.state === 'closed'
+  );
+}
+
+function learn(sums: Sums, r: ExchangeRecord): void {
+  const key = `${r.agent}\0${r.host}\0${r.port}`;
+  const known = sums.destinations.get(key);
+  if (known === undefined) {
+    sums.destinations.set(key, {
+      agent: r.agent,
+      host: r.host,
+      port: r.port,
+      firstSeen: r.startedAt,
+      lastSeen: r.startedAt,
+      count: 1,
+      requestBytes: r.requestBytes,
+      responseBytes: r.responseBytes,
+      methods: new Set([r.method]),
+    });
+  } else {
+    known.firstSeen = Math.min(known.firstSeen, r.startedAt);
+    known.lastSeen = Math.max(known.lastSeen, r.startedAt);
+    known.count++;
+    known.requestBytes += r.requestBytes;
+    known.responseBytes += r.responseBytes;
+    known.methods.add(r.method);
+  }
+  const newAt = r.firstSeen ? r.startedAt : Number.NaN;
+  const agent = sums.agents.get(r.agent);
+  if (agent === undefined) {
+    const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
+    sums.agents.set(r.agent, { agent: r.agent, ...seen, requests: 1, lastNewAt: newAt });
+    return;
+  }
+  agent.firstSeen = Math.min(agent.firstSeen, r.startedAt);
+  agent.lastSeen = Math.max(agent.lastSeen, r.startedAt);
+  agent.requests++;
+  if (r.firstSeen) agent.lastNewAt = Number.isNaN(agent.lastNewAt) ? newAt : Math.max(agent.lastNewAt, newAt);
+}

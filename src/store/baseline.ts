@@ -1,0 +1,221 @@
+import type { AgentStat, BaselineEdit, BaselineSnapshot, DestinationStat } from '../model/record.ts';
+import { type AgentDelta, type DestinationDelta, METHODS_KEPT, type Step } from './aggregate.ts';
+import type { PlainRow, Session } from './session.ts';
+
+const METHODS_UNION = `list_sort(list_distinct(list_concat(methods, excluded.methods)))[1:${METHODS_KEPT}]`;
+
+const LEARN_DESTINATIONS = `
+  INSERT INTO destinations
+  SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes,
+         list_sort(list_distinct(string_split(methods, chr(10))))[1:${METHODS_KEPT}], 'learned'
+  FROM (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
+               unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods)
+  ON CONFLICT (agent, host, port) DO UPDATE SET
+    first_seen = least(first_seen, excluded.first_seen),
+    last_seen = greatest(last_seen, excluded.last_seen),
+    count = count + excluded.count,
+    request_bytes = request_bytes + excluded.request_bytes,
+    response_bytes = response_bytes + excluded.response_bytes,
+    methods = ${METHODS_UNION}`;
+
+const LEARN_AGENTS = `
+  INSERT INTO agents
+  SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), false
+  ON CONFLICT (agent) DO UPDATE SET
+    first_seen = least(first_seen, excluded.first_seen),
+    last_seen = greatest(last_seen, excluded.last_seen),
+    requests = requests + excluded.requests,
+    last_new_at = greatest(last_new_at, excluded.last_new_at)`;
+
+/** What an edit does to a destination that is there already. `import` never lowers what is known. */
+const ON_EDIT = {
+  status: 'status = excluded.status',
+  merge: `first_seen = least(first_seen, excluded.first_seen),
+    last_seen = greatest(last_seen, excluded.last_seen),
+    count = greatest(count, excluded.count),
+    request_bytes = greatest(request_bytes, excluded.request_bytes),
+    response_bytes = greatest(response_bytes, excluded.response_bytes),
+    methods = ${METHODS_UNION},
+    status = CASE WHEN excluded.status = 'learned' THEN status ELSE excluded.status END`,
+} as const;
+
+/** Applies one step of a batch inside the caller's transaction. */
+export async function applyStep(session: Session, step: Step): Promise<void> {
+  if (step.kind === 'edit') return applyEdit(session, step.edit);
+  await learnDestinations(session, step.destinations);
+  await learnAgents(session, step.agents);
+}
+
+async function learnDestinations(session: Session, deltas: readonly DestinationDelta[]): Promise<void> {
+  await session.runLists(LEARN_DESTINATIONS, [
+    { type: 'VARCHAR', cells: deltas.map((d) => d.agent) },
+    { type: 'VARCHAR', cells: deltas.map((d) => d.host) },
+    { type: 'INTEGER', cells: deltas.map((d) => d.port) },
+    { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.firstSeen) },
+    { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.lastSeen) },
+    { type: 'BIGINT', cells: deltas.map((d) => d.count) },
+    { type: 'BIGINT', cells: deltas.map((d) => d.requestBytes) },
+    { type: 'BIGINT', cells: deltas.map((d) => d.responseBytes) },
+    // A method cannot hold a line feed (RFC 9110 §5.6.2), so it separates them in one string.
+    { type: 'VARCHAR', cells: deltas.map((d) => [...d.methods].join('\n')) },
+  ]);
+}
+
+async function learnAgents(session: Session, deltas: readonly AgentDelta[]): Promise<void> {
+  await session.runLists(LEARN_AGENTS, [
+    { type: 'VARCHAR', cells: deltas.map((d) => d.agent) },
+    { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.firstSeen) },
+    { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.lastSeen) },
+    { type: 'BIGINT', cells: deltas.map((d) => d.requests) },
+    { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.lastNewAt) },
+  ]);
+}
+
+async function applyEdit(session: Session, edit: BaselineEdit): Promise<void> {
+  const { agent, destinations: named } = edit;
+  switch (edit.verb) {
+    case 'accept':
+      if (named.length > 0) return editDestinations(session, edit, 'status', 'accepted');
+      await session.run("UPDATE destinations SET status = 'accepted' WHERE agent = $1 AND status = 'learned'", [agent]);
+      return;
+    case 'ignore':
+      if (named.length > 0) return editDestinations(session, edit, 'status', 'ignored');
+      await session.run("UPDATE destinations SET status = 'ignored' WHERE agent = $1", [agent]);
+      return;
+    case 'forget':
+      return forget(session, agent, named);
+    case 'lock':
+    case 'unlock':
+      await ensureAgent(session, agent, edit.at);
+      await session.run('UPDATE agents SET locked = $2 WHERE agent = $1', [agent, edit.verb === 'lock']);
+      return;
+    case 'import':
+      return importStats(session, edit);
+  }
+}
+
+async function editDestinations(
+  session: Session,
+  edit: BaselineEdit,
+  how: keyof typeof ON_EDIT,
+  status?: DestinationStat['status'],
+): Promise<void> {
+  // The same destination twice in one INSERT … ON CONFLICT is an error; the last one counts.
+  const unique = new Map(edit.destinations.map((d) => [`${d.host}\0${d.port}`, d]));
+  const stats = [...unique.values()];
+  await session.runLists(
+    `INSERT INTO destinations
+     SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes,
+            CASE WHEN methods = '' THEN [] ELSE list_sort(list_distinct(string_split(methods, chr(10))))[1:${METHODS_KEPT}] END, status
+     FROM (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
+                  unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods,
+                  unnest($10) AS status)
+     ON CONFLICT (agent, host, port) DO UPDATE SET ${ON_EDIT[how]}`,
+    [
+      { type: 'VARCHAR', cells: stats.map(() => edit.agent) },
+      { type: 'VARCHAR', cells: stats.map((d) => d.host) },
+      { type: 'INTEGER', cells: stats.map((d) => d.port) },
+      { type: 'TIMESTAMPTZ', cells: stats.map((d) => d.firstSeen) },
+      { type: 'TIMESTAMPTZ', cells: stats.map((d) => d.lastSeen) },
+      { type: 'BIGINT', cells: stats.map((d) => d.count) },
+      { type: 'BIGINT', cells: stats.map((d) => d.requestBytes) },
+      { type: 'BIGINT', cells: stats.map((d) => d.responseBytes) },
+      { type: 'VARCHAR', cells: stats.map((d) => d.methods.join('\n')) },
+      { type: 'VARCHAR', cells: stats.map((d) => status ?? d.status) },
+    ],
+  );
+  await ensureAgent(session, edit.agent, edit.at);
+}
+
+async function forget(session: Session, agent: string, named: readonly DestinationStat[]): Promise<void> {
+  if (named.length === 0) {
+    await session.run('DELETE FROM destinations WHERE agent = $1', [agent]);
+    await session.run('DELETE FROM agents WHERE agent = $1', [agent]);
+    return;
+  }
+  await session.runLists(
+    `DELETE FROM destinations WHERE (agent, host, port) IN
+       (SELECT (unnest($1), unnest($2), unnest($3)))`,
+    [
+      { type: 'VARCHAR', cells: named.map(() => agent) },
+      { type: 'VARCHAR', cells: named.map((d) => d.host) },
+      { type: 'INTEGER', cells: named.map((d) => d.port) },
+    ],
+  );
+}
+
+/** An agent known only by an edit has taught nothing: no requests, nothing new. */
+async function ensureAgent(session: Session, agent: string, at: number): Promise<void> {
+  await session.runLists(
+    `INSERT INTO agents SELECT unnest($1), unnest($2), unnest($2), 0, NULL, false
+     ON CONFLICT (agent) DO NOTHING`,
+    [
+      { type: 'VARCHAR', cells: [agent] },
+      { type: 'TIMESTAMPTZ', cells: [at] },
+    ],
+  );
+}
+
+/** `baseline import` and `baseline.seed`: the agent is as old and as busy as the stats say, so that a new pod is not a newborn. */
+async function importStats(session: Session, edit: BaselineEdit): Promise<void> {
+  if (edit.destinations.length === 0) return ensureAgent(session, edit.agent, edit.at);
+  await editDestinations(session, edit, 'merge');
+  await session.run(
+    `UPDATE agents SET
+       first_seen = least(agents.first_seen, d.first_seen),
+       last_seen = greatest(agents.last_seen, d.last_seen),
+       requests = greatest(agents.requests, d.requests),
+       last_new_at = greatest(agents.last_new_at, d.last_new_at)
+     FROM (SELECT min(first_seen) AS first_seen, max(last_seen) AS last_seen, sum(count)::BIGINT AS requests,
+                  max(first_seen) AS last_new_at
+           FROM destinations WHERE agent = $1) AS d
+     WHERE agents.agent = $1`,
+    [edit.agent],
+  );
+}
+
+/** Reads the whole baseline: milliseconds, because it is kept summed up (product.md §6). */
+export async function readBaseline(session: Pick<Session, 'all'>): Promise<BaselineSnapshot> {
+  const agents = await session.all(
+    'SELECT agent, first_seen, last_seen, requests, last_new_at, locked FROM agents ORDER BY agent',
+  );
+  const rows = await session.all(
+    `SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes, methods, status
+     FROM destinations ORDER BY agent, host, port`,
+  );
+  const byAgent = new Map<string, DestinationStat[]>();
+  for (const row of rows) {
+    const agent = row[0] as string;
+    const list = byAgent.get(agent);
+    if (list === undefined) byAgent.set(agent, [destinationStat(row)]);
+    else list.push(destinationStat(row));
+  }
+  return { agents: agents.map((row) => agentStat(row, byAgent.get(row[0] as string) ?? [])) };
+}
+
+function agentStat(row: PlainRow, destinations: readonly DestinationStat[]): AgentStat {
+  return {
+    agent: row[0] as string,
+    firstSeen: row[1] as number,
+    lastSeen: row[2] as number,
+    requests: row[3] as number,
+    // Never anything new: as old as the agent itself.
+    lastNewAt: (row[4] ?? row[1]) as number,
+    locked: row[5] as boolean,
+    destinations,
+  };
+}
+
+function destinationStat(row: PlainRow): DestinationStat {
+  return {
+    host: row[1] as string,
+    port: row[2] as number,
+    firstSeen: row[3] as number,
+    lastSeen: row[4] as number,
+    count: row[5] as number,
+    requestBytes: row[6] as number,
+    responseBytes: row[7] as number,
+    methods: row[8] as readonly string[],
+    status: row[9] as DestinationStat['status'],
+  };
+}

@@ -1,0 +1,255 @@
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { isDiskError, isFatal, lockHolder, messageOf, StoreError } from './error.ts';
+import { kindOfFile, makePrivate, makePrivateDir, moveAside, sizeOf } from './files.ts';
+import { createSchema, migrate, readVersion, refuseNewer, removeCopy, swapInCopy, type Target } from './migrate.ts';
+import { TABLES } from './schema.ts';
+import { CHECKPOINT_BYTES, openSession, type Session } from './session.ts';
+
+/** Where things are. All absolute. */
+export interface Place {
+  readonly dir: string;
+  readonly file: string;
+  readonly history: string;
+}
+
+export interface EngineOptions {
+  readonly place: Place;
+  readonly memoryLimitMb: number;
+  readonly threads: number;
+  readonly target: Target;
+  readonly createdBy: string;
+  readonly clock: () => number;
+  /** Called after every opening, before anything else uses the session. */
+  readonly onOpen: (session: Session) => Promise<void>;
+  /** A sentence for start, status and `/readyz`. */
+  readonly onProblem: (kind: 'aside' | 'lost', sentence: string) => void;
+}
+
+/** Owns the open file: one operation at a time, opened again when DuckDB gives up on it. */
+export interface Engine {
+  readonly place: Place;
+  /** Runs `work` alone. Rejects with StoreError when the file cannot be opened, else with what `work` threw. */
+  use<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** Rewrites the file so that nothing deleted is left in it. */
+  rewrite(): Promise<void>;
+  /** Opens anew when somebody removed or replaced the file under us. */
+  checkFile(): Promise<void>;
+  /** Checkpoints when the log is large (or `always` and it is not empty). */
+  checkpoint(always: boolean): Promise<void>;
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** Files open in this thread: DuckDB's lock is per process and would let us in twice. */
+const openFiles = new Set<string>();
+
+/** Opens the store's file, moving aside what cannot be read. Rejects with StoreError. */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { place } = options;
+  if (openFiles.has(place.file)) {
+    throw new StoreError('locked', `${place.file} is already open in this process`, { pid: process.pid });
+  }
+  openFiles.add(place.file);
+  try {
+    const first = await openPlace(options);
+    return makeEngine(options, first);
+  } catch (error) {
+    openFiles.delete(place.file);
+    throw error;
+  }
+}
+
+function makeEngine(options: EngineOptions, first: Session): Engine {
+  const { place } = options;
+  let session: Session | undefined = first;
+  let inode = inodeOf(place.file);
+  let closed = false;
+  let tail: Promise<unknown> = Promise.resolve();
+
+  const serial = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = tail.then(work);
+    tail = result.catch(() => undefined);
+    return result;
+  };
+  const drop = (): void => {
+    try {
+      session?.close();
+    } catch {
+      // It is being given up because it is broken.
+    }
+    session = undefined;
+  };
+  const current = async (): Promise<Session> => {
+    if (closed) throw new StoreError('unwritable', 'the store is closed');
+    if (session === undefined) {
+      session = await openPlace(options);
+      inode = inodeOf(place.file);
+    }
+    return session;
+  };
+  const guarded = async <T>(work: (s: Session) => Promise<T>): Promise<T> => {
+    const s = await current();
+    try {
+      return await work(s);
+    } catch (error) {
+      if (isFatal(error)) drop();
+      throw error;
+    }
+  };
+  return {
+    place,
+    use: (work) => serial(() => guarded(work)),
+    rewrite: () =>
+      serial(() =>
+        guarded(async (s) => {
+          session = undefined;
+          try {
+            session = await swapInCopy(s, (file) => openRaw(options, file));
+            await options.onOpen(session);
+            inode = inodeOf(place.file);
+          } catch (error) {
+            // Whichever file stands there now is whole; the next call opens it anew.
+            s.close();
+            drop();
+            throw error;
+          }
+        }),
+      ),
+    checkFile: () =>
+      serial(async () => {
+        if (closed || session === undefined || inodeOf(place.file) === inode) return;
+        options.onProblem('lost', `${place.file} was removed or replaced while Weir was running; it was opened anew`);
+        drop();
+        await current();
+      }),
+    checkpoint: (always) =>
+      serial(async () => {
+        const log = sizeOf(`${place.file}.wal`);
+        if (closed || session === undefined || log === 0 || (!always && log < CHECKPOINT_BYTES)) return;
+        await guarded((s) => s.run('CHECKPOINT'));
+      }),
+    async close(deadlineMs) {
+      const timer = setTimeout(() => session?.interrupt(), deadlineMs);
+      await serial(async () => {
+        closed = true;
+        drop();
+        openFiles.delete(place.file);
+      });
+      clearTimeout(timer);
+    },
+  };
+}
+
+function inodeOf(file: string): number | undefined {
+  return fs.statSync(file, { throwIfNoEntry: false })?.ino;
+}
+
+function openRaw(options: EngineOptions, file: string): Promise<Session> {
+  const { place } = options;
+  const own = path.dirname(place.file);
+  return openSession({
+    file,
+    directories: own === place.dir ? [place.dir] : [place.dir, own],
+    memoryLimitMb: options.memoryLimitMb,
+    threads: options.threads,
+  });
+}
+
+async function openPlace(options: EngineOptions): Promise<Session> {
+  const { place } = options;
+  try {
+    makePrivateDir(place.history);
+    makePrivateDir(path.dirname(place.file));
+    fs.accessSync(path.dirname(place.file), fs.constants.W_OK | fs.constants.X_OK);
+    removeCopy(place.file);
+  } catch (error) {
+    throw unwritable(place.file, error);
+  }
+  const kind = kindOfFile(place.file);
+  if (kind === 'foreign') setAside(options, 'it is not a DuckDB database');
+  if (kind === 'unreadable') setAside(options, 'it cannot be read');
+  let session = await openOrAside(options);
+  try {
+    session = await settle(options, session);
+    makePrivate(place.file);
+    makePrivate(`${place.file}.wal`);
+    await options.onOpen(session);
+    return session;
+  } catch (error) {
+    session.close();
+    if (error instanceof StoreError) throw error;
+    throw unwritable(place.file, error);
+  }
+}
+
+/** A lock and a newer file are said, a full disk is waited for; anything else DuckDB dislikes is moved aside. */
+async function openOrAside(options: EngineOptions): Promise<Session> {
+  const { file } = options.place;
+  try {
+    return await openRaw(options, file);
+  } catch (error) {
+    const refusal = explainOpen(file, error);
+    if (refusal !== undefined) throw refusal;
+    setAside(options, messageOf(error));
+  }
+  try {
+    return await openRaw(options, file);
+  } catch (error) {
+    throw explainOpen(file, error) ?? unwritable(file, error);
+  }
+}
+
+/** The error of opening `file` when the file itself is not to blame; undefined when it is. */
+export function explainOpen(file: string, error: unknown): StoreError | undefined {
+  const holder = lockHolder(error);
+  if (holder !== undefined) {
+    const who = holder.pid === undefined ? 'another process' : `process ${holder.pid}`;
+    return new StoreError('locked', `${file} is in use by ${who}`, { pid: holder.pid, cause: error });
+  }
+  if (/version number \d+, but we can only read/i.test(messageOf(error))) {
+    return new StoreError(
+      'newer',
+      `${file} was written by a newer DuckDB: use the newer weir, or another state directory with --state-dir`,
+      { cause: error },
+    );
+  }
+  return isDiskError(error) ? unwritable(file, error) : undefined;
+}
+
+/** Creates, accepts, migrates or refuses what was opened. */
+async function settle(options: EngineOptions, session: Session): Promise<Session> {
+  const tables = await session.all(
+    "SELECT table_name, list_sort(list(column_name)) FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal GROUP BY ALL",
+  );
+  if (tables.length === 0) {
+    await createSchema(session, options.target, options.createdBy);
+    return session;
+  }
+  const version = await readVersion(session);
+  if (version !== undefined) refuseNewer(session.file, version, options.target);
+  const known = new Map(tables.map((row) => [row[0] as string, new Set(row[1] as readonly string[])]));
+  const whole = TABLES.every((t) => t.columns.every((c) => known.get(t.name)?.has(c.name)));
+  if (version !== undefined && version < options.target.version) {
+    return migrate(session, version, options.target, (file) => openRaw(options, file));
+  }
+  if (version !== undefined && whole) return session;
+  session.close();
+  setAside(options, "it is a DuckDB database, but not one of Weir's");
+  const fresh = await openRaw(options, options.place.file);
+  await createSchema(fresh, options.target, options.createdBy);
+  return fresh;
+}
+
+function setAside(options: EngineOptions, why: string): void {
+  const { file } = options.place;
+  try {
+    const aside = moveAside(file, options.clock());
+    options.onProblem('aside', `${file} could not be used (${why}); it was moved to ${aside} and a new one was made`);
+  } catch (error) {
+    throw unwritable(file, error);
+  }
+}
+
+function unwritable(file: string, error: unknown): StoreError {
+  return new StoreError('unwritable', `${file} cannot be opened or written: ${messageOf(error)}`, { cause: error });
+}

@@ -1,0 +1,141 @@
+import * as fs from 'node:fs';
+import { messageOf, StoreError } from './error.ts';
+import { literal, makePrivate, replaceFile } from './files.ts';
+import { createTable, META, META_DDL, SCHEMA_VERSION, TABLES } from './schema.ts';
+import type { Session } from './session.ts';
+
+/** One step of the schema: SQL that turns version `to - 1` into `to`. Runs on a copy, in one transaction. */
+export interface Migration {
+  readonly to: number;
+  readonly statements: readonly string[];
+}
+
+/** Every step since version 1. */
+export const MIGRATIONS: readonly Migration[] = [];
+
+/** What a file has to become; injected by tests, so that the machinery is tested before the first real migration. */
+export interface Target {
+  readonly version: number;
+  readonly migrations: readonly Migration[];
+}
+
+export const CURRENT: Target = { version: SCHEMA_VERSION, migrations: MIGRATIONS };
+
+/** Opens a session on a file; given by `engine.ts`. */
+export type Open = (file: string) => Promise<Session>;
+
+/** Makes the tables in an empty file. */
+export async function createSchema(session: Session, target: Target, createdBy: string): Promise<void> {
+  await session.transaction(async () => {
+    await session.run(META_DDL);
+    for (const t of TABLES) await session.run(createTable(t));
+    const initial: readonly (readonly [string, string | null])[] = [
+      [META.version, String(SCHEMA_VERSION)],
+      [META.createdBy, createdBy],
+      [META.cursor, null],
+      [META.rolling, null],
+      [META.trustedClock, null],
+      [META.clockWatched, '0'],
+      [META.shedBytes, '0'],
+      [META.shedFree, '0'],
+    ];
+    for (const [key, value] of initial) await session.run('INSERT INTO meta VALUES ($1, $2)', [key, value]);
+    for (const step of stepsFrom(SCHEMA_VERSION, target)) await applyMigration(session, step);
+  });
+}
+
+/** The version a file says it has; undefined when it is not a store at all. */
+export async function readVersion(session: Session): Promise<number | undefined> {
+  const rows = await session.all('SELECT value FROM meta WHERE key = $1', [META.version]).catch(() => []);
+  const version = Number(rows[0]?.[0] ?? Number.NaN);
+  return Number.isInteger(version) && version > 0 ? version : undefined;
+}
+
+/** Refuses a file of a newer Weir: never read with half an understanding, never moved aside. */
+export function refuseNewer(file: string, version: number, target: Target): void {
+  if (version <= target.version) return;
+  throw new StoreError(
+    'newer',
+    `${file} was written by a newer Weir (schema version ${version}, this one knows ${target.version}): use the newer weir, or another state directory with --state-dir`,
+  );
+}
+
+/**
+ * Brings an older file up to date on a copy that is swapped in; until the rename the old file is untouched and stays
+ * locked. Resolves with the session on the new file; the old session is closed. Rejects leaving the old file as it was.
+ */
+export async function migrate(session: Session, from: number, target: Target, open: Open): Promise<Session> {
+  return swapInCopy(session, open, async (copy) => {
+    await copy.transaction(async () => {
+      for (const step of stepsFrom(from, target)) await applyMigration(copy, step);
+    });
+  });
+}
+
+/** Copies the database into a fresh file, lets `change` work on it, and puts it in the old one's place. */
+export async function swapInCopy(
+  session: Session,
+  open: Open,
+  change?: (copy: Session) => Promise<void>,
+): Promise<Session> {
+  const { file } = session;
+  const copyFile = copyOf(file);
+  removeCopy(file);
+  try {
+    await copyInto(session, copyFile);
+    makePrivate(copyFile);
+    if (change !== undefined) {
+      const copy = await open(copyFile);
+      try {
+        await change(copy);
+        await copy.run('CHECKPOINT');
+      } finally {
+        copy.close();
+      }
+    }
+    if (fs.existsSync(`${file}.wal`) || fs.existsSync(`${copyFile}.wal`)) {
+      throw new Error(`the log of ${file} is not empty`);
+    }
+    replaceFile(copyFile, file);
+  } catch (error) {
+    removeCopy(file);
+    throw new Error(`${file} could not be rewritten: ${messageOf(error)}`, { cause: error });
+  }
+  // The old inode was locked until here, so nobody could come between.
+  session.close();
+  return open(file);
+}
+
+/** Where a copy is made; a leftover of a crash is removed at the next start. */
+export function copyOf(file: string): string {
+  return `${file}.new`;
+}
+
+/** Removes an unfinished copy. */
+export function removeCopy(file: string): void {
+  fs.rmSync(copyOf(file), { force: true });
+  fs.rmSync(`${copyOf(file)}.wal`, { force: true });
+}
+
+/** After this the write-ahead log is gone: everything is in the main file and in the copy. */
+async function copyInto(session: Session, copyFile: string): Promise<void> {
+  await session.run('DROP VIEW IF EXISTS all_exchanges');
+  await session.run('CHECKPOINT');
+  const name = String((await session.all('SELECT current_database()'))[0]?.[0]);
+  await session.run(`ATTACH ${literal(copyFile)} AS weir_copy`);
+  try {
+    await session.run(`COPY FROM DATABASE "${name.replaceAll('"', '""')}" TO weir_copy`);
+    await session.run('CHECKPOINT weir_copy');
+  } finally {
+    await session.run('DETACH weir_copy').catch(() => undefined);
+  }
+}
+
+function stepsFrom(version: number, target: Target): Migration[] {
+  return target.migrations.filter((m) => m.to > version && m.to <= target.version).sort((a, b) => a.to - b.to);
+}
+
+async function applyMigration(session: Session, step: Migration): Promise<void> {
+  for (const statement of step.statements) await session.run(statement);
+  await session.run('UPDATE meta SET value = $2 WHERE key = $1', [META.version, String(step.to)]);
+}

@@ -1,0 +1,142 @@
+import { readMeta, writeMeta } from './append.ts';
+import { type DayFile, sizeOf } from './files.ts';
+import { allDays, countRows, DAY_MS, dayOf, ROLLED, refreshView, removeDays } from './history.ts';
+import { META } from './schema.ts';
+import type { Session } from './session.ts';
+
+/** Retention never deletes a larger share than this at once while it does not trust the clock (threat O17). */
+const SHARE = 0.2;
+/** A step of the clock that no sleep between two calls explains. */
+const JUMP_MS = DAY_MS;
+/** How long the clock has to be watched to be believed after a jump. */
+const WATCH_MS = DAY_MS;
+
+/** How the wall clock went since the last call, in ms. */
+export interface Elapsed {
+  readonly now: number;
+  /** Monotonic time since the previous call in this process; undefined at the first one. */
+  readonly monotonic: number | undefined;
+}
+
+/** What retention did. `held` is the sentence to show when it would not believe the clock. */
+export interface Retained {
+  readonly deleted: number;
+  readonly held: string | undefined;
+}
+
+/** Deletes everything older than `retentionDays` (0 = nothing), unless the clock jumped and it would be a lot. */
+export async function retainDays(
+  session: Session,
+  history: string,
+  retentionDays: number,
+  elapsed: Elapsed,
+): Promise<Retained> {
+  const trusted = await watchClock(session, elapsed);
+  const cutoff = retentionDays > 0 ? elapsed.now - retentionDays * DAY_MS : Number.NEGATIVE_INFINITY;
+  if (retentionDays <= 0 || !(cutoff > 0)) return { deleted: 0, held: undefined };
+  const day = dayOf(cutoff);
+  const begin = `TIMESTAMPTZ '${day} 00:00:00+00'`;
+  const old: DayFile[] = [...allDays(history).values()].flat().filter((f) => f.day < day);
+  const oldRows = await session.all(
+    ROLLED.map((t) => `SELECT count(*) FROM ${t.name} WHERE ${t.time} < ${begin}`).join(' UNION ALL '),
+  );
+  const inFile = oldRows.reduce((sum, row) => sum + Number(row[0]), 0);
+  if (inFile === 0 && old.length === 0) return { deleted: 0, held: undefined };
+  const doomed = inFile + (await countRows(session, old));
+  if (!trusted && doomed > SHARE * (await countAll(session, history))) {
+    return {
+      deleted: 0,
+      held: `the clock jumped to ${new Date(elapsed.now).toISOString()}: retention would delete ${doomed} rows at once and waits until the clock has been steady for 24 h (weir purge --before deletes now)`,
+    };
+  }
+  if (inFile > 0) for (const t of ROLLED) await session.run(`DELETE FROM ${t.name} WHERE ${t.time} < ${begin}`);
+  await dropDays(session, history, old);
+  return { deleted: doomed, held: undefined };
+}
+
+/** The view names the files it reads: it is made anew whenever one goes. */
+async function dropDays(session: Session, history: string, files: readonly DayFile[]): Promise<void> {
+  if (files.length === 0) return;
+  removeDays(files);
+  await refreshView(session, history);
+}
+
+/**
+ * Whether the wall clock is believed. It is, when it went forward like the monotonic clock, or (across restarts and
+ * sleep) by less than a day. After a jump it must be watched for 24 h in sum; going back to where it was ends it at once.
+ */
+async function watchClock(session: Session, elapsed: Elapsed): Promise<boolean> {
+  const { now } = elapsed;
+  const before = Number((await readMeta(session, META.trustedClock)) ?? now);
+  const watched = Number((await readMeta(session, META.clockWatched)) ?? 0);
+  const step = now - before;
+  const steady = step < JUMP_MS || (elapsed.monotonic !== undefined && step - elapsed.monotonic < JUMP_MS);
+  if (steady || watched + (elapsed.monotonic ?? 0) >= WATCH_MS) {
+    await writeMeta(session, META.trustedClock, String(now));
+    if (watched !== 0) await writeMeta(session, META.clockWatched, '0');
+    return true;
+  }
+  // While watched the trusted time stays where it was, so that the next call (or start) still sees the jump.
+  await writeMeta(session, META.clockWatched, String(watched + (elapsed.monotonic ?? 0)));
+  return false;
+}
+
+async function countAll(session: Session, history: string): Promise<number> {
+  const rows = await session.all(ROLLED.map((t) => `SELECT count(*) FROM ${t.name}`).join(' UNION ALL '));
+  const files = [...allDays(history).values()].flat();
+  return rows.reduce((sum, row) => sum + Number(row[0]), 0) + (await countRows(session, files));
+}
+
+/** Bytes the rows take: blocks in use (a file does not shrink), log, history. */
+export async function usedBytes(session: Session, history: string): Promise<number> {
+  const rows = await session.all(
+    'SELECT used_blocks * block_size FROM pragma_database_size() WHERE database_name = current_database()',
+  );
+  const days = [...allDays(history).values()].flat();
+  const log = sizeOf(`${session.file}.wal`);
+  return Number(rows[0]?.[0] ?? 0) + log + days.reduce((sum, d) => sum + d.bytes, 0);
+}
+
+/** Gives up exchanges and their connections oldest first until `maxBytes` hold (0 = no limit). Findings and aggregates stay. Returns rows given up. */
+export async function retainBytes(session: Session, history: string, maxBytes: number): Promise<number> {
+  if (maxBytes <= 0 || (await usedBytes(session, history)) <= maxBytes) return 0;
+  let shed = 0;
+  // Bounded: one call gives up at most 24 slices, the next minute goes on.
+  for (let round = 0; round < 24 && (await usedBytes(session, history)) > maxBytes; round++) {
+    const slice = await dropOldest(session, history);
+    if (slice === 0) break;
+    shed += slice;
+  }
+  if (shed > 0) {
+    await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [META.shedBytes, shed]);
+  }
+  return shed;
+}
+
+/** The oldest day of history, else the oldest tenth of what is in the file. */
+async function dropOldest(session: Session, history: string): Promise<number> {
+  const days = allDays(history);
+  const files = [...(days.get('exchanges') ?? []), ...(days.get('connections') ?? [])];
+  const oldest = files.reduce<string | undefined>(
+    (min, f) => (min === undefined || f.day < min ? f.day : min),
+    undefined,
+  );
+  if (oldest !== undefined) {
+    const gone = files.filter((f) => f.day === oldest);
+    const rows = await countRows(session, gone);
+    await dropDays(session, history, gone);
+    return Math.max(rows, 1);
+  }
+  const deleted =
+    (await dropTenth(session, 'exchanges', 'started_at')) + (await dropTenth(session, 'connections', 'opened_at'));
+  if (deleted > 0) await session.run('CHECKPOINT');
+  return deleted;
+}
+
+function dropTenth(session: Session, name: string, time: string): Promise<number> {
+  return session.run(
+    // The millisecond covers the rounding of the quantile, so that a slice is never empty.
+    `DELETE FROM ${name} WHERE ${time} <=
+       (SELECT to_timestamp(approx_quantile(epoch(${time}), 0.1)) + INTERVAL 1 MILLISECOND FROM ${name})`,
+  );
+}

@@ -1,0 +1,150 @@
+import type { ConnectionRecord, EventRecord, ExchangeRecord } from '../model/record.ts';
+import { refOf } from '../model/ulid.ts';
+
+/** A cell before it meets DuckDB: times are epoch ms. */
+export type Cell = string | number | boolean | null | readonly string[];
+/** Cells in the order of the table's columns (`schema.ts`). */
+export type Row = readonly Cell[];
+
+/**
+ * Whether this record leaves a row in `exchanges`. A forwarded CONNECT leaves none: its tunnel (same id) or the exchanges
+ * inside it do. While it is still being dialled it has an open row like everything that lasts.
+ */
+export function hasExchangeRow(record: ExchangeRecord): boolean {
+  return record.kind !== 'connect' || record.state === 'open' || record.outcome !== 'forwarded';
+}
+
+/** Row of `exchanges`. */
+export function exchangeRow(r: ExchangeRecord): Row {
+  const tunnel = r.kind === 'tunnel';
+  return [
+    r.id,
+    refOf(r.id),
+    r.connectionId,
+    r.traceId,
+    r.spanId,
+    r.parentSpanId ?? null,
+    r.kind,
+    r.state,
+    r.startedAt,
+    r.agent,
+    r.identifiedBy,
+    r.clientAddress,
+    r.userAgent ?? null,
+    r.via,
+    tunnel ? 'tunnel' : r.visibility,
+    tunnel ? 'CONNECT' : r.method,
+    r.scheme,
+    r.host,
+    r.port,
+    r.tenant ?? null,
+    r.target,
+    r.credentialFp ?? null,
+    r.protocol,
+    r.peerAddress ?? null,
+    r.peerPort ?? null,
+    r.contentType ?? null,
+    r.responseContentType ?? null,
+    r.status ?? r.answeredStatus ?? null,
+    r.requestBytes,
+    r.responseBytes,
+    r.durationMs,
+    r.ttfbMs ?? null,
+    r.overheadMs,
+    r.dnsMs ?? null,
+    r.connectMs ?? null,
+    r.tlsMs ?? null,
+    r.mode,
+    r.verdict,
+    r.action,
+    r.would,
+    r.would === 'block',
+    r.firstSeen,
+    r.baselineState,
+    r.findings.map((f) => f.rule),
+    r.outcome,
+    r.errorType ?? null,
+    r.errorDetail ?? null,
+    r.sni ?? null,
+    r.alpn ?? null,
+    r.ja4 ?? null,
+    r.tlsVersion ?? null,
+    r.ech ?? null,
+    r.tunnelProtocol ?? null,
+    r.interceptionSkipped ?? null,
+    r.closeReason ?? null,
+  ];
+}
+
+/** Row of `connections`. */
+export function connectionRow(r: ConnectionRecord): Row {
+  return [
+    r.id,
+    r.openedAt,
+    r.closedAt,
+    r.agent,
+    r.identifiedBy,
+    r.clientAddress,
+    r.clientPort,
+    r.via,
+    r.visibility,
+    r.scheme,
+    r.host,
+    r.port,
+    r.sni ?? null,
+    r.alpn ?? null,
+    r.ja4 ?? null,
+    r.tlsVersion ?? null,
+    r.tunnelProtocol ?? null,
+    r.interceptionSkipped ?? null,
+    r.exchanges,
+    r.closeReason,
+  ];
+}
+
+/** Rows of `findings` for one exchange; the id is stable so that a replaced open row replaces its findings too. */
+export function findingRows(r: ExchangeRecord): Row[] {
+  return r.findings.map((f, i) => [
+    `${r.id}-${r.kind}-${i}`,
+    r.id,
+    r.connectionId,
+    r.kind,
+    r.startedAt,
+    r.agent,
+    r.host,
+    r.port,
+    f.inspector,
+    f.rule,
+    f.severity,
+    f.disposition,
+    f.message,
+    r.action,
+  ]);
+}
+
+/** Row of `findings` for an event that belongs to no exchange. */
+export function eventFindingRow(r: EventRecord): Row {
+  const f = r.finding;
+  return [
+    r.id,
+    null,
+    r.connectionId ?? null,
+    'event',
+    r.at,
+    r.agent,
+    r.host ?? null,
+    r.port ?? null,
+    f.inspector,
+    f.rule,
+    f.severity,
+    f.disposition,
+    f.message,
+    null,
+  ];
+}
+
+/** Row of `audit`. */
+export function auditRow(r: EventRecord): Row {
+  const f = r.finding;
+  return [r.id, r.at, r.actor ?? null, r.agent, f.rule, f.severity, f.message, r.host ?? null, r.port ?? null];
+}

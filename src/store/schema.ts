@@ -1,0 +1,240 @@
+/** Column types the store uses. Times are UTC, durations milliseconds, sizes bytes. */
+export type ColumnType = 'VARCHAR' | 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'BOOLEAN' | 'TIMESTAMPTZ' | 'VARCHAR[]';
+
+/** One documented column; `key` columns form the primary key and are NOT NULL. */
+export interface Column {
+  readonly name: string;
+  readonly type: ColumnType;
+  readonly doc: string;
+  readonly key?: boolean;
+}
+
+/** One documented table. `time` is the column a day of history is cut by; tables without it are never rolled. */
+export interface Table {
+  readonly name: TableName;
+  readonly doc: string;
+  readonly time?: string;
+  readonly columns: readonly Column[];
+}
+
+export type TableName = 'connections' | 'exchanges' | 'findings' | 'destinations' | 'agents' | 'audit';
+
+/** Raised with every change of the tables below; a migration to it is added to `MIGRATIONS` at the same time. */
+export const SCHEMA_VERSION = 1;
+
+/** Rows of `meta`: everything the store must remember about itself, changed in the same transaction as the rows. */
+export const META = {
+  /** Version of the tables in this file. */
+  version: 'schema_version',
+  /** Sequence number of the last journal record whose rows are in this file. */
+  cursor: 'journal_cursor',
+  /** Program that made the file. */
+  createdBy: 'created_by',
+  /** A history file that is complete on disk and only has to be renamed (see `history.ts`). */
+  rolling: 'rolling',
+  /** Last wall-clock time (epoch ms) retention believed in. */
+  trustedClock: 'trusted_clock_ms',
+  /** Time (ms) watched since the clock jumped. */
+  clockWatched: 'clock_watched_ms',
+  /** Exchange rows given up for `store.max_bytes`. */
+  shedBytes: 'shed_max_bytes',
+  /** Rows not stored for `store.min_free_bytes`. */
+  shedFree: 'shed_min_free_bytes',
+} as const;
+
+export const META_DDL = 'CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR)';
+
+function column(name: string, type: ColumnType, doc: string): Column {
+  return { name, type, doc };
+}
+function key(name: string, type: ColumnType, doc: string): Column {
+  return { name, type, doc, key: true };
+}
+
+const EXCHANGES: readonly Column[] = [
+  column('id', 'VARCHAR', 'ULID of the exchange; a CONNECT and its tunnel share one'),
+  column('ref', 'VARCHAR', 'Last 10 characters of `id`, what people quote'),
+  column('connection_id', 'VARCHAR', 'Row in `connections` that carried it'),
+  column('trace_id', 'VARCHAR', 'OpenTelemetry trace'),
+  column('span_id', 'VARCHAR', 'OpenTelemetry span'),
+  column('parent_span_id', 'VARCHAR', 'Span of the agent it belongs under, when a traceparent was joined'),
+  column('kind', 'VARCHAR', '`exchange`, `connect` (one that carried nothing) or `tunnel`'),
+  column('state', 'VARCHAR', '`open` while it lasts longer than 5 s, then `closed`'),
+  column('started_at', 'TIMESTAMPTZ', 'When it began'),
+  column('agent', 'VARCHAR', 'Who'),
+  column('identified_by', 'VARCHAR', '`token`, `listener`, `source`, `claim` or `default`'),
+  column('client_address', 'VARCHAR', 'Address the agent connected from'),
+  column('user_agent', 'VARCHAR', 'User-Agent as sent'),
+  column('via', 'VARCHAR', '`absolute-form` or `connect`'),
+  column('visibility', 'VARCHAR', '`tunnel`, `intercepted` or `plaintext`'),
+  column('method', 'VARCHAR', 'Request method; `CONNECT` for tunnels'),
+  column('scheme', 'VARCHAR', '`http`, `https` or `tcp`'),
+  column('host', 'VARCHAR', 'Normalised host the rules matched'),
+  column('port', 'INTEGER', 'Port the rules matched'),
+  column('tenant', 'VARCHAR', 'Owner on a host shared by many parties'),
+  column('path', 'VARCHAR', 'Path and query, redacted'),
+  column('credential_fp', 'VARCHAR', 'Keyed hash of the credential used'),
+  column('protocol', 'VARCHAR', 'HTTP version: `1.0`, `1.1` or `2`'),
+  column('peer_address', 'VARCHAR', 'Upstream address dialled'),
+  column('peer_port', 'INTEGER', 'Upstream port dialled'),
+  column('content_type', 'VARCHAR', 'Content-Type of the request'),
+  column('response_content_type', 'VARCHAR', 'Content-Type of the response'),
+  column('status', 'INTEGER', 'Status the agent received'),
+  column('request_bytes', 'BIGINT', 'Body bytes agent → upstream (tunnel: all bytes)'),
+  column('response_bytes', 'BIGINT', 'Body bytes upstream → agent (tunnel: all bytes)'),
+  column('duration_ms', 'DOUBLE', 'Begin to end'),
+  column('ttfb_ms', 'DOUBLE', 'Request sent to response head'),
+  column('overhead_ms', 'DOUBLE', 'Time Weir itself added before forwarding'),
+  column('dns_ms', 'DOUBLE', 'Resolving'),
+  column('connect_ms', 'DOUBLE', 'Dialling'),
+  column('tls_ms', 'DOUBLE', 'Upstream TLS handshake'),
+  column('mode', 'VARCHAR', '`monitor`, `redact` or `enforce`'),
+  column('verdict', 'VARCHAR', 'What was thought: `allow`, `flag`, `redact` or `block`'),
+  column('action', 'VARCHAR', 'What was done: `forward`, `redact` or `block`'),
+  column('would', 'VARCHAR', 'What a stricter mode would have done: `none`, `redact` or `block`'),
+  column('would_block', 'BOOLEAN', '`would` is `block`'),
+  column('first_seen', 'BOOLEAN', 'The agent had never used this destination'),
+  column('baseline_state', 'VARCHAR', '`learning`, `ready` or `locked` at that moment'),
+  column('rules', 'VARCHAR[]', 'Rules of its findings'),
+  column('outcome', 'VARCHAR', '`forwarded`, `blocked`, `failed`, `client-gone`, `answered` or `interrupted`'),
+  column('error_type', 'VARCHAR', 'Bounded error code when it failed'),
+  column('error_detail', 'VARCHAR', 'One sentence more about the error'),
+  column('sni', 'VARCHAR', 'TLS server name sent by the agent'),
+  column('alpn', 'VARCHAR', 'ALPN of the agent-side TLS'),
+  column('ja4', 'VARCHAR', 'JA4 fingerprint of the ClientHello'),
+  column('tls_version', 'VARCHAR', 'TLS version'),
+  column('ech', 'BOOLEAN', 'The ClientHello carried Encrypted Client Hello'),
+  column('tunnel_protocol', 'VARCHAR', 'Protocol inside an opaque tunnel'),
+  column('interception_skipped', 'VARCHAR', 'Why TLS was not intercepted although configured'),
+  column('close_reason', 'VARCHAR', 'Who or what ended it'),
+];
+
+const CONNECTIONS: readonly Column[] = [
+  column('id', 'VARCHAR', 'ULID of the connection'),
+  column('opened_at', 'TIMESTAMPTZ', 'Accepted'),
+  column('closed_at', 'TIMESTAMPTZ', 'Closed'),
+  column('agent', 'VARCHAR', 'Who'),
+  column('identified_by', 'VARCHAR', '`token`, `listener`, `source`, `claim` or `default`'),
+  column('client_address', 'VARCHAR', 'Address the agent connected from'),
+  column('client_port', 'INTEGER', 'Port the agent connected from'),
+  column('via', 'VARCHAR', '`absolute-form` or `connect`'),
+  column('visibility', 'VARCHAR', '`tunnel`, `intercepted` or `plaintext`'),
+  column('scheme', 'VARCHAR', '`http`, `https` or `tcp`'),
+  column('host', 'VARCHAR', 'Normalised host'),
+  column('port', 'INTEGER', 'Port'),
+  column('sni', 'VARCHAR', 'TLS server name sent by the agent'),
+  column('alpn', 'VARCHAR', 'ALPN of the agent-side TLS'),
+  column('ja4', 'VARCHAR', 'JA4 fingerprint of the ClientHello'),
+  column('tls_version', 'VARCHAR', 'TLS version'),
+  column('tunnel_protocol', 'VARCHAR', 'Protocol inside an opaque tunnel'),
+  column('interception_skipped', 'VARCHAR', 'Why TLS was not intercepted although configured'),
+  column('exchanges', 'INTEGER', 'Exchanges it carried'),
+  column('close_reason', 'VARCHAR', 'Who or what ended it'),
+];
+
+const FINDINGS: readonly Column[] = [
+  column('id', 'VARCHAR', 'ULID of the event, or exchange id, kind and number'),
+  column('exchange_id', 'VARCHAR', 'Exchange it was found in; NULL when in none'),
+  column('connection_id', 'VARCHAR', 'Connection it was found on'),
+  column('kind', 'VARCHAR', '`exchange`, `connect`, `tunnel` or `event`'),
+  column('occurred_at', 'TIMESTAMPTZ', 'When'),
+  column('agent', 'VARCHAR', 'Who'),
+  column('host', 'VARCHAR', 'Destination host'),
+  column('port', 'INTEGER', 'Destination port'),
+  column('inspector', 'VARCHAR', 'Inspector that noticed it'),
+  column('rule', 'VARCHAR', 'Stable rule id'),
+  column('severity', 'VARCHAR', '`info`, `low`, `medium`, `high` or `critical`'),
+  column('disposition', 'VARCHAR', 'What it asked for: `allow`, `flag`, `redact` or `block`'),
+  column('message', 'VARCHAR', 'One sentence for people'),
+  column('action', 'VARCHAR', 'What was done with the exchange; NULL when in none'),
+];
+
+const DESTINATIONS: readonly Column[] = [
+  key('agent', 'VARCHAR', 'Who'),
+  key('host', 'VARCHAR', 'Normalised host'),
+  key('port', 'INTEGER', 'Port'),
+  column('first_seen', 'TIMESTAMPTZ', 'First exchange that taught it'),
+  column('last_seen', 'TIMESTAMPTZ', 'Last exchange that taught it'),
+  column('count', 'BIGINT', 'Exchanges and tunnels that taught it'),
+  column('request_bytes', 'BIGINT', 'Sum of bytes out'),
+  column('response_bytes', 'BIGINT', 'Sum of bytes in'),
+  column('methods', 'VARCHAR[]', 'Methods used, sorted, at most 32'),
+  column('status', 'VARCHAR', '`learned`, `accepted` or `ignored`'),
+];
+
+const AGENTS: readonly Column[] = [
+  key('agent', 'VARCHAR', 'Who'),
+  column('first_seen', 'TIMESTAMPTZ', 'First exchange that taught anything'),
+  column('last_seen', 'TIMESTAMPTZ', 'Last exchange that taught anything'),
+  column('requests', 'BIGINT', 'Exchanges and tunnels that taught something'),
+  column('last_new_at', 'TIMESTAMPTZ', 'Last time a destination was new'),
+  column('locked', 'BOOLEAN', 'The baseline learns no more'),
+];
+
+const AUDIT: readonly Column[] = [
+  column('id', 'VARCHAR', 'ULID of the event'),
+  column('occurred_at', 'TIMESTAMPTZ', 'When'),
+  column('actor', 'VARCHAR', 'Who asked for it'),
+  column('agent', 'VARCHAR', 'Agent it concerns'),
+  column('rule', 'VARCHAR', 'What was done'),
+  column('severity', 'VARCHAR', '`info`, `low`, `medium`, `high` or `critical`'),
+  column('message', 'VARCHAR', 'One sentence for people'),
+  column('host', 'VARCHAR', 'Destination it concerns'),
+  column('port', 'INTEGER', 'Port it concerns'),
+];
+
+/** Every table of the file, in the order of the documentation. */
+export const TABLES: readonly Table[] = [
+  {
+    name: 'connections',
+    doc: 'One agent-side transport to one destination.',
+    time: 'opened_at',
+    columns: CONNECTIONS,
+  },
+  {
+    name: 'exchanges',
+    doc: 'One request and its response, one tunnel, or a CONNECT that carried nothing.',
+    time: 'started_at',
+    columns: EXCHANGES,
+  },
+  { name: 'findings', doc: 'What inspectors noticed.', time: 'occurred_at', columns: FINDINGS },
+  { name: 'destinations', doc: 'What is learned of each (agent, host, port).', columns: DESTINATIONS },
+  { name: 'agents', doc: 'What is learned of each agent.', columns: AGENTS },
+  { name: 'audit', doc: 'What people changed.', time: 'occurred_at', columns: AUDIT },
+];
+
+/** Throws for a name that is not a table: a bug, never input. */
+export function table(name: TableName): Table {
+  const found = TABLES.find((t) => t.name === name);
+  if (found === undefined) throw new Error(`no table ${name}`);
+  return found;
+}
+
+/** `CREATE TABLE` of one table. */
+export function createTable(t: Table): string {
+  const columns = t.columns.map((c) => `"${c.name}" ${c.type}${c.key ? ' NOT NULL' : ''}`);
+  const keys = t.columns.filter((c) => c.key);
+  if (keys.length > 0) columns.push(`PRIMARY KEY (${keys.map((c) => `"${c.name}"`).join(', ')})`);
+  return `CREATE TABLE "${t.name}" (${columns.join(', ')})`;
+}
+
+/** A query with the table's columns and types and no rows: what views stand on when there is nothing else. */
+export function emptySelect(t: Table): string {
+  return `SELECT ${t.columns.map((c) => `NULL::${c.type} AS "${c.name}"`).join(', ')} WHERE false`;
+}
+
+/** Quoted column list of a table, for SELECT and INSERT. */
+export function columnList(t: Table): string {
+  return t.columns.map((c) => `"${c.name}"`).join(', ');
+}
+
+/** The schema as the Markdown that stands in the documentation (a test compares both). */
+export function schemaMarkdown(): string {
+  const parts = TABLES.map((t) => {
+    const rows = t.columns.map((c) => `| \`${c.name}\`${c.key ? ' (key)' : ''} | ${c.type} | ${c.doc} |`);
+    return [`### \`${t.name}\``, '', t.doc, '', '| column | type | meaning |', '| --- | --- | --- |', ...rows].join(
+      '\n',
+    );
+  });
+  return `${parts.join('\n\n')}\n`;
+}
