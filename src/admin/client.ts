@@ -74,22 +74,22 @@ export function createAdminClient({ stateDir, actor }: AdminClientOptions): Admi
   const post = <T>(url: string, body: object = {}): Promise<T> => call('POST', url, body);
 
   return {
-    status: () => get('/v1/status'),
-    preflight: (agent, mode) => get('/v1/preflight', { agent, mode }),
-    mode: (agent, mode) => post('/v1/mode', { agent, mode }),
-    baselines: (agent) => get('/v1/baselines', { agent }),
-    baseline: (request) => post('/v1/baseline', request),
-    logs: (query) => get('/v1/logs', { ...query }),
+    status: () => get('/status'),
+    preflight: (agent, mode) => get('/preflight', { agent, mode }),
+    mode: (agent, mode) => post('/mode', { agent, mode }),
+    baselines: (agent) => get('/baselines', { agent }),
+    baseline: (request) => post('/baseline', request),
+    logs: (query) => get('/logs', { ...query }),
     follow: (query, signal) =>
-      follow(() => send('GET', withQuery('/v1/logs/stream', { ...query }), undefined, signal), signal),
-    prepareQuery: () => post('/v1/query/prepare'),
-    purge: (filter) => post('/v1/purge', Object.keys(filter).length === 0 ? { all: true } : filter),
-    ca: () => get('/v1/ca'),
-    rotateCa: () => post('/v1/ca/rotate'),
-    environment: (agent) => get('/v1/environment', { agent }),
-    reload: () => post('/v1/reload'),
+      follow(() => send('GET', withQuery('/logs/stream', { ...query }), undefined, signal), signal),
+    prepareQuery: () => post('/query/prepare'),
+    purge: (filter) => post('/purge', Object.keys(filter).length === 0 ? { all: true } : filter),
+    ca: () => get('/ca'),
+    rotateCa: () => post('/ca/rotate'),
+    environment: (agent) => get('/environment', { agent }),
+    reload: () => post('/reload'),
     verified: async (result) => {
-      await post('/v1/verified', result);
+      await post('/verified', result);
     },
     close: () => client.destroy(),
   };

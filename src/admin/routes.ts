@@ -22,21 +22,21 @@ const MODES: readonly string[] = ['monitor', 'redact', 'enforce', 'stop', 'resum
 const VERBS: readonly string[] = ['accept', 'ignore', 'forget', 'lock', 'unlock', 'import'] satisfies BaselineVerb[];
 const CONTAINMENTS: readonly string[] = ['cooperative', 'separate-user', 'network'] satisfies Containment[];
 
-/** `METHOD path` → handler. `/v1/logs/stream` is the server's own: it does not end. */
+/** `METHOD path` → handler. `/logs/stream` is the server's own: it does not end. */
 export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ['GET /v1/status', (h) => h.status()],
-  ['GET /v1/preflight', (h, c) => h.preflight(optional(c.query.get('agent')), modeVerb(c.query.get('mode')))],
-  ['POST /v1/mode', (h, c) => h.mode(text(c.body, 'agent'), modeVerb(c.body['mode']), c.actor)],
-  ['GET /v1/baselines', (h, c) => h.baselines(optional(c.query.get('agent')))],
-  ['POST /v1/baseline', (h, c) => h.baseline(baselineRequest(c))],
-  ['GET /v1/logs', (h, c) => h.logs(logQuery(c.query))],
-  ['POST /v1/query/prepare', (h) => h.prepareQuery()],
-  ['POST /v1/purge', (h, c) => h.purge(purgeFilter(c.body), c.actor)],
-  ['GET /v1/ca', (h) => h.ca()],
-  ['POST /v1/ca/rotate', (h, c) => h.rotateCa(c.actor)],
-  ['GET /v1/environment', (h, c) => h.environment(optional(c.query.get('agent')))],
-  ['POST /v1/reload', (h, c) => h.reload(c.actor)],
-  ['POST /v1/verified', verified],
+  ['GET /status', (h) => h.status()],
+  ['GET /preflight', (h, c) => h.preflight(optional(c.query.get('agent')), modeVerb(c.query.get('mode')))],
+  ['POST /mode', (h, c) => h.mode(text(c.body, 'agent'), modeVerb(c.body['mode']), c.actor)],
+  ['GET /baselines', (h, c) => h.baselines(optional(c.query.get('agent')))],
+  ['POST /baseline', (h, c) => h.baseline(baselineRequest(c))],
+  ['GET /logs', (h, c) => h.logs(logQuery(c.query))],
+  ['POST /query/prepare', (h) => h.prepareQuery()],
+  ['POST /purge', (h, c) => h.purge(purgeFilter(c.body), c.actor)],
+  ['GET /ca', (h) => h.ca()],
+  ['POST /ca/rotate', (h, c) => h.rotateCa(c.actor)],
+  ['GET /environment', (h, c) => h.environment(optional(c.query.get('agent')))],
+  ['POST /reload', (h, c) => h.reload(c.actor)],
+  ['POST /verified', verified],
 ]);
 
 function verified(handlers: AdminHandlers, { body, actor }: AdminCall): object {
@@ -73,7 +73,7 @@ function modeVerb(value: unknown): ModeVerb {
   return value as ModeVerb;
 }
 
-/** Reads the query of `/v1/logs` and `/v1/logs/stream`. */
+/** Reads the query of `/logs` and `/logs/stream`. */
 export function logQuery(query: URLSearchParams): LogQuery {
   const agent = optional(query.get('agent'));
   const since = number(query.get('since'), 'since');

@@ -66,7 +66,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     const url = new URL(request.url ?? '/', 'http://weir');
     if (request.method === 'GET' && (await serveHealth(handlers, url.pathname, response))) return undefined;
     if (door === 'health') return send(response, 404, { error: 'only /healthz, /readyz and /metrics are here' });
-    if (request.method === 'GET' && url.pathname === '/v1/logs/stream')
+    if (request.method === 'GET' && url.pathname === '/logs/stream')
       return stream(handlers, url.searchParams, response);
     const route = ROUTES.get(`${request.method} ${url.pathname}`);
     if (!route) return send(response, 404, { error: 'there is no such admin call' });

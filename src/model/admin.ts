@@ -243,8 +243,8 @@ export interface AdminHandlers {
   logs(query: LogQuery): Promise<readonly LogLine[]>;
   /** Live lines; the callback must not block. Returns the way to stop. */
   subscribe(line: (line: LogLine) => void): () => void;
-  /** Writes the open days as Parquet and says where they and the history are. */
-  prepareQuery(): Promise<{ readonly snapshotDir: string; readonly historyDir: string }>;
+  /** Writes the open days as Parquet (`<table>.parquet`) and says where. */
+  prepareQuery(): Promise<{ readonly snapshotDir: string }>;
   purge(filter: PurgeFilter, actor: Actor): Promise<PurgeResult>;
   ca(): Promise<CaFacts>;
   /** A new CA; the old bundle stays trusted by nobody new. */

@@ -1,0 +1,107 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Command } from 'commander';
+import type { BaselineVerb } from '../model/admin.ts';
+import type { AgentStat } from '../model/record.ts';
+import { type Cli, CliError, EXIT, safe } from './context.ts';
+import { bytes, clock, plural, table } from './table.ts';
+
+/** `weir baseline …`: what is normal for each agent, and the verbs that correct it. */
+export function baselineCommand(cli: Cli): Command {
+  const parent = new Command('baseline').description('what is normal for each agent');
+  const add = (name: string, text: string): Command => parent.command(name).description(text);
+  add('show', 'what was learned')
+    .argument('[agent]')
+    .action((agent?: string) => show(cli, agent));
+  for (const [verb, text] of [
+    ['accept', 'this destination is normal'],
+    ['ignore', 'never flag and never suggest this destination'],
+  ] as const)
+    add(verb, text)
+      .argument('<agent>')
+      .argument('<destination...>', 'host or host:port')
+      .action((agent: string, destinations: string[]) => edit(cli, verb, agent, destinations));
+  add('forget', 'unlearn destinations, or the whole agent')
+    .argument('<agent>')
+    .argument('[destination...]', 'host or host:port; none = everything')
+    .action((agent: string, destinations: string[]) => edit(cli, 'forget', agent, destinations));
+  add('lock', 'learn nothing more')
+    .argument('<agent>')
+    .option('--off', 'learn again')
+    .action((agent: string, options: { off?: boolean }) => edit(cli, options.off ? 'unlock' : 'lock', agent, []));
+  add('export', 'one agent as JSON, for import or baseline.seed')
+    .argument('<agent>')
+    .argument('[file]')
+    .action((agent: string, file?: string) => exportOne(cli, agent, file));
+  add('import', 'take over an exported baseline')
+    .argument('<agent>')
+    .argument('<file>', 'file, or - for standard input')
+    .action((agent: string, file: string) => importOne(cli, agent, file));
+  return parent;
+}
+
+async function show(cli: Cli, agent?: string): Promise<void> {
+  const [stats, status] = await cli.withClient((c) => Promise.all([c.baselines(agent), c.status()]));
+  cli.print(stats, () =>
+    stats.length === 0
+      ? 'Nothing is learned yet.'
+      : stats
+          .map((stat) => one(stat, status.agents.find((a) => a.agent === stat.agent)?.baseline.sentence))
+          .join('\n\n'),
+  );
+}
+
+function one(stat: AgentStat, sentence?: string): string {
+  const head =
+    sentence ??
+    `${stat.agent}: ${stat.requests} requests, ${plural(stat.destinations.length, 'destination')}${stat.locked ? ', locked' : ''}`;
+  return `${safe(head, 300)}\n${table(stat.destinations, [
+    { name: 'DESTINATION', cell: (d) => `${d.host}:${d.port}`, max: 80 },
+    { name: 'STATUS', cell: (d) => d.status },
+    { name: 'COUNT', cell: (d) => d.count, right: true },
+    { name: 'OUT', cell: (d) => bytes(d.requestBytes), right: true },
+    { name: 'IN', cell: (d) => bytes(d.responseBytes), right: true },
+    { name: 'METHODS', cell: (d) => d.methods.join(' ') },
+    { name: 'FIRST', cell: (d) => clock(d.firstSeen) },
+    { name: 'LAST', cell: (d) => clock(d.lastSeen) },
+  ])}`;
+}
+
+async function edit(
+  cli: Cli,
+  verb: BaselineVerb,
+  agent: string,
+  destinations: readonly string[],
+  document?: AgentStat,
+): Promise<void> {
+  const request = { verb, agent, destinations, ...(document === undefined ? {} : { document }) };
+  const result = await cli.withClient((client) => client.baseline(request));
+  cli.print(result, () => safe(result.message, 400));
+}
+
+async function exportOne(cli: Cli, agent: string, file?: string): Promise<void> {
+  const [stat] = await cli.withClient((client) => client.baselines(agent));
+  if (!stat) throw new CliError(`nothing is learned of ${safe(agent)}. Who is known: weir status`);
+  const text = `${JSON.stringify(stat, undefined, 2)}\n`;
+  if (file === undefined) cli.stdout.write(text);
+  else writeFileSync(file, text, { mode: 0o600 });
+}
+
+async function importOne(cli: Cli, agent: string, file: string): Promise<void> {
+  const document = readExport(file);
+  await edit(cli, 'import', agent, [], { ...document, agent });
+}
+
+/** Reads an export; refuses anything else, naming the file. */
+function readExport(file: string): AgentStat {
+  try {
+    const value = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8')) as Partial<AgentStat>;
+    if (
+      Array.isArray(value.destinations) &&
+      value.destinations.every((d) => typeof d.host === 'string' && Number.isInteger(d.port))
+    )
+      return value as AgentStat;
+  } catch (error) {
+    throw new CliError(`${file} cannot be read as an exported baseline: ${(error as Error).message}`, EXIT.usage);
+  }
+  throw new CliError(`${file} is not an exported baseline (weir baseline export AGENT)`, EXIT.usage);
+}

@@ -1,0 +1,84 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { AdminError } from '../admin/protocol.ts';
+import type { CaFacts } from '../model/admin.ts';
+import { type Cli, CliError } from './context.ts';
+import { confirm } from './raise.ts';
+import { clock } from './table.ts';
+
+/** `weir ca show | export | rotate`: the public half of the interception CA. */
+export function caCommand(cli: Cli): Command {
+  const parent = new Command('ca').description('the interception CA');
+  parent
+    .command('show')
+    .description('name, fingerprint, validity, files')
+    .action(async () => {
+      const facts = await caFacts(cli);
+      cli.print(facts, () => human(facts));
+    });
+  parent
+    .command('export')
+    .description('the certificate as PEM')
+    .argument('[file]', 'default: standard output')
+    .action(async (file?: string) => {
+      const { pem } = await caFacts(cli);
+      if (file === undefined) cli.stdout.write(pem);
+      else writeFileSync(file, pem, { mode: 0o644 });
+    });
+  parent
+    .command('rotate')
+    .description('a new CA; programs that trust the old one must be given the new one')
+    .option('--yes', 'do not ask')
+    .action(async (options: { yes?: boolean }) => {
+      if (!options.yes)
+        await confirm(cli, 'Make a new CA? Programs that trust only the old one will fail until they get it.');
+      const facts = await cli.withClient((client) => client.rotateCa());
+      cli.print(facts, () => human(facts));
+    });
+  return parent;
+}
+
+/** From the collector; without one, from the public copy in the state directory. */
+async function caFacts(cli: Cli): Promise<CaFacts> {
+  try {
+    return await cli.withClient((client) => client.ca());
+  } catch (error) {
+    if (error instanceof AdminError && error.code === 'no-collector') return fromFile(cli.stateDir());
+    throw error;
+  }
+}
+
+function fromFile(stateDir: string): CaFacts {
+  const certificatePath = join(stateDir, 'ca.pem');
+  let pem: string;
+  try {
+    pem = readFileSync(certificatePath, 'utf8');
+  } catch (error) {
+    throw new CliError(`there is no CA yet in ${stateDir}. One is made by: weir start`, undefined, { cause: error });
+  }
+  const certificate = new X509Certificate(pem);
+  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+  return {
+    certificatePath,
+    bundlePath: join(stateDir, 'public', 'ca-bundle.pem'),
+    pem,
+    fingerprint: certificate.fingerprint256,
+    subject: certificate.subject.replaceAll('\n', ', '),
+    notBefore: Date.parse(certificate.validFrom),
+    notAfter: Date.parse(certificate.validTo),
+    key: `${asymmetricKeyType ?? ''} ${asymmetricKeyDetails?.namedCurve ?? asymmetricKeyDetails?.modulusLength ?? ''}`.trim(),
+  };
+}
+
+function human(facts: CaFacts): string {
+  return [
+    `subject      ${facts.subject}`,
+    `fingerprint  ${facts.fingerprint}`,
+    `key          ${facts.key}`,
+    `valid        ${clock(facts.notBefore)} – ${clock(facts.notAfter)}`,
+    `certificate  ${facts.certificatePath}`,
+    `bundle       ${facts.bundlePath}`,
+  ].join('\n');
+}

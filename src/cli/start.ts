@@ -1,0 +1,88 @@
+import inspector from 'node:inspector';
+import { Command, Option } from 'commander';
+import type { Logger } from 'pino';
+import { type ConfigFlags, loadConfig } from '../config/load.ts';
+import { type Cli, CliError, EXIT, indent } from './context.ts';
+import { createLogger, type LogFormat } from './logger.ts';
+import { raiseMode, rememberMode } from './raise.ts';
+import { startFailure } from './start-failure.ts';
+
+interface StartOptions extends ConfigFlags {
+  readonly logFormat?: LogFormat;
+  readonly logLevel: string;
+}
+
+/** `weir start`: the collector in the foreground until SIGTERM or SIGINT. */
+export function startCommand(cli: Cli): Command {
+  return new Command('start')
+    .description('run the collector in the foreground')
+    .option('--mode <mode>', 'monitor | redact | enforce')
+    .option('--listen <address...>', 'host:port, repeatable or comma-separated')
+    .option('--intercept <what>', 'none | all | only:host,@llm | except:host')
+    .option('--agent <name>', 'name of an agent that does not say who it is')
+    .option('--admin <address>', 'host:port of the token-protected admin API')
+    .addOption(
+      new Option('--log-format <format>', 'default: human on a terminal, else json').choices(['human', 'json']),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'least level').choices(['debug', 'info', 'warn', 'error']).default('info'),
+    )
+    .action((_: unknown, command: Command) => start(cli, command.optsWithGlobals<StartOptions>()));
+}
+
+async function start(cli: Cli, flags: StartOptions): Promise<void> {
+  if (inspector.url() !== undefined)
+    throw new CliError(
+      'a debugger port is open on this process (NODE_OPTIONS or --inspect); whoever reaches it reads every secret. Start without it.',
+    );
+  const load = () => loadConfig({ flags, env: cli.env, cwd: cli.cwd });
+  const loaded = load();
+  for (const warning of loaded.warnings) cli.note(warning);
+  const { config } = loaded;
+  const tty = cli.stderr.isTTY === true;
+  const log = createLogger(
+    cli.stderr,
+    flags.logFormat ?? (tty ? 'human' : 'json'),
+    flags.logLevel,
+    tty && !cli.env['NO_COLOR'],
+  );
+  // Loaded late: a wrong flag or file is answered without loading the whole house.
+  const { createCollector } = await import('../collector.ts');
+  await raiseMode(cli, config);
+  const source = { ...(loaded.file === undefined ? {} : { file: loaded.file }), reload: async () => load().config };
+  try {
+    const collector = await createCollector({ config, configSource: source, version: cli.version, log, env: cli.env });
+    await collector.start();
+    rememberMode(config);
+    for (const line of collector.firstLines()) cli.stderr.write(`weir: ${indent(line)}\n`);
+    await untilStopped(collector, log);
+  } catch (error) {
+    throw await startFailure(error, config);
+  }
+  cli.exit(EXIT.ok);
+}
+
+interface Running {
+  stop(reason: string): Promise<void>;
+  reload(): Promise<string>;
+}
+
+/** Waits for a signal. The first SIGTERM or SIGINT drains, the second ends at once; SIGHUP reloads. */
+function untilStopped(collector: Running, log: Logger): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false;
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+      stopping = true;
+      collector.stop(signal).then(resolve, reject);
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('SIGHUP', () => {
+      collector.reload().then(
+        (message) => log.info(message),
+        (error: Error) => log.error(`reload refused, the old configuration stays: ${error.message}`),
+      );
+    });
+  });
+}

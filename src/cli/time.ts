@@ -1,0 +1,18 @@
+import { InvalidArgumentError } from 'commander';
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/** `7d`, `2h`, `30m` before now, or an ISO date, as epoch ms. For commander's argument parsing. */
+export function parseTime(text: string, now: number = Date.now()): number {
+  const match = /^(\d{1,6})([smhdw])$/.exec(text);
+  if (match) return now - Number(match[1]) * (UNIT_MS[match[2] ?? ''] ?? 0);
+  const at = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(at)) throw new InvalidArgumentError('Write 7d, 2h, 30m or a date like 2026-11-20.');
+  return at;
+}
+
+/** A whole number ≥ 1. For commander's argument parsing. */
+export function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Write a whole number of at least 1.');
+  return Number(text);
+}
