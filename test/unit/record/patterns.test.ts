@@ -37,7 +37,7 @@ test('errors name file and id', () => {
     severity: 'high',
     category: 'token',
     expression: 'x_[a-z]+',
-    keywords: ['x_'],
+    keywords: ['x_a'],
     label: 'X',
     examples: ['x_a'],
     counter_examples: ['y'],

@@ -1,0 +1,65 @@
+import type { WeirRecord } from '../model/record.ts';
+import { isSpan } from './segment.ts';
+
+/** The newest records in memory: what consumers that keep up are served from. A ring, addressed by sequence number. */
+export interface Tail {
+  /** Sequence number of the oldest record held (`next` when empty). */
+  readonly first: number;
+  /** Sequence number the next record gets. */
+  readonly next: number;
+  /** Spans in all records before `first`. */
+  readonly spansBefore: number;
+  push(record: WeirRecord): void;
+  at(sequence: number): WeirRecord;
+  /** Spans in all records before `sequence` (first ≤ sequence ≤ next). */
+  spansUntil(sequence: number): number;
+  /** Empties it and goes on at a later sequence number. */
+  skipTo(sequence: number): void;
+}
+
+export function createTail(capacity: number, next: number, spans: number): Tail {
+  const ring: (WeirRecord | undefined)[] = new Array(capacity).fill(undefined);
+  let first = next;
+  let end = next;
+  let before = spans;
+  let total = spans;
+  return {
+    get first() {
+      return first;
+    },
+    get next() {
+      return end;
+    },
+    get spansBefore() {
+      return before;
+    },
+    push(record) {
+      if (end - first === capacity) {
+        if (isSpan(ring[first % capacity] as WeirRecord)) before++;
+        first++;
+      }
+      ring[end % capacity] = record;
+      end++;
+      if (isSpan(record)) total++;
+    },
+    at: (sequence) => ring[sequence % capacity] as WeirRecord,
+    spansUntil(sequence) {
+      if (sequence >= end) return total;
+      // Walk from the nearer end: consumers ask close to one of them.
+      let count = before;
+      if (sequence - first <= end - sequence) {
+        for (let at = first; at < sequence; at++) if (isSpan(ring[at % capacity] as WeirRecord)) count++;
+        return count;
+      }
+      count = total;
+      for (let at = sequence; at < end; at++) if (isSpan(ring[at % capacity] as WeirRecord)) count--;
+      return count;
+    },
+    skipTo(sequence) {
+      ring.fill(undefined);
+      first = sequence;
+      end = sequence;
+      before = total;
+    },
+  };
+}
