@@ -33,6 +33,6 @@ function check(cli: Cli, options: CheckOptions): void {
     const file = configFile(flags, cli.env, cli.cwd) ?? null;
     if (cli.options().json) cli.print({ ok: false, file, problems }, () => '');
     else for (const problem of problems) cli.stderr.write(`weir: ${indent(problem.message)}\n`);
-    cli.exit(EXIT.usage);
+    cli.exit(EXIT.found);
   }
 }
