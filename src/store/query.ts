@@ -50,8 +50,8 @@ export interface OpenQuery {
   readonly columns: readonly QueryColumn[];
   /** The next chunk, undefined at the end. Rejects with QueryError. */
   next(): Promise<JsonValue[][] | undefined>;
-  /** Idempotent. */
-  close(): void;
+  /** Lets go of the file at once: an unread result would hold it until it is collected. Idempotent. */
+  close(): Promise<void>;
 }
 
 /**
@@ -78,39 +78,43 @@ export async function runQuery(options: QueryOptions): Promise<QueryResult> {
     await options.write(out.end(truncated));
     return { columns: query.columns, rowCount, truncated };
   } finally {
-    query.close();
+    await query.close();
   }
 }
 
 /** Opens the views and starts the SQL; rows are fetched only when asked for. */
 export async function openQuery(source: QuerySource, sql: string): Promise<OpenQuery> {
   const instance = await DuckDBInstance.create(':memory:');
-  let connection: DuckDBConnection | undefined;
-  const close = (): void => {
-    connection?.closeSync();
-    connection = undefined;
-    instance.closeSync();
+  let open: DuckDBConnection | undefined;
+  const close = async (): Promise<void> => {
+    const connection = open;
+    open = undefined;
+    if (connection !== undefined) await letGo(connection, instance);
   };
   try {
-    connection = await instance.connect();
+    const connection = await instance.connect();
+    open = connection;
     await connection.run("SET TimeZone = 'UTC'");
     await defineViews(connection, source);
     const result = await connection.stream(sql);
     const columns = result.deduplicatedColumnNames().map((name, i) => ({ name, type: String(result.columnType(i)) }));
-    return { columns, next: () => fetch(result), close: once(close) };
+    return { columns, next: () => fetch(result), close };
   } catch (error) {
-    close();
+    await close();
     throw error instanceof QueryError ? error : new QueryError(messageOf(error), { cause: error });
   }
 }
 
-function once(work: () => void): () => void {
-  let done = false;
-  return () => {
-    if (done) return;
-    done = true;
-    work();
-  };
+/** Closing alone would keep an attached file locked until the last result is collected. */
+async function letGo(connection: DuckDBConnection, instance: DuckDBInstance): Promise<void> {
+  try {
+    await connection.run('USE memory');
+    await connection.run('DETACH DATABASE IF EXISTS weir_file');
+  } catch {
+    // A statement of the person's may have left it in any state; closing has to do.
+  }
+  connection.closeSync();
+  instance.closeSync();
 }
 
 async function fetch(result: DuckDBResult): Promise<JsonValue[][] | undefined> {
@@ -189,7 +193,6 @@ export async function readBaselineFile(options: { readonly path: string }): Prom
   } catch (error) {
     throw error instanceof QueryError ? error : new QueryError(messageOf(error), { cause: error });
   } finally {
-    connection?.closeSync();
-    instance.closeSync();
+    if (connection !== undefined) await letGo(connection, instance);
   }
 }
