@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { compileHostPattern } from '../model/glob.ts';
 
 /** `host:port` taken apart. `host` has no brackets. Port 0 = chosen by the system. */
 export interface HostPort {
@@ -59,30 +60,17 @@ export function parseCidr(text: string): string {
   return text;
 }
 
-/** Checks a host glob: exact name, `*.name` (excludes the apex), IP literal, CIDR, or `@category`. Lower-cased. */
+/** Checks a host pattern: `*`, exact name, glob (`*.example.org`, excludes the apex), IP literal, CIDR, or `@category`. Canonical form. */
 export function parseHostGlob(text: string): string {
-  const host = text.toLowerCase().replace(/\.$/, '');
-  if (host === '*') return host;
-  if (host.startsWith('@')) {
-    if (!/^@[a-z][a-z0-9-]*$/.test(host)) throw new Error(`"${text}" is not a category name like @paste`);
-    return host;
+  if (text.startsWith('@')) {
+    if (!/^@[a-z][a-z0-9-]*$/.test(text)) throw new Error(`"${text}" is not a category name like @paste`);
+    return text;
   }
-  const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host;
-  if (isIP(bare) !== 0) return bare;
-  if (host.includes('/')) return parseCidr(host);
-  const name = host.startsWith('*.') ? host.slice(2) : host;
-  if (host.startsWith('*.') && !name.includes('.'))
-    throw new Error(
-      `"${text}" would match a whole top-level domain; name the domains, like *.example.${name || 'org'}`,
-    );
-  if (!isGlobName(name)) throw new Error(`"${text}" is not a host, a glob like *.example.org, or a @category`);
-  return host;
-}
-
-function isGlobName(name: string): boolean {
-  // Unicode names are accepted here and converted by the one host normaliser (UTS 46).
-  if (/[^\u0000-\u007f]/.test(name)) return !/[\s/@?#:*]/.test(name);
-  return isHostName(name.replaceAll('*', 'x'));
+  if (text.includes('/')) return parseCidr(text);
+  const pattern = compileHostPattern(text);
+  if (pattern.form === 'exact') return pattern.host;
+  if (pattern.form === 'below') return `*.${pattern.suffix}`;
+  return pattern.form === 'glob' ? pattern.glob : '*';
 }
 
 /** Reads the short form `[METHOD ]host[:port][/path]` of a destination rule. Throws Error with a sentence for people. */
