@@ -26,7 +26,7 @@ const hello = (...pieces: Uint8Array[]): ClientHello => {
 const u16 = (...values: number[]): Buffer => Buffer.from(values.flatMap((value) => [value >> 8, value & 255]));
 const vec8 = (data: Buffer): Buffer => Buffer.concat([Buffer.from([data.length]), data]);
 const vec16 = (data: Buffer): Buffer => Buffer.concat([u16(data.length), data]);
-const ext = (type: number, data = Buffer.alloc(0)): Buffer => Buffer.concat([u16(type), vec16(data)]);
+const ext = (type: number, data: Buffer = Buffer.alloc(0)): Buffer => Buffer.concat([u16(type), vec16(data)]);
 const sni = (name: string): Buffer => ext(0, vec16(Buffer.concat([Buffer.from([0]), vec16(Buffer.from(name))])));
 const alpn = (...names: (string | Buffer)[]): Buffer =>
   ext(0x10, vec16(Buffer.concat(names.map((name) => vec8(Buffer.from(name as string))))));

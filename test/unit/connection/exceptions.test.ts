@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { after, test } from 'node:test';
+import { createExceptions } from '../../../src/connection/exceptions.ts';
+
+const dir = mkdtempSync(`${tmpdir()}/weir-exceptions-`);
+after(() => rmSync(dir, { recursive: true, force: true }));
+const DAY = 86_400_000;
+
+test('a client exception is by agent and JA4, for every host, and ends after seven days', () => {
+  let now = 1_000;
+  const exceptions = createExceptions({ now: () => now });
+  exceptions.addClient('a', 'ja4', 'ALERT_UNKNOWN_CA');
+  assert.equal(exceptions.find('a', 'ja4', 'any.test')?.reason, 'ALERT_UNKNOWN_CA');
+  assert.equal(exceptions.find('b', 'ja4', 'any.test'), undefined);
+  assert.equal(exceptions.find('a', 'other', 'any.test'), undefined);
+  now += 7 * DAY - 1;
+  assert.equal(exceptions.list().length, 1);
+  now += 1;
+  assert.equal(exceptions.find('a', 'ja4', 'any.test'), undefined);
+  assert.equal(exceptions.list().length, 0);
+});
+
+test('a host exception is by agent and host, for every client', () => {
+  const exceptions = createExceptions();
+  exceptions.addHost('a', 'mtls.test', 'client-certificate-required');
+  assert.equal(exceptions.find('a', 'any', 'mtls.test')?.kind, 'host');
+  assert.equal(exceptions.find('a', 'any', 'other.test'), undefined);
+});
+
+test('the third consecutive close without data is an exception; data in between starts again', () => {
+  const exceptions = createExceptions();
+  assert.equal(exceptions.strike('a', 'j'), false);
+  assert.equal(exceptions.strike('a', 'j'), false);
+  exceptions.accepted('a', 'j');
+  assert.equal(exceptions.strike('a', 'j'), false);
+  assert.equal(exceptions.strike('a', 'j'), false);
+  assert.equal(exceptions.strike('a', 'other'), false, 'counted per client kind');
+  assert.equal(exceptions.strike('a', 'j'), true);
+  assert.equal(exceptions.find('a', 'j', 'x')?.reason, 'closed-without-data');
+});
+
+test('kept on disk with mode 0600, found again, dropped when the client accepts', async () => {
+  const file = `${dir}/kept.json`;
+  const first = createExceptions({ file });
+  first.addClient('a', 'j', 'alert');
+  first.addHost('__proto__', 'constructor', 'alert');
+  await first.flush();
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const second = createExceptions({ file });
+  assert.deepEqual(second.list(), first.list());
+  assert.equal(second.find('__proto__', '', 'constructor')?.kind, 'host');
+  second.accepted('a', 'j');
+  await second.flush();
+  assert.equal(createExceptions({ file }).list().length, 1);
+  second.clear();
+  await second.flush();
+  assert.equal(createExceptions({ file }).list().length, 0);
+});
+
+test('a broken file counts as empty and is said so; broken entries are skipped', () => {
+  const file = `${dir}/broken.json`;
+  const events: string[] = [];
+  const log = (event: string): void => {
+    events.push(event);
+  };
+  for (const content of ['{', 'null', '[]', '{"exceptions":[null,{"kind":"client","agent":7}]}']) {
+    writeFileSync(file, content);
+    assert.equal(createExceptions({ file, log }).list().length, 0, content);
+  }
+  assert.deepEqual(events, ['exceptions-not-loaded', 'exceptions-not-loaded']);
+});
+
+test('a file that cannot be written is logged, not thrown', async () => {
+  const events: string[] = [];
+  const exceptions = createExceptions({ file: `${dir}/no/such/dir.json`, log: (event) => events.push(event) });
+  exceptions.addClient('a', 'j', 'alert');
+  await exceptions.flush();
+  assert.ok(events.includes('exceptions-not-saved'));
+});
+
+test('bounded, and many changes are one write', async () => {
+  const file = `${dir}/many.json`;
+  const exceptions = createExceptions({ file });
+  for (let i = 0; i < 1500; i++) exceptions.addClient('a', `j${i}`, 'alert');
+  await exceptions.flush();
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as { exceptions: unknown[] };
+  assert.equal(kept.exceptions.length, 1000);
+  assert.equal(exceptions.find('a', 'j0', ''), undefined);
+  assert.notEqual(exceptions.find('a', 'j1499', ''), undefined);
+});
