@@ -1,6 +1,8 @@
+import type { Answer } from '../model/answer.ts';
 import type { TlsFacts } from '../model/connection.ts';
+import type { ErrorCode } from '../model/error.ts';
 import type { Finding } from '../model/finding.ts';
-import type { Resolved } from '../model/ports.ts';
+import type { Checked, Resolved } from '../model/ports.ts';
 import type { LiveExchange } from './live.ts';
 
 /**
@@ -48,7 +50,7 @@ export function observe(exchange: LiveExchange): void {
   for (const finding of seen.findings) exchange.findings.push(finding);
   if (exchange.kind === 'connect' && seen.firstSeen) {
     connection.firstContact = {
-      finding: seen.findings.find((finding) => finding.rule === 'first-seen'),
+      finding: seen.findings[0],
       shown: false,
     };
   } else if (connection.firstContact?.shown === false) {
@@ -56,4 +58,11 @@ export function observe(exchange: LiveExchange): void {
     connection.firstContact.shown = true;
     exchange.firstSeen = true;
   }
+}
+
+/** Notes that Weir answers by itself, and why. */
+export function answered(exchange: LiveExchange, answer: Answer, cause: ErrorCode | 'verification'): Checked {
+  exchange.answeredStatus = answer.status;
+  exchange.answeredFor = cause === 'policy-denied' && answer.status === 508 ? 'self-target' : cause;
+  return { forward: false, answer };
 }

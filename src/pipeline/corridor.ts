@@ -5,7 +5,8 @@ import type { Exchange, RequestFacts } from '../model/exchange.ts';
 import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
 import type { Tally, WeirRecord } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
-import { inspect, judge, observe } from './checkpoint.ts';
+import { type AgentCounters, countExchange } from './agent-counters.ts';
+import { answered, inspect, judge, observe } from './checkpoint.ts';
 import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { openExchange } from './open.ts';
@@ -38,6 +39,9 @@ export interface LiveCorridor extends Corridor {
   /** Judges every open exchange and tunnel again (after a reload or `weir mode … stop`) and revokes what is no longer allowed. */
   rejudge(): void;
   openConnections(): number;
+  /** Open connections of one agent. */
+  connectionsOf(agent: string): number;
+  agents(): ReadonlyMap<string, AgentCounters>;
 }
 
 /** Builds the one straight path. All state is this thread's; nothing here touches a socket, a file or a clock but `performance`. */
@@ -51,6 +55,7 @@ class Passage implements LiveCorridor {
   readonly #traces: Traces;
   readonly #live: Set<LiveExchange> = new Set();
   readonly #perAgent: Map<string, number> = new Map();
+  readonly #agents: Map<string, AgentCounters> = new Map();
   readonly #counters: Record<string, number> = Object.create(null);
   #connections = 0;
   #started = 0;
@@ -216,8 +221,11 @@ class Passage implements LiveCorridor {
     this.#live.delete(state);
     const settled = settledFacts(state, facts);
     gradeFirstContact(state);
+    const volume = state.kind === 'connect' ? undefined : state.stages.baseline.volume(state);
+    if (volume !== undefined) state.findings.push(volume);
     const teach = teaches(state, settled);
     if (teach) state.stages.baseline.teach(state);
+    countExchange(this.#agents, state);
     this.#options.post(exchangeRecord(state, performance.now(), settled, teach));
   }
 
@@ -235,6 +243,14 @@ class Passage implements LiveCorridor {
 
   openConnections(): number {
     return this.#connections;
+  }
+
+  connectionsOf(agent: string): number {
+    return this.#perAgent.get(agent) ?? 0;
+  }
+
+  agents(): ReadonlyMap<string, AgentCounters> {
+    return this.#agents;
   }
 
   sweep(): void {
@@ -284,10 +300,4 @@ class Passage implements LiveCorridor {
   #count(code: string): void {
     this.#counters[code] = (this.#counters[code] ?? 0) + 1;
   }
-}
-
-function answered(exchange: LiveExchange, answer: Answer, cause: ErrorCode | 'verification'): Checked {
-  exchange.answeredStatus = answer.status;
-  exchange.answeredFor = cause === 'policy-denied' && answer.status === 508 ? 'self-target' : cause;
-  return { forward: false, answer };
 }

@@ -18,6 +18,8 @@ export interface BaselineReader {
   teach(exchange: Exchange): void;
   /** Re-grades a first contact by what left: info for a small read, medium for an upload or a risky category. */
   grade(exchange: Exchange, finding: Finding): Finding;
+  /** Bytes out far beyond the agent's own history for this destination; asked at close. */
+  volume(exchange: Exchange): Finding | undefined;
   /** First exchange of an agent this store has never seen. */
   agentFirstSeen(agent: string): Finding | undefined;
 }

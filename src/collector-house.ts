@@ -1,0 +1,152 @@
+import { join } from 'node:path';
+import type { CollectorOptions } from './collector.ts';
+import {
+  baselineOf,
+  baselineReady,
+  listenerOf,
+  pemFiles,
+  recorderOptions,
+  stageData,
+  upstreamOf,
+} from './collector-parts.ts';
+import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
+import type { StateDir } from './collector-state.ts';
+import type { Config } from './config/schema.ts';
+import { type Authority, createAuthority } from './connection/authority.ts';
+import { createExceptions, type Exceptions } from './connection/exceptions.ts';
+import type { Listener } from './connection/listener.ts';
+import type { Baseline } from './inspect/baseline-contract.ts';
+import type { IsSelf } from './inspect/self.ts';
+import type { Containment } from './model/admin.ts';
+import type { Upstream } from './model/ports.ts';
+import type { EventRecord, WeirRecord } from './model/record.ts';
+import { ulid } from './model/ulid.ts';
+import { createCorridor, type LiveCorridor } from './pipeline/corridor.ts';
+import { createRecorderClient, type RecorderClient } from './record/client.ts';
+
+const NOWHERE = { host: '', port: 0 };
+
+/** Everything that runs, wired: what the lifecycle, the admin handlers and the first lines share. */
+export class House {
+  readonly options: CollectorOptions;
+  readonly state: StateDir;
+  readonly since: number = Date.now();
+  readonly overrides: ModeOverrides = { agents: new Map(), stopped: new Set(), everyoneStopped: false };
+  readonly recorder: RecorderClient;
+  readonly baseline: Baseline;
+  readonly authority: Authority;
+  readonly exceptions: Exceptions;
+  readonly corridor: LiveCorridor;
+  readonly listener: Listener;
+  config: Config;
+  stages: CompiledStages;
+  containment: Containment = 'cooperative';
+  /** A `weir verify` has passed since the start. */
+  verified = false;
+  /** The stored baseline is in memory. */
+  baselineLoaded = false;
+  /** Our own sockets, known once they are bound. */
+  isSelf: IsSelf = () => false;
+  readonly #data: StageData = stageData();
+  #upstream: Upstream;
+
+  constructor(options: CollectorOptions, state: StateDir) {
+    const { config, log } = options;
+    this.options = options;
+    this.state = state;
+    this.config = config;
+    this.#upstream = upstreamOf(config, options.env);
+    this.baseline = baselineOf(config, this.#data, (agent) => this.stages.modeFor(agent, NOWHERE));
+    this.stages = this.#compile(config);
+    this.authority = createAuthority({
+      dir: state.path,
+      ephemeral: false,
+      extraRoots: pemFiles(config.upstream.ca_file),
+    });
+    this.exceptions = createExceptions({
+      file: join(state.path, 'exceptions.json'),
+      log: (event, fields) => log.warn(fields, event),
+    });
+    this.recorder = createRecorderClient(recorderOptions(options, state));
+    this.corridor = createCorridor({
+      stages: () => this.stages,
+      post: (record) => this.recorder.post(record),
+      ready: baselineReady(this.recorder, this.baseline, config, log, () => {
+        this.baselineLoaded = true;
+      }),
+      connectionsPerAgent: () => this.config.limits.connections_per_agent,
+      spansPerTraceHour: config.limits.spans_per_trace_hour,
+      log: (level, event, fields) => log[level](fields, event),
+    });
+    this.recorder.tally(() => this.corridor.tally());
+    this.listener = listenerOf(config, this.corridor, this.authority, this.exceptions, () => this.stages, log);
+  }
+
+  /** Compiles the configuration and the overrides anew and judges again what is open. Throws and keeps the old set. */
+  recompile(next: Config = this.config): void {
+    const before = this.#upstream;
+    if (next !== this.config) this.#upstream = upstreamOf(next, this.options.env);
+    try {
+      this.stages = this.#compile(next);
+      this.config = next;
+    } catch (error) {
+      this.#upstream = before;
+      throw error;
+    }
+    this.corridor.rejudge();
+  }
+
+  /** SIGHUP and the admin API: a whole new set or the old one. Rejects with the reason. */
+  async reload(actor: string): Promise<string> {
+    const next = await this.options.configSource.reload();
+    const fixed = FIXED.filter((key) => JSON.stringify(this.config[key]) !== JSON.stringify(next[key]));
+    const kept = Object.fromEntries(FIXED.map((key) => [key, this.config[key]]));
+    this.overrides.agents.clear();
+    delete this.overrides.global;
+    this.recompile({ ...next, ...kept });
+    this.audit(actor, 'reload', 'configuration reloaded');
+    return fixed.length === 0
+      ? 'configuration reloaded'
+      : `configuration reloaded; these need a restart: ${fixed.join(', ')}`;
+  }
+
+  /** An audit event: row and log (product.md §3). */
+  audit(actor: string, verb: string, message: string, agent: string = this.config.agent): void {
+    const finding = { inspector: 'audit', rule: verb, severity: 'info', disposition: 'flag', message } as const;
+    this.recorder.post({ kind: 'audit', id: ulid(), at: Date.now(), agent, actor, finding });
+  }
+
+  /** Findings of agents rather than exchanges: hourly digests, all of them with `flush`. */
+  postDigests(flush: boolean): void {
+    for (const { agent, finding } of this.baseline.due(flush)) {
+      const record: EventRecord = { kind: 'finding', id: ulid(), at: Date.now(), agent, finding };
+      this.recorder.post(record satisfies WeirRecord);
+    }
+  }
+
+  #compile(config: Config): CompiledStages {
+    return compileStages({
+      config,
+      data: this.#data,
+      baseline: this.baseline,
+      upstream: this.#upstream,
+      overrides: this.overrides,
+      isSelf: (address, port) => this.isSelf(address, port),
+      containment: () => this.containment,
+      hash: this.state.hash,
+    });
+  }
+}
+
+/** What a reload cannot change; named to whoever changed it. */
+const FIXED = [
+  'listen',
+  'state_dir',
+  'store',
+  'telemetry',
+  'admin',
+  'health',
+  'limits',
+  'baseline',
+  'allow_from',
+] as const;

@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { parse } from 'yaml';
+import type { CollectorOptions, Log } from './collector.ts';
+import { baselineKeyOf, type CompiledStages, type StageData } from './collector-stages.ts';
+import type { StateDir } from './collector-state.ts';
+import type { Config } from './config/schema.ts';
+import type { Authority } from './connection/authority.ts';
+import type { Exceptions } from './connection/exceptions.ts';
+import { createListener, type Listener } from './connection/listener.ts';
+import { createBaseline } from './inspect/baseline.ts';
+import type { Baseline } from './inspect/baseline-contract.ts';
+import { compileCategories } from './inspect/categories.ts';
+import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
+import type { RelayLimits, Upstream } from './model/ports.ts';
+import type { LiveCorridor } from './pipeline/corridor.ts';
+import { relayHttp1 } from './protocol/http1.ts';
+import { relayHttp2 } from './protocol/http2.ts';
+import { splice } from './protocol/splice.ts';
+import type { createRecorderClient, RecorderClient } from './record/client.ts';
+import { inheritedProxy } from './upstream/parent.ts';
+import { createUpstream } from './upstream/upstream.ts';
+
+/** Decisions wait for the stored baseline at most this long after the start; then they go on without it and say so. */
+const BASELINE_WAIT_MS = 2_000;
+
+/** Files of `patterns/`, found beside `src/` in a checkout and beside `dist/` in a package. */
+export function dataFile(name: string): string {
+  return new URL(`../patterns/${name}`, import.meta.url).pathname;
+}
+
+export function stageData(): StageData {
+  const read = (name: string): unknown => parse(readFileSync(dataFile(name), 'utf8'));
+  return { destinations: read('destinations.yaml'), tenants: read('tenants.yaml') };
+}
+
+export function recorderOptions(
+  options: CollectorOptions,
+  state: StateDir,
+): Parameters<typeof createRecorderClient>[0] {
+  const { config, version, env, log } = options;
+  return {
+    stateDir: state.path,
+    key: state.key,
+    version,
+    env,
+    patterns: dataFile(''),
+    telemetry: {
+      endpoint: config.telemetry.endpoint,
+      url: config.telemetry.url,
+      sampleUnremarkable: config.telemetry.sample.unremarkable,
+      journalMaxBytes: config.telemetry.journal.max_bytes,
+    },
+    store: {
+      path: config.store.path,
+      retentionDays: config.store.retention_days,
+      flushMs: config.store.flush_ms,
+      maxBytes: config.store.max_bytes,
+      minFreeBytes: config.store.min_free_bytes,
+    },
+    log: (level, event, fields) => log[level](fields, event),
+  };
+}
+
+export function baselineOf(config: Config, data: StageData, modeOf: Parameters<typeof baselineKeyOf>[1]): Baseline {
+  const { baseline, limits } = config;
+  const asOne = baselineKeyOf(config, modeOf);
+  const categories = compileCategories(data.destinations);
+  return createBaseline({
+    readyAfterRequests: baseline.ready_after_requests,
+    readyAfterHours: baseline.ready_after_hours,
+    learningMaxDays: baseline.learning_max_days,
+    onUnknown: baseline.on_unknown,
+    destinationsPerAgent: limits.destinations_per_agent,
+    asOne,
+    clock: Date.now,
+    riskyCategory: (host) => categories.risky(host)?.name,
+    isConfigured: (agent) => agent === config.agent || config.agents.has(agent),
+  });
+}
+
+/** Settles when the stored baseline (and the seed) is in memory, or after two seconds: traffic never waits for a database. */
+export function baselineReady(
+  recorder: RecorderClient,
+  baseline: Baseline,
+  config: Config,
+  log: Log,
+  loaded: () => void,
+): Promise<void> {
+  const loading = recorder.ready.then((ready) => {
+    baseline.load(ready.baseline);
+    if (config.baseline.seed !== undefined) seed(baseline, config.baseline.seed, log);
+    loaded();
+  });
+  const giveUp = new Promise<void>((resolve) => {
+    setTimeout(() => resolve(), BASELINE_WAIT_MS).unref();
+  });
+  loading.catch((error: unknown) => log.error({ error: String(error) }, 'baseline-not-loaded'));
+  return Promise.race([loading.catch(() => undefined), giveUp]);
+}
+
+function seed(baseline: Baseline, file: string, log: Log): void {
+  try {
+    baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
+  } catch (error) {
+    log.error({ file, error: String(error) }, 'baseline-seed-unusable');
+  }
+}
+
+export function upstreamOf(config: Config, env: NodeJS.ProcessEnv): Upstream {
+  const { proxy, resolve, ca_file } = config.upstream;
+  const inherited = proxy === 'inherit' ? inheritedProxy(env) : { noProxy: [] };
+  return createUpstream({
+    resolve: Object.fromEntries(resolve),
+    proxy: proxy === 'inherit' ? inherited.proxy : proxy === 'none' ? undefined : { url: proxy },
+    noProxy: inherited.noProxy,
+    ca: pemFiles(ca_file),
+    connectMs: config.limits.connect_ms,
+  });
+}
+
+export function pemFiles(file: string | undefined): string[] {
+  if (file === undefined) return [];
+  try {
+    return [readFileSync(file, 'utf8')];
+  } catch (error) {
+    throw new Error(
+      `upstream.ca_file ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+    );
+  }
+}
+
+export function listenerOf(
+  config: Config,
+  corridor: LiveCorridor,
+  authority: Authority,
+  exceptions: Exceptions,
+  stages: () => CompiledStages,
+  log: Log,
+): Listener {
+  const { limits } = config;
+  const relayLimits: RelayLimits = {
+    headBytes: limits.head_bytes,
+    headers: limits.headers,
+    headMs: limits.head_ms,
+    keepaliveMs: limits.keepalive_s * 1000,
+    tunnelIdleMs: limits.tunnel_idle_s * 1000,
+    streamsPerConnection: limits.streams_per_connection,
+    heldBytes: limits.held_bytes,
+  };
+  const enforced = (agent: string, destination: { host: string; port: number }): boolean =>
+    stages().modeFor(agent, destination) === 'enforce';
+  return createListener({
+    listen: config.listen.map(listenAddress),
+    limits: {
+      connections: limits.connections,
+      connectionsPerAgent: limits.connections_per_agent,
+      headMs: limits.head_ms,
+      clientHelloMs: limits.client_hello_ms,
+      headBytes: limits.head_bytes,
+      headers: limits.headers,
+    },
+    corridor,
+    relays: { http1: relayHttp1, http2: relayHttp2, splice },
+    relayLimits,
+    interception: {
+      wants: (host) => stages().wantsTls(host),
+      authority,
+      exceptions,
+      onUnverifiable: ({ identity, destination }) =>
+        enforced(identity.agent, destination) && config.tls.on_unverifiable === 'block' ? 'block' : 'splice',
+      // In enforce what a client will not have read is refused, not waved through (product.md §3.5).
+      exceptionsApply: ({ identity, destination }) => !enforced(identity.agent, destination),
+    },
+    ...(config.allow_from.length === 0 ? {} : { allowFrom: allowed(config.allow_from) }),
+    log: (event, fields) => log.debug(fields, event),
+    localAddresses: () => [...localAddresses()],
+  });
+}
+
+function listenAddress(entry: Config['listen'][number]): Parameters<typeof createListener>[0]['listen'][number] {
+  const { tls } = entry;
+  const file = (path: string): string => readFileSync(path, 'utf8');
+  return {
+    address: entry.host,
+    port: entry.port,
+    ...(entry.agent === undefined ? {} : { agent: entry.agent }),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls: {
+            cert: file(tls.cert),
+            key: file(tls.key),
+            ...(tls.client_ca === undefined ? {} : { clientCa: file(tls.client_ca) }),
+          },
+        }),
+  };
+}
+
+/** Loopback may always use Weir; others as `allow_from` says. */
+function allowed(entries: readonly string[]): (address: string) => boolean {
+  const ranges = compileCidrs(entries.flatMap((entry) => (entry === 'local-networks' ? LOCAL_NETWORKS : [entry])));
+  const loopback = compileCidrs(['127.0.0.0/8', '::1/128']);
+  return (address) => loopback(address) || ranges(address);
+}
+
+/** Every address of this machine. */
+export function* localAddresses(): Generator<string> {
+  for (const list of Object.values(networkInterfaces())) for (const { address } of list ?? []) yield address;
+}

@@ -1,0 +1,228 @@
+import type { Config } from './config/schema.ts';
+import type { Baseline } from './inspect/baseline-contract.ts';
+import { type Categories, compileCategories } from './inspect/categories.ts';
+import { createFingerprints } from './inspect/credential.ts';
+import { createDestinations, type DestinationLists } from './inspect/destination.ts';
+import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
+import { namesInspectors } from './inspect/names.ts';
+import { type IsSelf, selfInspectors } from './inspect/self.ts';
+import { compileTenants } from './inspect/tenant.ts';
+import type { Containment } from './model/admin.ts';
+import type { Exchange } from './model/exchange.ts';
+import type { Mode } from './model/finding.ts';
+import { compileHosts } from './model/glob.ts';
+import { parseAuthority } from './model/host.ts';
+import type { Upstream } from './model/ports.ts';
+import { refOf } from './model/ulid.ts';
+import type { Stages } from './pipeline/stages.ts';
+import { compileModes, enforce, type ModeFor, type ModeRule, mintPermit } from './verdict/enforce.ts';
+import { failure, verifyAnswer } from './verdict/failure.ts';
+import { deciding, judge } from './verdict/judge.ts';
+import { refusal } from './verdict/refusal.ts';
+
+/** Answered by Weir in every mode: the name cannot resolve (RFC 6761 §6.4), so nothing is lost (product.md §9 "First lines"). */
+export const VERIFY_HOST = 'verify.weir.invalid';
+
+/** What `weir mode` changed since the start; beats the configuration until it is reloaded. */
+export interface ModeOverrides {
+  global?: Mode;
+  readonly agents: Map<string, Mode>;
+  readonly stopped: Set<string>;
+  everyoneStopped: boolean;
+}
+
+/** Parsed data files of `patterns/`. */
+export interface StageData {
+  readonly destinations: unknown;
+  readonly tenants: unknown;
+}
+
+export interface StageInputs {
+  readonly config: Config;
+  readonly data: StageData;
+  readonly baseline: Baseline;
+  readonly upstream: Upstream;
+  readonly overrides: ModeOverrides;
+  readonly isSelf: IsSelf;
+  readonly containment: () => Containment;
+  /** Keyed hash of the state directory. */
+  readonly hash: (text: string) => string;
+}
+
+/** Stages with what only the hall asks of them. */
+export interface CompiledStages extends Stages {
+  readonly modeFor: ModeFor;
+  /** The configuration wants TLS of this host read. */
+  readonly wantsTls: (host: string) => boolean;
+  readonly configKey: (agent: string) => string;
+  readonly categories: Categories;
+}
+
+/** Configuration → one immutable set of stages. Throws Error with a sentence for people; then the old set stays. */
+export function compileStages(inputs: StageInputs): CompiledStages {
+  const { config, baseline, overrides } = inputs;
+  const categories = compileCategories(inputs.data.destinations);
+  const keys = createAgentKeys(config.agents.keys(), config.agent);
+  const modeFor = modesOf(config, overrides, keys.configKey);
+  const wantsTls = interceptionOf(config, categories);
+  const destinations = createDestinations({
+    global: config.destinations,
+    agents: listsOf(config),
+    agentKey: keys.configKey,
+    categories,
+    accepted: (agent, host, port) => baseline.isAccepted(agent, host, port),
+    willRead: ({ destination }) =>
+      destination.scheme !== 'tcp' || destination.port === 80 || wantsTls(destination.host),
+  });
+  const names = namesInspectors({
+    onEch: config.tunnel.on_ech,
+    authorityAllowed: (exchange) => destinations.allows(exchange),
+    expected: (exchange, protocol) =>
+      expectedProtocol(exchange, protocol, baseline) || destinations.namesPort(exchange),
+  });
+  const account = accountsOf(inputs);
+  return {
+    modeFor,
+    wantsTls,
+    configKey: keys.configKey,
+    categories,
+    identify: createIdentify({
+      agents: evidenceOf(config),
+      defaultAgent: config.agent,
+      identify: config.identify,
+      maxAgents: config.limits.agents,
+    }),
+    // Order: what Weir may never do first (its answer is the same in every mode), then lists, then names.
+    inspectors: [...selfInspectors(inputs.isSelf), destinations.inspector, ...names],
+    baseline,
+    upstream: inputs.upstream,
+    judge,
+    apply: (verdict, findings, exchange) =>
+      enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination)),
+    mintPermit,
+    refuse: (exchange) => refuse(exchange),
+    fail: (code, exchange, detail) =>
+      failure({
+        code,
+        ...(exchange === undefined ? {} : { destination: exchange.destination, ref: refOf(exchange.id) }),
+        ...(detail === undefined ? {} : { detail }),
+      }),
+    verification: (exchange) =>
+      exchange.destination.host === VERIFY_HOST ? verify(exchange, modeFor, inputs) : undefined,
+    account,
+    stopped: (agent) => overrides.everyoneStopped || overrides.stopped.has(agent),
+    normalise: (authority, scheme) =>
+      parseAuthority(authority, scheme === 'tcp' ? undefined : scheme === 'https' ? 443 : 80),
+  };
+}
+
+/** Whose account a readable request uses (product.md §6). A CONNECT says nothing of it. */
+function accountsOf(inputs: StageInputs): Stages['account'] {
+  const tenantOf = compileTenants(inputs.data.tenants);
+  const fingerprint = createFingerprints(inputs.hash);
+  return ({ kind, request, destination }) => {
+    if (kind !== 'exchange') return {};
+    const tenant = tenantOf(destination.host, request.method, request.target);
+    const credentialFp = fingerprint(request.fields, request.target);
+    return { ...(tenant === undefined ? {} : { tenant }), ...(credentialFp === undefined ? {} : { credentialFp }) };
+  };
+}
+
+function refuse(exchange: Exchange): ReturnType<Stages['refuse']> {
+  const finding = deciding(exchange.findings);
+  return refusal({
+    finding: finding ?? {
+      inspector: 'verdict',
+      rule: 'blocked',
+      severity: 'high',
+      disposition: 'block',
+      message: 'blocked',
+    },
+    destination: exchange.destination,
+    agent: exchange.identity.agent,
+    mode: exchange.ruling.mode,
+    ref: refOf(exchange.id),
+  });
+}
+
+function verify(exchange: Exchange, modeFor: ModeFor, inputs: StageInputs): ReturnType<typeof verifyAnswer> {
+  return verifyAnswer({
+    through: 'weir',
+    agent: exchange.identity.agent,
+    identified_by: exchange.identity.by,
+    visibility: exchange.connection.visibility,
+    mode: modeFor(exchange.identity.agent, exchange.destination),
+    containment: inputs.containment(),
+  });
+}
+
+/** A protocol that is not HTTP or TLS is expected where the baseline knows the port, and TLS everywhere. */
+function expectedProtocol(exchange: Exchange, protocol: string, baseline: Baseline): boolean {
+  if (protocol === 'tls') return true;
+  const { host, port } = exchange.destination;
+  return baseline.knows(exchange.identity.agent, host, port) && baseline.state(exchange.identity.agent) !== 'learning';
+}
+
+function modesOf(config: Config, overrides: ModeOverrides, agentKey: (agent: string) => string): ModeFor {
+  const rules = (
+    lists: readonly { readonly host: string; readonly ports: readonly number[]; readonly mode?: Mode | undefined }[],
+  ) =>
+    lists.flatMap((rule): ModeRule[] =>
+      rule.mode === undefined ? [] : [{ host: rule.host, ports: rule.ports, mode: rule.mode }],
+    );
+  const compiled = compileModes({
+    global: overrides.global ?? config.mode,
+    agents: new Map(
+      [...config.agents].map(([key, agent]) => [
+        key,
+        { mode: agent.mode, destinations: rules([...agent.blocked_domains, ...agent.allowed_domains]) },
+      ]),
+    ),
+    agentKey,
+    destinations: rules([...config.destinations.blocked, ...config.destinations.allowed]),
+  });
+  if (overrides.agents.size === 0) return compiled;
+  return (agent, destination) => overrides.agents.get(agent) ?? compiled(agent, destination);
+}
+
+/** `intercept:` as a question per host; categories are written `@llm`. */
+function interceptionOf(config: Config, categories: Categories): (host: string) => boolean {
+  const { intercept } = config;
+  if (intercept === 'none') return () => false;
+  if (intercept === 'all') return () => true;
+  const list = 'only' in intercept ? intercept.only : intercept.except;
+  const groups = list.filter((entry) => entry.startsWith('@')).map((entry) => entry.slice(1));
+  for (const group of groups) {
+    if (!categories.names.has(group)) {
+      throw new Error(
+        `intercept: @${group} is no category. Known: ${[...categories.names].map((name) => `@${name}`).join(' ')}`,
+      );
+    }
+  }
+  const hosts = compileHosts(list.filter((entry) => !entry.startsWith('@')));
+  const matches = (host: string): boolean =>
+    hosts.has(host) || (groups.length > 0 && categories.of(host).some((category) => groups.includes(category.name)));
+  return 'only' in intercept ? matches : (host) => !matches(host);
+}
+
+function evidenceOf(config: Config): Map<string, AgentEvidence> {
+  return new Map(
+    [...config.agents].map(([key, agent]) => [
+      key,
+      { sources: agent.sources, ...(agent.token === undefined ? {} : { token: agent.token }) },
+    ]),
+  );
+}
+
+function listsOf(config: Config): Map<string, DestinationLists> {
+  return new Map(
+    [...config.agents].map(([key, agent]) => [key, { allowed: agent.allowed_domains, blocked: agent.blocked_domains }]),
+  );
+}
+
+/** Key each agent learns under: `baseline: as-one` globs share one; where unknown names could buy a fresh learning phase they share the default agent's. */
+export function baselineKeyOf(config: Config, modeOf: (agent: string) => Mode): (agent: string) => string {
+  const keys = createAgentKeys(config.agents.keys(), config.agent);
+  const asOne = new Set([...config.agents].filter(([, agent]) => agent.baseline === 'as-one').map(([key]) => key));
+  return baselineKeys(keys, asOne, config.agent, (name) => modeOf(name) === 'enforce');
+}

@@ -1,0 +1,109 @@
+import { type AdminServer, createAdminServer } from './admin/server.ts';
+import { createAdminHandlers } from './collector-admin.ts';
+import { House } from './collector-house.ts';
+import { firstLines, listeningLine } from './collector-lines.ts';
+import { localAddresses } from './collector-parts.ts';
+import { openStateDir } from './collector-state.ts';
+import type { Config } from './config/schema.ts';
+import { createIsSelf } from './inspect/self.ts';
+
+const SWEEP_MS = 1_000;
+const DIGEST_MS = 60_000;
+/** A dead Collector must not hold the process: what is not exported by then stays in the journal (product.md §5). */
+const SHUTDOWN_MS = 2_500;
+
+/** A log in the shape of pino's, fields first. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+export interface CollectorOptions {
+  readonly config: Config;
+  readonly configSource: { readonly file?: string; reload(): Promise<Config> };
+  readonly version: string;
+  readonly log: Log;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+export interface Collector {
+  start(): Promise<void>;
+  /** Addresses and mode, as soon as `start` has resolved. */
+  listeningLine(): string;
+  /** The rest of what `weir start` says once (product.md §9), when the recorder knows where spans and rows go. */
+  firstLines(): Promise<readonly string[]>;
+  stop(reason: string): Promise<void>;
+  /** A whole new configuration, or a rejection with the reason and the old one stays. */
+  reload(actor?: string): Promise<string>;
+}
+
+/**
+ * Opens the state directory, takes its socket (a second collector ends here), and wires every room; no agent is accepted
+ * before `start`. Rejects with an Error whose message is for people.
+ */
+export async function createCollector(options: CollectorOptions): Promise<Collector> {
+  const { config } = options;
+  const state = openStateDir(config.state_dir);
+  let house: House | undefined;
+  const admin = createAdminServer({
+    stateDir: state.path,
+    handlers: createAdminHandlers(
+      () => house,
+      () => admin,
+    ),
+    admin: config.admin.listen,
+    health: config.health.listen,
+  });
+  await admin.start();
+  try {
+    house = new House(options, state);
+  } catch (error) {
+    await admin.stop();
+    throw error;
+  }
+  return lifecycle(house, admin);
+}
+
+function lifecycle(house: House, admin: AdminServer): Collector {
+  const { listener, recorder, corridor, options } = house;
+  const timers: NodeJS.Timeout[] = [];
+  return {
+    async start() {
+      try {
+        const bound = await listener.start();
+        const own = [admin.adminAddress(), admin.healthAddress()].flatMap((text) =>
+          text === undefined ? [] : [socketOf(text)],
+        );
+        house.isSelf = createIsSelf([...bound, ...own], localAddresses);
+      } catch (error) {
+        await recorder.shutdown(500);
+        await admin.stop();
+        throw error;
+      }
+      timers.push(
+        setInterval(() => corridor.sweep(), SWEEP_MS),
+        setInterval(() => house.postDigests(false), DIGEST_MS),
+      );
+      for (const timer of timers) timer.unref();
+    },
+    listeningLine: () => listeningLine(house),
+    firstLines: () => firstLines(house),
+    reload: (actor = 'SIGHUP') => house.reload(actor),
+    async stop(reason) {
+      options.log.info({ reason }, 'stopping');
+      for (const timer of timers) clearInterval(timer);
+      await listener.drain(house.config.limits.drain_s * 1000);
+      house.postDigests(true);
+      await house.exceptions.flush();
+      await recorder.shutdown(SHUTDOWN_MS);
+      await admin.stop();
+    },
+  };
+}
+
+function socketOf(text: string): { address: string; port: number } {
+  const colon = text.lastIndexOf(':');
+  return { address: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
+}
