@@ -1,20 +1,24 @@
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+/** What Node's sockets have beyond their types: the handle below TLS, which alone can send a RST for it. */
+interface Resettable {
+  readonly encrypted?: boolean;
+  readonly resetAndDestroy?: () => unknown;
+  readonly _handle?: { readonly _parent?: { reset?(done: () => void): number } } | null;
+}
+
 /**
- * Ends a stream so that a reset stays a reset: RST on TCP. TLS has no reset of its own and Node refuses one there; it is
- * destroyed without `close_notify`, which its peer reads as truncation.
+ * Ends a stream so that a reset stays a reset: RST on TCP, and on the TCP below TLS (`resetAndDestroy` refuses TLS
+ * sockets; without this the peer would see a FIN). A stream that knows no RST is destroyed.
  */
 export function reset(stream: Duplex): void {
-  const socket = stream as Duplex & Partial<Pick<Socket, 'resetAndDestroy'>> & { readonly encrypted?: boolean };
-  if (socket.destroyed) return;
-  if (typeof socket.resetAndDestroy === 'function' && socket.encrypted !== true) {
-    try {
-      socket.resetAndDestroy();
-      return;
-    } catch {
-      // A pipe or another handle that knows no RST (ERR_INVALID_HANDLE_TYPE).
-    }
+  if (stream.destroyed) return;
+  const socket = stream as Duplex & Resettable;
+  try {
+    if (socket.encrypted === true) socket._handle?._parent?.reset?.(() => {});
+    else if (typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy();
+  } catch {
+    // A pipe, or a handle already gone: destroyed like any other stream.
   }
   stream.destroy();
 }
