@@ -8,7 +8,7 @@ const REGISTRY_LABELS: ReadonlySet<string> = new Set(
   'ac co com edu gob gouv gov govt id lg ltd me mil ne net nhs nom or org plc sch'.split(' '),
 );
 
-/** Platforms whose customers get a sub-domain: two names under one of them are two parties. Checked 2025-11 against publicsuffix.org. */
+/** Platforms whose customers get a sub-domain: two names under one of them are two parties. Checked 2026-11 against publicsuffix.org. */
 const SHARED_SUFFIXES: ReadonlySet<string> = new Set(
   (
     'github.io gitlab.io herokuapp.com vercel.app netlify.app pages.dev workers.dev r2.dev cloudfront.net ' +
