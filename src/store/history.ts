@@ -26,14 +26,9 @@ export function dayFile(history: string, name: TableName, day: string): string {
   return path.join(historyDir(history, name), `dt=${day}.parquet`);
 }
 
-/** SQL that reads Parquet files whatever version of the schema wrote them. Paths are read as globs by DuckDB. */
+/** SQL that reads Parquet files whatever version of the schema wrote them. A path that exists is taken as it is before DuckDB takes it for a pattern. */
 export function readParquet(files: readonly string[]): string {
-  return `read_parquet([${files.map((f) => literal(escapeGlob(f))).join(', ')}], union_by_name = true, hive_partitioning = false)`;
-}
-
-/** A path as a pattern that matches only itself. */
-function escapeGlob(file: string): string {
-  return file.replaceAll(/[[*?]/g, (c) => `[${c}]`);
+  return `read_parquet([${files.map((f) => literal(f)).join(', ')}], union_by_name = true, hive_partitioning = false)`;
 }
 
 interface RollIntent {
@@ -149,7 +144,7 @@ export function removeDays(files: readonly DayFile[]): void {
 /** Rows in Parquet files, from their footers. */
 export async function countRows(session: Session, files: readonly DayFile[]): Promise<number> {
   if (files.length === 0) return 0;
-  const list = files.map((f) => literal(escapeGlob(f.file))).join(', ');
+  const list = files.map((f) => literal(f.file)).join(', ');
   const rows = await session.all(`SELECT sum(num_rows) FROM parquet_file_metadata([${list}])`);
   return Number(rows[0]?.[0] ?? 0);
 }

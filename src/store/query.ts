@@ -97,12 +97,23 @@ export async function openQuery(source: QuerySource, sql: string): Promise<OpenQ
     await connection.run("SET TimeZone = 'UTC'");
     await defineViews(connection, source);
     const result = await connection.stream(sql);
-    const columns = result.deduplicatedColumnNames().map((name, i) => ({ name, type: String(result.columnType(i)) }));
+    const columns = distinct(result.columnNames()).map((name, i) => ({ name, type: String(result.columnType(i)) }));
     return { columns, next: () => fetch(result), close };
   } catch (error) {
     await close();
     throw error instanceof QueryError ? error : new QueryError(messageOf(error), { cause: error });
   }
+}
+
+/** `SELECT 1 AS a, 2 AS a` has columns `a` and `a:1`: a JSON object cannot hold a key twice. */
+function distinct(names: readonly string[]): string[] {
+  const used = new Set<string>();
+  return names.map((name) => {
+    let free = name;
+    for (let n = 1; used.has(free); n++) free = `${name}:${n}`;
+    used.add(free);
+    return free;
+  });
 }
 
 /** Closing alone would keep an attached file locked until the last result is collected. */

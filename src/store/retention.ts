@@ -97,46 +97,54 @@ export async function usedBytes(session: Session, history: string): Promise<numb
   return Number(rows[0]?.[0] ?? 0) + log + days.reduce((sum, d) => sum + d.bytes, 0);
 }
 
-/** Gives up exchanges and their connections oldest first until `maxBytes` hold (0 = no limit). Findings and aggregates stay. Returns rows given up. */
-export async function retainBytes(session: Session, history: string, maxBytes: number): Promise<number> {
-  if (maxBytes <= 0 || (await usedBytes(session, history)) <= maxBytes) return 0;
-  let shed = 0;
-  // Bounded: one call gives up at most 24 slices, the next minute goes on.
-  for (let round = 0; round < 24 && (await usedBytes(session, history)) > maxBytes; round++) {
-    const slice = await dropOldest(session, history);
-    if (slice === 0) break;
-    shed += slice;
-  }
-  if (shed > 0) {
-    await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [META.shedBytes, shed]);
-  }
-  return shed;
+/** What keeping `store.max_bytes` did. */
+export interface Shed {
+  /** Rows given up. */
+  readonly rows: number;
+  /** Still too large although rows went: DuckDB keeps partly emptied row groups until the file is rewritten. */
+  readonly rewrite: boolean;
 }
 
-/** The oldest day of history, else the oldest tenth of what is in the file. */
-async function dropOldest(session: Session, history: string): Promise<number> {
-  const days = allDays(history);
-  const files = [...(days.get('exchanges') ?? []), ...(days.get('connections') ?? [])];
-  const oldest = files.reduce<string | undefined>(
-    (min, f) => (min === undefined || f.day < min ? f.day : min),
-    undefined,
-  );
-  if (oldest !== undefined) {
+/**
+ * Gives up exchanges and their connections oldest first until `maxBytes` hold (0 = no limit): days of history, then as
+ * many rows of the file as its share above the limit. Findings and aggregates stay.
+ */
+export async function retainBytes(session: Session, history: string, maxBytes: number): Promise<Shed> {
+  if (maxBytes <= 0 || (await usedBytes(session, history)) <= maxBytes) return { rows: 0, rewrite: false };
+  // Rows take several times their space in the log: nothing is given up for what a checkpoint makes small.
+  await session.run('CHECKPOINT');
+  let rows = await shedDays(session, history, maxBytes);
+  const used = await usedBytes(session, history);
+  if (used > maxBytes) {
+    // A tenth below the limit, so that the next minutes have room.
+    const share = Math.min(1, 1 - (0.9 * maxBytes) / used);
+    rows += await shedShare(session, 'exchanges', 'started_at', share);
+    rows += await shedShare(session, 'connections', 'opened_at', share);
+    if (rows > 0) await session.run('CHECKPOINT');
+  }
+  if (rows === 0) return { rows, rewrite: false };
+  await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [META.shedBytes, rows]);
+  return { rows, rewrite: (await usedBytes(session, history)) > maxBytes };
+}
+
+/** Whole days of history, oldest first. */
+async function shedDays(session: Session, history: string, maxBytes: number): Promise<number> {
+  let rows = 0;
+  for (;;) {
+    const days = allDays(history);
+    const files = [...(days.get('exchanges') ?? []), ...(days.get('connections') ?? [])];
+    const oldest = files.reduce((min, f) => (min === '' || f.day < min ? f.day : min), '');
+    if (oldest === '' || (await usedBytes(session, history)) <= maxBytes) return rows;
     const gone = files.filter((f) => f.day === oldest);
-    const rows = await countRows(session, gone);
+    rows += await countRows(session, gone);
     await dropDays(session, history, gone);
-    return Math.max(rows, 1);
   }
-  const deleted =
-    (await dropTenth(session, 'exchanges', 'started_at')) + (await dropTenth(session, 'connections', 'opened_at'));
-  if (deleted > 0) await session.run('CHECKPOINT');
-  return deleted;
 }
 
-function dropTenth(session: Session, name: string, time: string): Promise<number> {
+function shedShare(session: Session, name: string, time: string, share: number): Promise<number> {
+  // The millisecond covers the rounding of the quantile, so that a share is never empty.
   return session.run(
-    // The millisecond covers the rounding of the quantile, so that a slice is never empty.
     `DELETE FROM ${name} WHERE ${time} <=
-       (SELECT to_timestamp(approx_quantile(epoch(${time}), 0.1)) + INTERVAL 1 MILLISECOND FROM ${name})`,
+       (SELECT to_timestamp(approx_quantile(epoch(${time}), ${share})) + INTERVAL 1 MILLISECOND FROM ${name})`,
   );
 }
