@@ -80,28 +80,29 @@ function ech({ onEch, authorityAllowed }: NamesOptions, exchange: Exchange): rea
 
 function opaque(options: NamesOptions, exchange: Exchange, protocol: string): readonly Finding[] {
   const { host, port } = exchange.destination;
-  const readable = isReadable(protocol);
-  if (protocol === '' || (readable && port !== 443)) return NONE;
-  if (options.expected(exchange, protocol)) return NONE;
-  const message =
-    port === 443
-      ? `the tunnel to ${host}:443 carries ${protocol}, not TLS`
-      : `the tunnel to ${host}:${port} carries ${protocol}, which Weir cannot read`;
+  if (isQuiet(protocol, port) || options.expected(exchange, protocol)) return NONE;
   return [
     {
       inspector: 'names',
       rule: 'opaque-protocol',
       severity: 'medium',
       disposition: 'block',
-      message,
+      message: opaqueMessage(host, port, protocol),
       blockReason: 'opaque-protocol',
     },
   ];
 }
 
-/** Protocols that become exchanges, or are judged by their ClientHello. */
-function isReadable(protocol: string): boolean {
-  return protocol === 'tls' || protocol === 'websocket' || protocol === 'h2' || protocol.startsWith('http');
+/** Nothing was said, or it becomes exchanges that are judged themselves; on 443 even those should have been TLS. */
+function isQuiet(protocol: string, port: number): boolean {
+  if (protocol === '' || protocol === 'silence') return true;
+  return port !== 443 && (protocol === 'websocket' || protocol === 'h2' || protocol.startsWith('http'));
+}
+
+function opaqueMessage(host: string, port: number, protocol: string): string {
+  if (protocol === 'tls') return `the TLS handshake to ${host}:${port} cannot be read`;
+  if (port === 443) return `the tunnel to ${host}:443 carries ${protocol}, not TLS`;
+  return `the tunnel to ${host}:${port} carries ${protocol}, which Weir cannot read`;
 }
 
 function mismatch(message: string, severity: Severity = 'high', disposition: Disposition = 'block'): Finding {

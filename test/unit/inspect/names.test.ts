@@ -73,8 +73,9 @@ test('opaque protocols', () => {
     assert.deepEqual(opaque('example.org:22', protocol), ['opaque-protocol'], protocol);
     assert.deepEqual(opaque('example.org:22', protocol, { expected: (_, p) => p === protocol }), [], protocol);
   }
-  for (const protocol of ['', 'http1', 'http2', 'h2', 'websocket'])
+  for (const protocol of ['', 'http/1.1', 'h2', 'websocket'])
     assert.deepEqual(opaque('example.org:80', protocol), [], protocol);
-  assert.deepEqual(opaque('example.org:443', 'http1'), ['opaque-protocol']);
+  assert.deepEqual(opaque('example.org:443', 'http/1.1'), ['opaque-protocol']);
+  assert.deepEqual(opaque('example.org:443', 'tls'), ['opaque-protocol'], 'a ClientHello that never ended');
   assert.deepEqual(opaque('example.org:443', ''), []);
 });

@@ -1,0 +1,318 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createBaseline } from '../../../src/inspect/baseline.ts';
+import type { BaselineOptions } from '../../../src/inspect/baseline-contract.ts';
+import type { DestinationStat } from '../../../src/model/record.ts';
+import { exchangeTo, type Made } from './support.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+/** 20 Nov 2026 00:00 UTC. */
+const START = Date.UTC(2026, 10, 20);
+
+function fixture(more: Partial<BaselineOptions> = {}) {
+  const clock = { now: START };
+  const baseline = createBaseline({
+    readyAfterRequests: 3,
+    readyAfterHours: 24,
+    learningMaxDays: 7,
+    onUnknown: 'flag',
+    destinationsPerAgent: 1000,
+    asOne: (agent) => agent,
+    clock: () => clock.now,
+    riskyCategory: (host) => (host.endsWith('.risky') ? 'paste' : undefined),
+    ...more,
+  });
+  const at = (authority: string, made: Made = {}) => exchangeTo(authority, { at: clock.now, ...made });
+  return {
+    baseline,
+    clock,
+    at,
+    see: (authority: string, made: Made = {}) => baseline.observe(at(authority, made)),
+    /** Observes and teaches, as a forwarded exchange does. */
+    use(authority: string, made: Made = {}) {
+      const exchange = at(authority, made);
+      const seen = baseline.observe(exchange);
+      baseline.teach(exchange);
+      return seen;
+    },
+    ready() {
+      for (let i = 0; i < 3; i++) this.use('known.example');
+      clock.now += 25 * HOUR;
+      assert.equal(this.use('known.example').state, 'ready');
+      return this;
+    },
+  };
+}
+const rulesOf = (seen: { findings: readonly { rule: string }[] }) => seen.findings.map((f) => f.rule);
+const stat = (host: string, port = 443): DestinationStat => ({
+  host,
+  port,
+  firstSeen: START,
+  lastSeen: START,
+  count: 1,
+  requestBytes: 0,
+  responseBytes: 0,
+  methods: [],
+  status: 'accepted',
+});
+
+test('while learning, first contacts are recorded and raise nothing', () => {
+  const f = fixture();
+  assert.deepEqual(f.use('a.example'), { firstSeen: true, state: 'learning', findings: [] });
+  assert.deepEqual(f.use('a.example'), { firstSeen: false, state: 'learning', findings: [] });
+  assert.equal(f.use('a.example', { agent: 'coder' }).firstSeen, true);
+  assert.equal(f.use('a.example:8443').firstSeen, true);
+});
+
+test('of concurrent first contacts only the first is one', () => {
+  const f = fixture();
+  assert.deepEqual([f.see('a.example').firstSeen, f.see('a.example').firstSeen], [true, false]);
+});
+
+test('ready needs requests and hours without a new destination; the ceiling ends learning anyway', () => {
+  const f = fixture();
+  f.use('a.example');
+  f.clock.now += 25 * HOUR;
+  assert.equal(f.use('a.example').state, 'learning', 'two requests are not three');
+  f.use('a.example');
+  assert.equal(f.see('a.example').state, 'ready');
+  const busy = fixture();
+  for (let day = 0; day < 7; day++) {
+    for (let i = 0; i < 40; i++) {
+      assert.equal(busy.use(`h${day}-${i}.example`).state, 'learning');
+      busy.clock.now += DAY / 40;
+    }
+  }
+  assert.equal(busy.see('new.example.org').state, 'ready');
+  assert.match(
+    busy.baseline.sentence('researcher') ?? '',
+    /^researcher: ready, diverse: about 40 new a day, 280 requests/,
+  );
+});
+
+test('a first contact after ready is told in the agreed words, and learned', () => {
+  const f = fixture().ready();
+  const seen = f.use('new.example.org');
+  assert.equal(seen.firstSeen, true);
+  assert.deepEqual(
+    seen.findings.map((x) => [x.rule, x.disposition, x.message]),
+    [['first-seen', 'flag', 'this agent reached a destination it has never connected to (new.example.org)']],
+  );
+  assert.deepEqual(f.use('new.example.org'), { firstSeen: false, state: 'ready', findings: [] });
+});
+
+test('what was never taught stays unknown: one finding where unknown is flagged, one each time where it is blocked', () => {
+  const flag = fixture().ready();
+  assert.deepEqual(rulesOf(flag.see('down.example.org')), ['first-seen']);
+  assert.deepEqual(rulesOf(flag.see('down.example.org')), []);
+  assert.equal(flag.baseline.knows('researcher', 'down.example.org', 443), false);
+  const block = fixture({ onUnknown: 'block' }).ready();
+  const first = block.use('new.example.org');
+  assert.deepEqual(
+    first.findings.map((x) => [x.rule, x.disposition, x.severity]),
+    [['first-seen', 'block', 'high']],
+  );
+  const second = block.use('new.example.org');
+  assert.deepEqual(
+    second.findings.map((x) => [x.rule, x.disposition]),
+    [['not-in-baseline', 'block']],
+  );
+  block.baseline.edit('accept', 'researcher', [stat('new.example.org')]);
+  assert.deepEqual(block.use('new.example.org').findings, []);
+});
+
+test('risky destinations are never learned, only accepted', () => {
+  const f = fixture();
+  f.use('drop.risky');
+  f.use('drop.risky');
+  assert.equal(f.baseline.knows('researcher', 'drop.risky', 443), false);
+  assert.deepEqual(f.baseline.agents()[0]?.destinations, []);
+  f.baseline.edit('accept', 'researcher', [stat('drop.risky')]);
+  assert.equal(f.baseline.isAccepted('researcher', 'drop.risky', 443), true);
+});
+
+test('grading by what left', () => {
+  const f = fixture().ready();
+  const finding = f.see('new.example.org').findings[0];
+  assert.ok(finding);
+  const grade = (made: Made, authority = 'new.example.org') =>
+    f.baseline.grade(f.at(authority, made), finding).severity;
+  assert.equal(grade({}), 'info');
+  assert.equal(grade({ target: `/?q=${'x'.repeat(2000)}` }), 'medium');
+  assert.equal(grade({ method: 'POST', requestBytes: 10 }), 'medium');
+  assert.equal(grade({ method: 'POST', requestBytes: 0 }), 'info');
+  assert.equal(grade({ requestBytes: 5000 }), 'medium');
+  assert.equal(grade({ kind: 'connect' }), 'info');
+  assert.equal(grade({ kind: 'tunnel', requestBytes: 2000 }), 'info');
+  assert.equal(grade({ kind: 'tunnel', requestBytes: 50_000 }), 'medium');
+  assert.equal(grade({}, 'drop.risky'), 'medium');
+  const sibling = f.see('www.known.example').findings[0];
+  assert.match(sibling?.message ?? '', /beside others of known\.example/);
+  assert.ok(sibling);
+  assert.equal(
+    f.baseline.grade(f.at('www.known.example', { method: 'PUT', requestBytes: 9000 }), sibling).severity,
+    'low',
+  );
+});
+
+test('new ports and methods at a known host are lesser news, told once', () => {
+  const f = fixture().ready();
+  assert.deepEqual(rulesOf(f.use('known.example:8443')), ['new-port']);
+  assert.deepEqual(rulesOf(f.see('known.example', { method: 'DELETE' })), ['new-method']);
+  assert.deepEqual(rulesOf(f.see('known.example', { method: 'DELETE' })), []);
+  assert.deepEqual(rulesOf(f.see('known.example', { kind: 'connect' })), []);
+});
+
+test('more than 20 first contacts an hour become one finding with the list', () => {
+  const f = fixture().ready();
+  let told = 0;
+  for (let i = 0; i < 50; i++) told += f.use(`x${i}.example-${i}.org`).findings.length;
+  assert.equal(told, 20);
+  assert.deepEqual(f.baseline.due(), []);
+  f.clock.now += HOUR;
+  const [digest, ...rest] = f.baseline.due();
+  assert.equal(rest.length, 0);
+  assert.equal(digest?.finding.rule, 'first-seen-digest');
+  assert.match(digest?.finding.message ?? '', /reached 30 more .*x20\.example-20\.org.* and 10 more/);
+  assert.deepEqual(f.baseline.due(), []);
+  assert.equal(f.use('again.example.com').findings.length, 1, 'a new hour tells again');
+});
+
+test('a flood of names is bounded, reported once, never learned, and counted by domain', () => {
+  const f = fixture({ destinationsPerAgent: 10 }).ready();
+  const rules = new Map<string, number>();
+  for (let i = 0; i < 5000; i++) {
+    for (const rule of rulesOf(f.use(`${i}.flood.example`))) rules.set(rule, (rules.get(rule) ?? 0) + 1);
+  }
+  assert.equal(rules.get('destination-flood'), 1);
+  assert.equal(rules.get('first-seen'), 10);
+  assert.ok((f.baseline.agents()[0]?.destinations.length ?? 0) <= 10);
+  assert.equal(f.baseline.knows('researcher', '4000.flood.example', 443), false);
+  const block = fixture({ destinationsPerAgent: 1, onUnknown: 'block' }).ready();
+  for (let i = 0; i < 3; i++) assert.ok(rulesOf(block.use('x.flood.example')).includes('first-seen'));
+});
+
+test('locked: nothing is learned and everything unknown is told', () => {
+  const f = fixture();
+  f.use('known.example');
+  f.baseline.edit('lock', 'researcher', []);
+  assert.deepEqual(f.use('known.example'), { firstSeen: false, state: 'locked', findings: [] });
+  assert.deepEqual(rulesOf(f.use('new.example.org')), ['first-seen']);
+  assert.deepEqual(rulesOf(f.use('new.example.org')), ['not-in-baseline']);
+  assert.equal(
+    f.baseline.sentence('researcher'),
+    'researcher: locked, 4 requests, 1 destination; nothing new is learned',
+  );
+  f.baseline.edit('unlock', 'researcher', []);
+  assert.equal(f.use('known.example').state, 'learning');
+});
+
+test('accept, ignore, forget', () => {
+  const f = fixture().ready();
+  f.see('a.example.org');
+  f.see('b.example.net');
+  f.baseline.edit('ignore', 'researcher', [stat('b.example.net', 0)]);
+  f.baseline.edit('accept', 'researcher', []);
+  assert.deepEqual(
+    f.baseline.agents()[0]?.destinations.map((d) => [d.host, d.status]),
+    [
+      ['known.example', 'learned'],
+      ['a.example.org', 'accepted'],
+      ['b.example.net', 'ignored'],
+    ],
+  );
+  f.baseline.edit('forget', 'researcher', [stat('a.example.org')]);
+  assert.equal(f.see('a.example.org').firstSeen, true);
+  f.baseline.edit('forget', 'researcher', []);
+  assert.deepEqual(f.use('known.example'), { firstSeen: true, state: 'learning', findings: [] });
+});
+
+test('a stored baseline comes back, ready agents stay ready', () => {
+  const f = fixture().ready();
+  f.use('fresh.example.org');
+  const agents = f.baseline.agents();
+  const again = fixture();
+  again.clock.now = f.clock.now + HOUR;
+  again.use('early.example');
+  again.baseline.load({ agents });
+  assert.deepEqual(again.use('known.example'), { firstSeen: false, state: 'ready', findings: [] });
+  assert.deepEqual(again.use('fresh.example.org').findings, []);
+  assert.equal(again.see('early.example').firstSeen, false);
+  const learning = fixture();
+  learning.use('a.example');
+  const young = fixture();
+  young.baseline.load({ agents: learning.baseline.agents() });
+  assert.equal(young.use('a.example').state, 'learning');
+});
+
+test('the sentence, as it should read', () => {
+  const f = fixture({ readyAfterRequests: 200 });
+  for (let i = 0; i < 6; i++) f.use(`h${i}.example`);
+  for (let i = 0; i < 406; i++) f.use('h0.example');
+  f.clock.now += 3 * HOUR;
+  assert.equal(
+    f.baseline.sentence('researcher'),
+    'researcher: learning, 412 requests, 6 destinations, last new one 3 h ago; ready after 200 requests and 24 h without a new one, at the latest on 27 Nov',
+  );
+  f.clock.now += 30 * HOUR;
+  assert.equal(
+    f.baseline.sentence('researcher'),
+    'researcher: ready, 412 requests, 6 destinations, last new one 33 h ago',
+  );
+  assert.equal(f.baseline.sentence('nobody'), undefined);
+});
+
+test('export and seed', () => {
+  const f = fixture().ready();
+  const file: unknown = JSON.parse(JSON.stringify(f.baseline.export('researcher')));
+  const pod = fixture({ onUnknown: 'block' });
+  pod.baseline.seed(file, 'pod-1');
+  assert.equal(pod.baseline.isAccepted('pod-1', 'known.example', 443), true);
+  for (const bad of [
+    null,
+    1,
+    {},
+    { weirBaseline: 1 },
+    { weirBaseline: 1, agent: 'a', destinations: [{ host: 'a b', port: 1 }] },
+    { weirBaseline: 1, agent: 'a', destinations: [{ host: 'a', port: 0 }] },
+  ]) {
+    assert.throws(() => pod.baseline.seed(bad), /baseline/);
+  }
+  assert.equal(f.baseline.export('nobody'), undefined);
+});
+
+test('as-one groups learn together', () => {
+  const f = fixture({ asOne: (agent) => (agent.startsWith('task-') ? 'task-*' : agent) });
+  assert.equal(f.use('a.example', { agent: 'task-1' }).firstSeen, true);
+  assert.equal(f.use('a.example', { agent: 'task-2' }).firstSeen, false);
+  assert.deepEqual(
+    f.baseline.agents().map((a) => a.agent),
+    ['task-*'],
+  );
+});
+
+test('newcomers are reported once, configured names never', () => {
+  const f = fixture({ isConfigured: (agent) => agent === 'researcher' });
+  assert.equal(f.baseline.agentFirstSeen('researcher'), undefined);
+  assert.equal(f.baseline.agentFirstSeen('stranger')?.rule, 'agent-first-seen');
+  assert.equal(f.baseline.agentFirstSeen('stranger'), undefined);
+});
+
+test('bytes out far beyond the usual', () => {
+  const f = fixture();
+  for (let i = 0; i < 25; i++) f.use('known.example', { method: 'POST', requestBytes: 2000 });
+  f.clock.now += 25 * HOUR;
+  f.use('known.example');
+  const send = (requestBytes: number) =>
+    f.baseline.volume(f.at('known.example', { method: 'POST', requestBytes }))?.rule;
+  assert.deepEqual([send(5 << 20), send(30_000)], ['bytes-out', undefined]);
+});
+
+test('names from prototypes are names', () => {
+  const f = fixture();
+  for (const name of ['__proto__', 'constructor', 'toString']) {
+    assert.equal(f.use(name, { agent: name }).firstSeen, true);
+    assert.equal(f.use(name, { agent: name }).firstSeen, false);
+  }
+});
