@@ -53,9 +53,16 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
   try {
     const collector = await createCollector({ config, configSource: source, version: cli.version, log, env: cli.env });
     await collector.start();
+    const stopped = untilStopped(collector, log);
     rememberMode(config);
-    for (const line of collector.firstLines()) cli.stderr.write(`weir: ${indent(line)}\n`);
-    await untilStopped(collector, log);
+    const say = (line: string): void => void cli.stderr.write(`weir: ${indent(line)}\n`);
+    say(collector.listeningLine());
+    // Where spans and rows go is known only when the recorder is up; traffic does not wait for it.
+    collector.firstLines().then(
+      (lines) => lines.forEach(say),
+      (error: Error) => log.error({ err: error }, 'the first lines could not be said'),
+    );
+    await stopped;
   } catch (error) {
     throw await startFailure(error, config);
   }
@@ -80,8 +87,8 @@ function untilStopped(collector: Running, log: Logger): Promise<void> {
     process.on('SIGINT', stop);
     process.on('SIGHUP', () => {
       collector.reload().then(
-        (message) => log.info(message),
-        (error: Error) => log.error(`reload refused, the old configuration stays: ${error.message}`),
+        (message) => log.info({}, message),
+        (error: Error) => log.error({}, `reload refused, the old configuration stays: ${error.message}`),
       );
     });
   });
