@@ -16,6 +16,8 @@ import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { verifyCommand } from './verify.ts';
 
+const LINGER_MS = 1000;
+
 const COMMANDS = [
   startCommand,
   statusCommand,
@@ -38,6 +40,8 @@ export async function main(): Promise<void> {
   process.stderr.on('error', () => undefined);
   const { env, stdin, stdout, stderr } = process;
   process.exitCode = await run(process.argv.slice(2), { env, stdin, stdout, stderr, cwd: process.cwd() });
+  // The work is done and said; what may still hold the loop (a half-open socket) must not keep a shell or a container waiting.
+  setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
 /** Runs one command line; never throws. Returns the exit code. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, networkInterfaces } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { agentFiles, type Layers, locator } from './layers.ts';
 import { listenProblems } from './listen.ts';
@@ -69,6 +69,8 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   };
   const raw = merge(root as Record<string, unknown>, layers);
   if (raw['state_dir'] === undefined || raw['state_dir'] === null) raw['state_dir'] = defaultStateDir(env);
+  // The default asks for both loopbacks; a machine or container without IPv6 is no mistake of the operator's.
+  if (raw['listen'] === undefined && !hasIpv6Loopback()) raw['listen'] = ['127.0.0.1:8080'];
   const locate = locator(layers, VARIABLES);
   const parsed = absolutePaths(parseConfig(raw, locate), layers, file, cwd, env);
   const config = readTokens(parsed, locate);
@@ -104,6 +106,10 @@ export function configFile(flags: ConfigFlags, env: NodeJS.ProcessEnv, cwd: stri
   const directory = base !== undefined && isAbsolute(base) ? base : join(home(env), '.config');
   const path = join(directory, 'weir', 'weir.yaml');
   return existsSync(path) ? path : undefined;
+}
+
+function hasIpv6Loopback(): boolean {
+  return Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === '::1'));
 }
 
 function home(env: NodeJS.ProcessEnv): string {
