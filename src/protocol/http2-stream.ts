@@ -1,16 +1,20 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  constants,
-  type Http2Stream,
-  type IncomingHttpHeaders,
-  type ServerHttp2Stream,
-} from 'node:http2';
-import { Readable } from 'node:stream';
+import { type ClientHttp2Session, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Answer } from '../model/answer.ts';
-import type { ErrorCode } from '../model/error.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { CloseFacts, Corridor, Link } from '../model/ports.ts';
+import type { CloseFacts, Link } from '../model/ports.ts';
+import { cutFacts, sendTrailers } from './http2-ends.ts';
+import {
+  type AgentRequest,
+  type AgentStream,
+  bindAgent,
+  bindUpstream,
+  listenAgent,
+  listenUpstreamData,
+  type PairEvents,
+  type PairHost,
+  sawEnd,
+  type UpstreamStream,
+} from './http2-events.ts';
 import { answerFields, fieldObject, marked, type RawFields, regularFrom, upstreamFields } from './http2-fields.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
@@ -18,33 +22,8 @@ export const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM;
 /** More interim responses than this on one stream are a flood (threat W24), not hints. */
 const MAX_INTERIM = 1_000;
 
-/** What a pair needs of its session relay. */
-export interface PairHost {
-  readonly corridor: Corridor;
-  /** The agent stream is gone and the exchange closed. */
-  done(pair: StreamPair): void;
-  /** A reader is slow. */
-  slow(): void;
-  passedUp(bytes: number): void;
-  passedDown(bytes: number): void;
-  /** Whether the upstream session is dead, so that its end is mirrored as a whole and not stream by stream. */
-  readonly upstreamDead: boolean;
-}
-
-const PAIR: unique symbol = Symbol('pair');
-const ENDED: unique symbol = Symbol('END_STREAM received');
-type AgentStream = ServerHttp2Stream & { [PAIR]: StreamPair };
-type UpstreamStream = ClientHttp2Stream & { [PAIR]: StreamPair; [ENDED]: boolean };
-
-export interface AgentRequest {
-  readonly raw: RawFields;
-  readonly headers: IncomingHttpHeaders;
-  /** HEADERS carried END_STREAM. */
-  readonly ended: boolean;
-}
-
 /** One agent stream and its upstream stream, one to one: fields, DATA, trailers, ends and resets as they come. */
-export class StreamPair {
+export class StreamPair implements PairEvents {
   readonly exchange: Exchange;
   readonly #host: PairHost;
   readonly #agent: AgentStream;
@@ -60,7 +39,7 @@ export class StreamPair {
   #resetAfter: number | undefined;
   #answered = false;
   #responseDone = false;
-  #closed: CloseFacts | undefined;
+  #facts: CloseFacts | undefined;
   #finished = false;
   #seen = 0;
 
@@ -68,9 +47,7 @@ export class StreamPair {
     this.#host = host;
     this.exchange = exchange;
     this.#request = request;
-    this.#agent = agent as AgentStream;
-    this.#agent[PAIR] = this;
-    agent.on('close', onAgentClose);
+    this.#agent = bindAgent(agent, this, request.ended);
     host.corridor.onRevoked(exchange, () => this.#revoke());
   }
 
@@ -79,25 +56,23 @@ export class StreamPair {
     return this.#agent.closed || this.#agent.destroyed;
   }
 
-  /** Its upstream ended before the response was complete. */
-  get cut(): boolean {
+  /** Relayed, and the response not complete. */
+  get incomplete(): boolean {
     return !this.#finished && !this.#answered && !this.#responseDone;
-  }
-
-  get blocked(): boolean {
-    return this.#upstream !== undefined && (this.#agent.writableNeedDrain || this.#upstream.writableNeedDrain);
   }
 
   held(): number {
     const upstream = this.#upstream;
     if (upstream === undefined) return 0;
-    return this.#agent.readableLength + this.#agent.writableLength + upstream.readableLength + upstream.writableLength;
+    const agent = this.#agent;
+    return agent.readableLength + agent.writableLength + upstream.readableLength + upstream.writableLength;
   }
 
   /** Waits for a reader and nothing has moved since the last call. */
   stalled(): boolean {
     const moved = this.exchange.requestBytes + this.exchange.responseBytes;
-    const stalled = this.blocked && moved === this.#seen;
+    const waits = this.#agent.writableNeedDrain || this.#upstream?.writableNeedDrain === true;
+    const stalled = waits && moved === this.#seen;
     this.#seen = moved;
     return stalled;
   }
@@ -116,29 +91,16 @@ export class StreamPair {
     if (link.delegated) exchange.delegated = true;
     if (link.tls !== undefined) exchange.upstreamTls = link.tls;
     const { raw, headers, ended } = this.#request;
-    let upstream: UpstreamStream;
     try {
       const fields = upstreamFields(raw, headers);
-      upstream = session.request(fields, { endStream: ended, waitForTrailers: !ended }) as UpstreamStream;
+      const stream = session.request(fields, { endStream: ended, waitForTrailers: !ended });
+      this.#upstream = bindUpstream(stream, this);
     } catch (error) {
       this.answer(this.#host.corridor.failure(exchange, 'bad-request', (error as Error).message));
       return;
     }
     exchange.sentMono = performance.now();
-    this.#upstream = upstream;
-    upstream[PAIR] = this;
-    upstream[ENDED] = false;
-    upstream.push = pushWatchingEnd;
-    upstream
-      .on('error', onUpstreamError)
-      .on('headers', onInterim)
-      .on('response', onResponse)
-      .on('trailers', onResponseTrailers);
-    upstream.on('close', onUpstreamClose);
-    if (!ended) upstream.on('drain', onUpstreamDrain).on('wantTrailers', onUpstreamWantsTrailers);
-    const agent = this.#agent;
-    agent.on('trailers', onRequestTrailers).on('wantTrailers', onAgentWantsTrailers).on('drain', onAgentDrain);
-    agent.on('data', onRequestData).on('end', onRequestEnd).on('aborted', onAgentAborted);
+    listenAgent(this.#agent);
   }
 
   /** Answers by ourselves. When the response has begun it can only be reset. */
@@ -152,7 +114,7 @@ export class StreamPair {
     }
     const empty = answer.body === '' || this.exchange.request.method === 'HEAD';
     // An upload that is answered by us is not read on: the agent is told to stop (RFC 9113 §8.1).
-    if (!this.#request.ended) agent.once('finish', onAnswerSent);
+    if (!this.#request.ended) agent.once('finish', () => setImmediate(() => agent.close(NGHTTP2_NO_ERROR)));
     agent.resume();
     agent.respond(answerFields(answer), { endStream: empty, sendDate: false } as object);
     if (!empty) agent.end(answer.body);
@@ -177,9 +139,9 @@ export class StreamPair {
 
   requestEnd(): void {
     const upstream = this.#upstream;
-    // A reset also ends the readable side: that is not END_STREAM and must not look like it upstream.
-    if (this.#agent.closed && !this.#responseDone) return;
-    if (upstream !== undefined && !upstream.closed && !upstream.writableEnded) upstream.end();
+    // A reset also ends the readable side: it must not look like END_STREAM upstream.
+    if (upstream === undefined || !sawEnd(this.#agent)) return;
+    if (!upstream.closed && !upstream.writableEnded) upstream.end();
   }
 
   upstreamDrain(): void {
@@ -210,7 +172,7 @@ export class StreamPair {
     exchange.headMono = performance.now();
     exchange.status = Number(headers[':status']);
     exchange.responseFields = raw.slice(regularFrom(raw));
-    if (this.gone) return;
+    if (this.gone || this.#answered) return;
     const endStream = (flags & END_STREAM) !== 0;
     try {
       const options = { endStream, waitForTrailers: !endStream, sendDate: false };
@@ -220,8 +182,7 @@ export class StreamPair {
       return;
     }
     this.#trailersDue = !endStream;
-    // Not earlier: DATA of the same packet could overtake the 'response' event.
-    this.#upstream?.on('data', onResponseData).on('end', onResponseEnd);
+    if (this.#upstream !== undefined) listenUpstreamData(this.#upstream);
   }
 
   responseData(chunk: Buffer): void {
@@ -240,7 +201,7 @@ export class StreamPair {
   }
 
   responseEnd(): void {
-    if (this.#upstream?.[ENDED] !== true) return;
+    if (this.#upstream === undefined || !sawEnd(this.#upstream)) return;
     this.#responseDone = true;
     if (!this.#agent.closed && !this.#agent.writableEnded) this.#agent.end();
   }
@@ -257,27 +218,29 @@ export class StreamPair {
 
   // Ends
 
+  upstreamFailed(error: NodeJS.ErrnoException): void {
+    this.#upstreamError ??= error;
+  }
+
   upstreamClosed(): void {
     const upstream = this.#upstream as UpstreamStream;
     const agent = this.#agent;
-    if (upstream[ENDED]) this.#responseDone = true;
     // What is still coming from the agent has no reader any more.
     agent.resume();
-    if (this.gone) return;
+    if (this.gone || this.#answered) return;
     const code = upstream.rstCode;
-    if (this.#responseDone) {
+    if (sawEnd(upstream)) {
+      this.#responseDone = true;
       // RST_STREAM after a complete response (RFC 9113 §8.1): first everything that is still to be written.
-      if (agent.readableEnded && code === NGHTTP2_NO_ERROR) return;
+      if (sawEnd(agent) && code === NGHTTP2_NO_ERROR) return;
       if (this.#trailersDue) this.#resetAfter = code;
       else this.#resetSoon(code);
-      return;
+    } else if (this.#host.upstreamDead) {
+      this.#settle(cutFacts(this.#upstreamError, this.exchange.headMono !== undefined));
+    } else {
+      this.#settle({ outcome: 'failed', error: 'upstream-reset', detail: `RST_STREAM ${code}` });
+      agent.close(code);
     }
-    if (this.#host.upstreamDead) {
-      this.#settle({ outcome: 'failed', error: this.#cutCode(), detail: detailOf(this.#upstreamError) });
-      return;
-    }
-    this.#settle({ outcome: 'failed', error: 'upstream-reset', detail: `RST_STREAM ${code}` });
-    agent.close(code);
   }
 
   agentAborted(): void {
@@ -304,24 +267,8 @@ export class StreamPair {
     const gone: CloseFacts = { outcome: 'client-gone', error: 'client-gone', detail: `RST_STREAM ${code}` };
     if (this.#answered) this.#settle(code === NGHTTP2_NO_ERROR ? { outcome: 'answered' } : gone);
     else this.#settle(this.#responseDone ? { outcome: 'forwarded' } : gone);
-    this.#host.corridor.close(this.exchange, this.#closed as CloseFacts);
+    this.#host.corridor.close(this.exchange, this.#facts as CloseFacts);
     this.#host.done(this);
-  }
-
-  upstreamFailed(error: NodeJS.ErrnoException): void {
-    this.#upstreamError ??= error;
-  }
-
-  #cutCode(): ErrorCode {
-    const code = this.#upstreamError?.code;
-    if (code === 'ECONNRESET') return 'upstream-reset';
-    if (code === 'ERR_HTTP2_ERROR') return 'upstream-malformed';
-    return this.exchange.headMono === undefined ? 'upstream-closed' : 'body-truncated';
-  }
-
-  /** Node sends trailers in a setImmediate; this one comes after it. */
-  #resetSoon(code: number): void {
-    setImmediate(() => this.#agent.close(code));
   }
 
   #revoke(): void {
@@ -338,80 +285,13 @@ export class StreamPair {
     this.#upstream?.close(NGHTTP2_CANCEL);
   }
 
+  /** Node sends trailers in a setImmediate; this one comes after it. */
+  #resetSoon(code: number): void {
+    setImmediate(() => this.#agent.close(code));
+  }
+
   /** The first cause is the cause. */
   #settle(facts: CloseFacts): void {
-    this.#closed ??= facts;
+    this.#facts ??= facts;
   }
-}
-
-function detailOf(error: NodeJS.ErrnoException | undefined): string {
-  if (error === undefined) return 'upstream connection closed';
-  return error.code === undefined ? error.message : `${error.code}: ${error.message}`;
-}
-
-function sendTrailers(stream: Http2Stream, raw: readonly string[]): void {
-  try {
-    stream.sendTrailers(fieldObject(raw));
-  } catch {
-    stream.close(NGHTTP2_INTERNAL_ERROR);
-  }
-}
-
-/** Node ends a stream's readable side for END_STREAM, resets and dead sessions alike; only the first finds it not closed. */
-function pushWatchingEnd(this: UpstreamStream, chunk: unknown, encoding?: BufferEncoding): boolean {
-  if (chunk === null && !this.closed) this[ENDED] = true;
-  return Readable.prototype.push.call(this, chunk, encoding);
-}
-
-// One function per event, not one per stream: the pair is found through the stream.
-function onAgentClose(this: AgentStream): void {
-  this[PAIR].agentClosed();
-}
-function onAgentAborted(this: AgentStream): void {
-  this[PAIR].agentAborted();
-}
-function onRequestData(this: AgentStream, chunk: Buffer): void {
-  this[PAIR].requestData(chunk);
-}
-function onRequestEnd(this: AgentStream): void {
-  this[PAIR].requestEnd();
-}
-function onRequestTrailers(this: AgentStream, _headers: unknown, _flags: number, raw: string[]): void {
-  this[PAIR].requestTrailers(raw);
-}
-function onAgentDrain(this: AgentStream): void {
-  this[PAIR].agentDrain();
-}
-function onAgentWantsTrailers(this: AgentStream): void {
-  this[PAIR].agentWantsTrailers();
-}
-function onAnswerSent(this: AgentStream): void {
-  setImmediate(() => this.close(NGHTTP2_NO_ERROR));
-}
-function onUpstreamError(this: UpstreamStream, error: Error): void {
-  this[PAIR].upstreamFailed(error);
-}
-function onUpstreamClose(this: UpstreamStream): void {
-  this[PAIR].upstreamClosed();
-}
-function onUpstreamDrain(this: UpstreamStream): void {
-  this[PAIR].upstreamDrain();
-}
-function onUpstreamWantsTrailers(this: UpstreamStream): void {
-  this[PAIR].upstreamWantsTrailers();
-}
-function onInterim(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
-  this[PAIR].interim(raw);
-}
-function onResponse(this: UpstreamStream, headers: IncomingHttpHeaders, flags: number, raw: RawFields): void {
-  this[PAIR].response(raw, headers, flags);
-}
-function onResponseData(this: UpstreamStream, chunk: Buffer): void {
-  this[PAIR].responseData(chunk);
-}
-function onResponseEnd(this: UpstreamStream): void {
-  this[PAIR].responseEnd();
-}
-function onResponseTrailers(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
-  this[PAIR].responseTrailers(raw);
 }

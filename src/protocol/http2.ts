@@ -1,53 +1,47 @@
 import {
-  type ClientHttp2Session,
-  connect,
   constants,
   type IncomingHttpHeaders,
   performServerHandshake,
   type ServerHttp2Session,
   type ServerHttp2Stream,
-  type Settings,
 } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import { hostPort } from '../model/destination.ts';
-import type { Corridor, Link, Relay, RelayContext, UpstreamTls } from '../model/ports.ts';
+import type { Corridor, Link, Relay, RelayContext } from '../model/ports.ts';
+import type { PairEvents, PairHost } from './http2-events.ts';
 import { type RawFields, requestFacts } from './http2-fields.ts';
 import { type Gate, gate } from './http2-gate.ts';
-import { agentOptions, streamLimit, upstreamOptions } from './http2-options.ts';
-import { END_STREAM, type PairHost, StreamPair } from './http2-stream.ts';
+import { agentOptions, streamLimit } from './http2-options.ts';
+import { END_STREAM, StreamPair } from './http2-stream.ts';
+import { LINGER_MS, type UpstreamEvents, UpstreamSide, wantedTls } from './http2-upstream.ts';
 import { HeldMeter, type Holding, mayHoldMore, ReceiveWindow } from './http2-window.ts';
-
-/** How long a side that is already over may take to go away by itself. */
-const LINGER_MS = 5_000;
 
 /**
  * Relays one HTTP/2 connection: one upstream session per agent session, one upstream stream per agent stream, fields as
  * raw arrays, SETTINGS, GOAWAY and RST_STREAM mirrored. `agent` is decrypted (or prior-knowledge cleartext) and begins
- * with the client preface.
+ * with the client preface. Every exchange is closed before the connection is.
  */
 export const relayHttp2: Relay = (agent, context) => {
   new SessionRelay(agent, context).start();
 };
 
-class SessionRelay implements PairHost, Holding {
+class SessionRelay implements PairHost, Holding, UpstreamEvents {
   readonly corridor: Corridor;
   readonly #agent: Duplex;
   readonly #context: RelayContext;
   readonly #pairs = new Set<StreamPair>();
-  readonly #meter: HeldMeter;
   readonly #waiting: StreamPair[] = [];
-  #agentSession: ServerHttp2Session | undefined;
-  #agentWindow: ReceiveWindow | undefined;
-  #upstream: ClientHttp2Session | undefined;
-  #upstreamWindow: ReceiveWindow | undefined;
-  #link: Link | undefined;
+  readonly #meter: HeldMeter;
+  #session: ServerHttp2Session | undefined;
+  #window: ReceiveWindow | undefined;
+  #upstream: UpstreamSide | undefined;
   #gate: Gate | undefined;
   #headTimer: NodeJS.Timeout | undefined;
   #idleTimer: NodeJS.Timeout | undefined;
-  #announced: { streams: number; connectProtocol: boolean } = { streams: 0, connectProtocol: false };
+  #lingerTimer: NodeJS.Timeout | undefined;
+  /** What our SETTINGS say of the upstream's. */
+  #announced = { streams: 0, connectProtocol: false };
   #reaching = false;
-  #settingsSeen = false;
-  #goawayCode = 0;
+  /** Why the connection ends; set by the first cause. */
   #reason: string | undefined;
   #over = false;
 
@@ -62,35 +56,30 @@ class SessionRelay implements PairHost, Holding {
     const { firstBytes, limits, link } = this.#context;
     const agent = this.#agent;
     agent.on('error', ignore);
-    agent.once('close', () => this.#agentGone());
+    agent.once('close', () => this.#finish('agent-closed'));
+    agent.once('end', () => agent.end());
+    if (agent.destroyed) {
+      link?.socket.destroy();
+      this.#finish('agent-closed');
+      return;
+    }
     if (firstBytes !== undefined && firstBytes.length > 0) agent.unshift(firstBytes);
-    if (limits.headMs > 0) {
-      this.#headTimer = setTimeout(() => {
-        this.corridor.reject(this.#context.connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
-        this.#end('head-timeout');
-        agent.destroy();
-      }, limits.headMs);
-    }
-    if (link === undefined) {
-      this.#startAgent();
-      return;
-    }
-    if (!this.#startUpstream(link)) {
-      agent.destroy();
-      return;
-    }
-    this.#gate = gate(agent, () => this.#startAgent());
+    if (limits.headMs > 0) this.#headTimer = setTimeout(() => this.#headTimeout(), limits.headMs);
+    if (link === undefined) this.#startAgent();
+    else if (this.#startUpstream(link)) this.#gate = gate(agent, () => this.#startAgent());
   }
 
-  // What a pair asks of us
+  // What a pair asks
 
   get upstreamDead(): boolean {
-    return this.#upstream?.destroyed === true;
+    return this.#upstream?.dead === true;
   }
 
-  done(pair: StreamPair): void {
-    this.#pairs.delete(pair);
-    if (this.#pairs.size === 0) this.#armIdle();
+  done(pair: PairEvents): void {
+    this.#pairs.delete(pair as StreamPair);
+    if (this.#pairs.size > 0) return;
+    if (this.#session?.closed === true) this.#armLinger();
+    else this.#armIdle();
   }
 
   slow(): void {
@@ -98,14 +87,14 @@ class SessionRelay implements PairHost, Holding {
   }
 
   passedUp(bytes: number): void {
-    this.#agentWindow?.passed(bytes, this.#meter.calm);
+    this.#window?.passed(bytes, this.#meter.calm);
   }
 
   passedDown(bytes: number): void {
-    this.#upstreamWindow?.passed(bytes, this.#meter.calm);
+    this.#upstream?.window.passed(bytes, this.#meter.calm);
   }
 
-  // What the meter asks of us
+  // What the meter asks
 
   held(): number {
     let sum = 0;
@@ -119,35 +108,31 @@ class SessionRelay implements PairHost, Holding {
     return stalled;
   }
 
-  // Agent side
+  // The agent's session
 
   #startAgent(): void {
     const agent = this.#agent;
     if (this.#over || agent.destroyed) return;
-    const settings = this.#upstreamSettings();
-    let session: ServerHttp2Session;
+    const { limits } = this.#context;
+    const settings = this.#upstream?.settings;
     try {
-      session = performServerHandshake(agent as never, agentOptions(this.#context.limits, settings) as never);
+      const session = performServerHandshake(agent as never, agentOptions(limits, settings) as never);
+      this.#session = session;
+      session.on('stream', (stream, headers, flags, raw) => this.#onStream(stream, headers, flags, raw as RawFields));
+      session.on('error', (error) => this.#agentFailed(error));
+      session.once('remoteSettings', () => clearTimeout(this.#headTimer));
+      session.once('goaway', (code) => {
+        this.#reason ??= code === 0 ? 'agent-goaway' : `agent-goaway-${code}`;
+      });
+      session.once('close', () => this.#finish('agent-closed'));
+      this.#window = new ReceiveWindow(session);
+      this.#meter.steer(this.#window);
     } catch (error) {
-      this.#end(`agent session: ${(error as Error).message}`);
-      agent.destroy();
+      this.#finish(`agent-error: ${(error as Error).message}`);
       return;
     }
-    this.#agentSession = session;
-    this.#announced = {
-      streams: streamLimit(this.#context.limits, settings),
-      connectProtocol: settings?.enableConnectProtocol === true,
-    };
-    session.on('stream', (stream, headers, flags, raw) => this.#onStream(stream, headers, flags, raw as RawFields));
-    session.on('error', (error) => this.#agentFailed(error));
-    session.on('frameError', ignore);
-    session.once('remoteSettings', () => clearTimeout(this.#headTimer));
-    session.once('goaway', (code) => {
-      this.#reason ??= code === 0 ? 'agent-goaway' : `agent-goaway-${code}`;
-    });
-    session.once('close', () => this.#agentGone());
-    this.#agentWindow = new ReceiveWindow(session);
-    this.#meter.steer(this.#agentWindow);
+    this.#announced.streams = streamLimit(limits, settings);
+    this.#announced.connectProtocol = settings?.enableConnectProtocol === true;
     this.#armIdle();
   }
 
@@ -167,31 +152,22 @@ class SessionRelay implements PairHost, Holding {
     this.#pairs.add(pair);
     const checked = this.corridor.check(exchange);
     if (!checked.forward) pair.answer(checked.answer);
-    else if (this.#upstream !== undefined && this.#link !== undefined) pair.forward(this.#upstream, this.#link);
+    else if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
     else this.#reach(pair);
   }
 
-  /** A protocol violation or a flood that node:http2 has ended the session for (threat E10). */
+  /** A broken connection, or a violation or flood for which node:http2 has ended the session (threat E10). */
   #agentFailed(error: NodeJS.ErrnoException): void {
-    const socketError = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-    this.#reason ??= socketError ? 'agent-reset' : 'agent-error';
-    if (!socketError && !this.upstreamDead) {
-      this.corridor.reject(this.#context.connection, 'bad-request', `HTTP/2: ${error.message}`);
-    }
+    // Once we end it ourselves, what the socket still says is an echo.
+    if (this.#reason !== undefined || this.#over) return;
+    const broken = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+    this.#reason = broken ? 'agent-reset' : 'agent-error';
+    if (!broken) this.corridor.reject(this.#context.connection, 'bad-request', `HTTP/2: ${error.message}`);
   }
 
-  #agentGone(): void {
-    if (this.#over) return;
-    this.#end(this.#reason ?? 'agent-closed');
-    this.#agent.destroy();
-    const upstream = this.#upstream;
-    if (upstream === undefined || upstream.destroyed) return;
-    // Streams have been reset by their pairs; what is complete may still go out.
-    upstream.close();
-    setTimeout(() => {
-      upstream.destroy();
-      this.#link?.socket.destroy();
-    }, LINGER_MS).unref();
+  #headTimeout(): void {
+    this.corridor.reject(this.#context.connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
+    this.#finish('head-timeout');
   }
 
   /** Only without an upstream does a clock of ours end an idle session; otherwise the upstream's end is mirrored. */
@@ -204,74 +180,53 @@ class SessionRelay implements PairHost, Holding {
     }, keepaliveMs).unref();
   }
 
+  #armLinger(): void {
+    this.#lingerTimer ??= setTimeout(() => this.#finish('agent-closed'), LINGER_MS).unref();
+  }
+
   /** GOAWAY, then the end of the connection when the last stream is over. */
   #closeAgent(reason: string): void {
     this.#reason ??= reason;
-    const session = this.#agentSession;
-    if (session === undefined || session.destroyed) {
-      this.#agent.destroy();
+    if (this.#session === undefined || this.#session.destroyed) {
+      this.#finish(reason);
       return;
     }
-    session.close();
-    setTimeout(() => {
-      if (this.#pairs.size === 0) this.#agent.destroy();
-    }, LINGER_MS).unref();
+    this.#session.close();
+    if (this.#pairs.size === 0) this.#armLinger();
   }
 
-  #end(reason: string): void {
+  /** The one end: every exchange closed, then the connection, both sockets on their way out. */
+  #finish(reason: string): void {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#headTimer);
     clearTimeout(this.#idleTimer);
+    clearTimeout(this.#lingerTimer);
     this.#meter.stop();
-    this.corridor.connectionClosed(this.#context.connection, reason);
-    if (this.#agentSession === undefined) this.#link?.socket.destroy();
+    this.#agent.destroy();
+    for (const pair of [...this.#pairs]) pair.agentClosed();
+    this.#upstream?.leave();
+    this.corridor.connectionClosed(this.#context.connection, this.#reason ?? reason);
   }
 
-  // Upstream side
+  // The upstream's session
 
   #startUpstream(link: Link): boolean {
-    const { socket } = link;
-    socket.on('error', ignore);
-    this.#link = link;
-    if (socket.destroyed) {
-      this.#end('upstream-closed');
-      return false;
-    }
-    const { authority } = this.#context.connection;
-    const name = authority === undefined ? 'upstream.invalid' : hostPort(authority.host, authority.port);
-    const options = { ...upstreamOptions(this.#context.limits), createConnection: () => socket };
-    let session: ClientHttp2Session;
     try {
-      session = connect(`${this.#context.scheme}://${name}`, options);
+      this.#upstream = new UpstreamSide(link, this.#context, this);
     } catch (error) {
-      this.#end(`upstream session: ${(error as Error).message}`);
-      socket.destroy();
+      link.socket.destroy();
+      this.#finish(`upstream-closed: ${(error as Error).message}`);
       return false;
     }
-    this.#upstream = session;
-    session.on('error', (error: Error) => {
-      this.#reason ??= `upstream-error: ${error.message}`;
-    });
-    session.on('frameError', ignore);
-    session.on('remoteSettings', () => this.#onUpstreamSettings());
-    session.on('goaway', (code: number) => this.#onUpstreamGoaway(code));
-    session.once('close', () => this.#upstreamGone());
-    this.#upstreamWindow = new ReceiveWindow(session);
-    this.#meter.steer(this.#upstreamWindow);
+    this.#meter.steer(this.#upstream.window);
     return true;
   }
 
-  #upstreamSettings(): Settings | undefined {
-    const session = this.#upstream;
-    return session === undefined || session.destroyed || !this.#settingsSeen ? undefined : session.remoteSettings;
-  }
-
-  #onUpstreamSettings(): void {
-    this.#settingsSeen = true;
+  settings(): void {
     this.#gate?.open();
-    const session = this.#agentSession;
-    const settings = this.#upstreamSettings();
+    const session = this.#session;
+    const settings = this.#upstream?.settings;
     if (session === undefined || session.destroyed || session.closed || settings === undefined) return;
     const streams = streamLimit(this.#context.limits, settings);
     // Extended CONNECT cannot be taken back (RFC 8441 §3).
@@ -281,30 +236,34 @@ class SessionRelay implements PairHost, Holding {
     session.settings({ maxConcurrentStreams: streams, ...(connectProtocol ? { enableConnectProtocol: true } : {}) });
   }
 
-  #onUpstreamGoaway(code: number): void {
-    this.#goawayCode = code;
+  goaway(code: number): void {
     if (code === 0) this.#closeAgent('upstream-goaway');
     else this.#reason ??= `upstream-goaway-${code}`;
   }
 
   /** The agent gets the end a direct connection would show: GOAWAY with its code, a clean close, or a cut. */
-  #upstreamGone(): void {
-    if (this.#over) return;
-    const session = this.#agentSession;
-    if (this.#goawayCode !== 0 && session !== undefined && !session.destroyed) {
-      this.#reason ??= 'upstream-goaway';
-      session.destroy(this.#goawayCode as never);
-      return;
-    }
-    if (this.#pairs.size === 0) {
-      this.#closeAgent('upstream-closed');
+  gone(): void {
+    const upstream = this.#upstream;
+    if (this.#over || upstream === undefined) return;
+    const { goawayCode, error } = upstream;
+    if (goawayCode !== undefined && goawayCode !== 0 && this.#session?.destroyed === false) {
+      this.#session.destroy(goawayCode as never);
       return;
     }
     let cut = false;
-    for (const pair of this.#pairs) if (pair.cut) cut = true;
-    this.#reason ??= 'upstream-closed';
-    if (cut) this.#agent.destroy();
-    else this.#closeAgent('upstream-closed');
+    for (const pair of this.#pairs) if (pair.incomplete) cut = true;
+    if (!cut) {
+      this.#closeAgent('upstream-closed');
+      return;
+    }
+    this.#reason ??= error === undefined ? 'upstream-closed' : `upstream-closed: ${error.message}`;
+    if (error?.code === 'ECONNRESET') {
+      this.#finish('upstream-closed');
+      return;
+    }
+    // What was passed on still reaches the agent; then FIN without END_STREAM.
+    this.#agent.end();
+    this.#armLinger();
   }
 
   // Without an upstream yet (a refused CONNECT answered inside, or a verification): the first allowed stream reaches one.
@@ -317,32 +276,30 @@ class SessionRelay implements PairHost, Holding {
   async #serveWaiting(): Promise<void> {
     this.#reaching = true;
     for (let pair = this.#waiting.shift(); pair !== undefined; pair = this.#waiting.shift()) {
-      if (this.#upstream === undefined && !pair.gone) await this.#reachFor(pair);
-      if (this.#upstream !== undefined && this.#link !== undefined) pair.forward(this.#upstream, this.#link);
+      if (this.#upstream === undefined && !pair.gone) {
+        await this.#reachFor(pair).catch((error: Error) => {
+          pair.answer(this.corridor.failure(pair.exchange, 'internal', error.message));
+        });
+      }
+      if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
     }
     this.#reaching = false;
   }
 
   async #reachFor(pair: StreamPair): Promise<void> {
-    const reached = await this.corridor.reach(pair.exchange, this.#wantedTls(pair));
+    const reached = await this.corridor.reach(pair.exchange, wantedTls(pair.exchange, this.#context));
     if ('answer' in reached) {
       pair.answer(reached.answer);
       return;
     }
     const { link } = reached;
-    link.socket.on('error', ignore);
     const speaksHttp2 = this.#context.scheme === 'http' || link.tls?.alpn === 'h2';
-    if (this.#over || !speaksHttp2) {
-      link.socket.destroy();
-      if (!this.#over) pair.answer(this.corridor.failure(pair.exchange, 'upstream-tls-failed', 'no HTTP/2 upstream'));
+    if (speaksHttp2 && !this.#over) {
+      this.#startUpstream(link);
       return;
     }
-    if (!this.#startUpstream(link)) this.#agent.destroy();
-  }
-
-  #wantedTls(pair: StreamPair): UpstreamTls | undefined {
-    if (this.#context.scheme === 'http') return undefined;
-    return { servername: this.#context.connection.tls?.sni ?? pair.exchange.destination.host, alpn: ['h2'] };
+    link.socket.on('error', ignore).destroy();
+    if (!this.#over) pair.answer(this.corridor.failure(pair.exchange, 'upstream-tls-failed', 'no HTTP/2 upstream'));
   }
 }
 

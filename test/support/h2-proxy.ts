@@ -67,7 +67,7 @@ export async function h2Proxy(options: H2ProxyOptions): Promise<H2Proxy> {
     relayHttp2(track(socket), context);
   });
   tls.on('tlsClientError', () => undefined);
-  const server = createServer({ noDelay: true }, async (socket) => {
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, async (socket) => {
     track(socket);
     await readHead(socket);
     if (socket.destroyed) return;

@@ -1,0 +1,147 @@
+import type { ClientHttp2Stream, Http2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { Readable } from 'node:stream';
+import type { Corridor } from '../model/ports.ts';
+import type { RawFields } from './http2-fields.ts';
+
+/** What a pair needs of its session relay. */
+export interface PairHost {
+  readonly corridor: Corridor;
+  /** The agent stream is gone and the exchange closed. */
+  done(pair: PairEvents): void;
+  /** A reader is slow. */
+  slow(): void;
+  passedUp(bytes: number): void;
+  passedDown(bytes: number): void;
+  /** Whether the upstream session is dead, so that its end is mirrored as a whole and not stream by stream. */
+  readonly upstreamDead: boolean;
+}
+
+export interface AgentRequest {
+  readonly raw: RawFields;
+  readonly headers: IncomingHttpHeaders;
+  /** HEADERS carried END_STREAM. */
+  readonly ended: boolean;
+}
+
+/** What happens on the two streams of a pair. */
+export interface PairEvents {
+  requestData(chunk: Buffer): void;
+  requestTrailers(raw: readonly string[]): void;
+  requestEnd(): void;
+  agentDrain(): void;
+  agentWantsTrailers(): void;
+  agentAborted(): void;
+  agentClosed(): void;
+  interim(raw: readonly string[]): void;
+  response(raw: RawFields, headers: IncomingHttpHeaders, flags: number): void;
+  responseData(chunk: Buffer): void;
+  responseTrailers(raw: readonly string[]): void;
+  responseEnd(): void;
+  upstreamDrain(): void;
+  upstreamWantsTrailers(): void;
+  upstreamFailed(error: NodeJS.ErrnoException): void;
+  upstreamClosed(): void;
+}
+
+const PAIR: unique symbol = Symbol('pair');
+const ENDED: unique symbol = Symbol('END_STREAM received');
+interface Bound {
+  [PAIR]: PairEvents;
+  [ENDED]: boolean;
+}
+export type AgentStream = ServerHttp2Stream & Bound;
+export type UpstreamStream = ClientHttp2Stream & Bound;
+
+/** Whether the peer ended the stream itself: END_STREAM was received, not a reset or the end of the session. */
+export function sawEnd(stream: Bound): boolean {
+  return stream[ENDED];
+}
+
+/** Ties an agent stream to its pair: for now only its end is listened for. */
+export function bindAgent(stream: ServerHttp2Stream, pair: PairEvents, ended: boolean): AgentStream {
+  const bound = stream as AgentStream;
+  bound[PAIR] = pair;
+  // A short body may have come with the HEADERS, before this stream was announced.
+  bound[ENDED] = ended || bound.state.remoteClose === 1;
+  bound.push = pushWatchingEnd;
+  bound.on('close', onAgentClose);
+  return bound;
+}
+
+/** Starts the flow from the agent. */
+export function listenAgent(stream: AgentStream): void {
+  stream.on('trailers', onRequestTrailers).on('wantTrailers', onAgentWantsTrailers).on('drain', onAgentDrain);
+  stream.on('data', onRequestData).on('end', onRequestEnd).on('aborted', onAgentAborted);
+}
+
+/** Ties an upstream stream to its pair; DATA is listened for separately. */
+export function bindUpstream(stream: ClientHttp2Stream, pair: PairEvents): UpstreamStream {
+  const bound = stream as UpstreamStream;
+  bound[PAIR] = pair;
+  bound[ENDED] = false;
+  bound.push = pushWatchingEnd;
+  bound.on('error', onUpstreamError).on('headers', onInterim).on('response', onResponse).on('close', onUpstreamClose);
+  bound.on('trailers', onResponseTrailers).on('drain', onUpstreamDrain).on('wantTrailers', onUpstreamWantsTrailers);
+  return bound;
+}
+
+/** Starts the flow from the upstream. Not before 'response': DATA of the same packet could overtake it. */
+export function listenUpstreamData(stream: UpstreamStream): void {
+  stream.on('data', onResponseData).on('end', onResponseEnd);
+}
+
+/** Node ends a stream's readable side for END_STREAM, resets and dead sessions alike; only the first finds it not closed. */
+function pushWatchingEnd(this: Http2Stream & Bound, chunk: unknown, encoding?: BufferEncoding): boolean {
+  if (chunk === null && !this.closed) this[ENDED] = true;
+  return Readable.prototype.push.call(this, chunk, encoding);
+}
+
+// One function per event, not one closure per stream: the pair is found through the stream.
+function onAgentClose(this: AgentStream): void {
+  this[PAIR].agentClosed();
+}
+function onAgentAborted(this: AgentStream): void {
+  this[PAIR].agentAborted();
+}
+function onRequestData(this: AgentStream, chunk: Buffer): void {
+  this[PAIR].requestData(chunk);
+}
+function onRequestEnd(this: AgentStream): void {
+  this[PAIR].requestEnd();
+}
+function onRequestTrailers(this: AgentStream, _headers: unknown, _flags: number, raw: string[]): void {
+  this[PAIR].requestTrailers(raw);
+}
+function onAgentDrain(this: AgentStream): void {
+  this[PAIR].agentDrain();
+}
+function onAgentWantsTrailers(this: AgentStream): void {
+  this[PAIR].agentWantsTrailers();
+}
+function onUpstreamError(this: UpstreamStream, error: Error): void {
+  this[PAIR].upstreamFailed(error);
+}
+function onUpstreamClose(this: UpstreamStream): void {
+  this[PAIR].upstreamClosed();
+}
+function onUpstreamDrain(this: UpstreamStream): void {
+  this[PAIR].upstreamDrain();
+}
+function onUpstreamWantsTrailers(this: UpstreamStream): void {
+  this[PAIR].upstreamWantsTrailers();
+}
+function onInterim(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
+  this[PAIR].interim(raw);
+}
+function onResponse(this: UpstreamStream, headers: IncomingHttpHeaders, flags: number, raw: RawFields): void {
+  this[PAIR].response(raw, headers, flags);
+}
+function onResponseData(this: UpstreamStream, chunk: Buffer): void {
+  this[PAIR].responseData(chunk);
+}
+function onResponseEnd(this: UpstreamStream): void {
+  this[PAIR].responseEnd();
+}
+function onResponseTrailers(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
+  this[PAIR].responseTrailers(raw);
+}
