@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
 import {
@@ -17,7 +18,7 @@ import { createExceptions, type Exceptions } from './connection/exceptions.ts';
 import type { Listener } from './connection/listener.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { IsSelf } from './inspect/self.ts';
-import type { Containment } from './model/admin.ts';
+import type { CaFacts, Containment } from './model/admin.ts';
 import type { Upstream } from './model/ports.ts';
 import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
@@ -122,6 +123,23 @@ export class House {
       const record: EventRecord = { kind: 'finding', id: ulid(), at: Date.now(), agent, finding };
       this.recorder.post(record satisfies WeirRecord);
     }
+  }
+
+  /** The public half of the CA, as `weir ca show` tells it. */
+  authorityFacts(): CaFacts {
+    const { certPem, files } = this.authority;
+    const certificate = new X509Certificate(certPem);
+    return {
+      certificatePath: files.cert ?? '',
+      bundlePath: files.bundle ?? '',
+      pem: certPem,
+      fingerprint: certificate.fingerprint256,
+      subject: certificate.subject.replaceAll('\n', ', '),
+      notBefore: Date.parse(certificate.validFrom),
+      notAfter: Date.parse(certificate.validTo),
+      key:
+        certificate.publicKey.asymmetricKeyType === 'ec' ? 'EC P-256' : String(certificate.publicKey.asymmetricKeyType),
+    };
   }
 
   #compile(config: Config): CompiledStages {

@@ -7,7 +7,9 @@ const RECORDER_WAIT_MS = 3_000;
 /** Addresses and mode: the line that can be said as soon as the listeners are bound. */
 export function listeningLine(house: House): string {
   const bound = house.listener.addresses();
-  const addresses = bound.map(({ address, port, agent }) => `${hostPort(address, port)}${agent === undefined ? '' : ` (${agent})`}`);
+  const addresses = bound.map(
+    ({ address, port, agent }) => `${hostPort(address, port)}${agent === undefined ? '' : ` (${agent})`}`,
+  );
   return `listening on ${addresses.join(', ')} · mode ${house.overrides.global ?? house.config.mode}`;
 }
 
@@ -53,9 +55,13 @@ export function readsSentence(house: House): string {
 /** How many rules there are, and which of them a tunnel can never satisfy. */
 function listsSentence(house: House): string {
   const { destinations, agents } = house.config;
-  const lists = [destinations, ...[...agents.values()].map((a) => ({ allowed: a.allowed_domains, blocked: a.blocked_domains }))];
+  const lists = [
+    destinations,
+    ...[...agents.values()].map((a) => ({ allowed: a.allowed_domains, blocked: a.blocked_domains })),
+  ];
   const rules = lists.flatMap((list) => [...list.allowed, ...list.blocked]);
-  if (rules.length === 0) return 'destinations: everything is allowed (no list); first contacts are reported once a baseline is ready';
+  if (rules.length === 0)
+    return 'destinations: everything is allowed (no list); first contacts are reported once a baseline is ready';
   const scoped = rules.filter((rule) => rule.methods.length > 0 || rule.paths.length > 0).length;
   const blind = interceptionOf(house) === 'none' && scoped > 0;
   return `destinations: ${rules.length} rules${blind ? `; ${scoped} of them read a method or path and can never match while TLS is tunnelled` : ''}`;

@@ -14,7 +14,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
     'model',
     'codec',
     'proxy-chain',
-    'node-forge',
+    /^node-forge/,
     /^node:(net|tls|http|crypto|fs|path|events|stream|buffer)/,
   ],
   protocol: ['model', 'codec', /^node:(net|tls|stream|http2|buffer)/],

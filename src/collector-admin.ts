@@ -1,0 +1,111 @@
+import type { AdminServer } from './admin/server.ts';
+import { editBaseline } from './collector-baseline.ts';
+import type { House } from './collector-house.ts';
+import { lineOf, lineOfRow } from './collector-log-lines.ts';
+import { preflightOf } from './collector-preflight.ts';
+import { readinessOf, statusOf } from './collector-status.ts';
+import type { AdminHandlers, BaselineRequest, CaFacts, ModeResult, ModeVerb, PurgeResult } from './model/admin.ts';
+import { hostPort } from './model/destination.ts';
+import type { Mode } from './model/finding.ts';
+
+const RANK: Readonly<Record<Mode, number>> = { monitor: 0, redact: 1, enforce: 2 };
+const STARTING = 'weir is still starting; try again in a second';
+
+/** What the admin server asks, answered from the house. Before the house stands only readiness has an answer. */
+export function createAdminHandlers(current: () => House | undefined, admin: () => AdminServer): AdminHandlers {
+  const house = (): House => {
+    const found = current();
+    if (found === undefined) throw new Error(STARTING);
+    return found;
+  };
+  return {
+    status: async () => statusOf(house(), admin()),
+    ready: () => {
+      const found = current();
+      if (found === undefined)
+        return { ok: false, problems: [{ code: 'starting', severity: 'info', message: STARTING }] };
+      return readinessOf(found);
+    },
+    metrics: () => house().recorder.metrics(),
+    preflight: (agent, mode) => preflightOf(house(), agent, mode),
+    mode: async (agent, verb, actor) => changeMode(house(), agent, verb, actor),
+    baselines: async (agent) => {
+      const all = house().baseline.agents();
+      return agent === undefined ? all : all.filter((stat) => stat.agent === agent);
+    },
+    baseline: async (request: BaselineRequest) => editBaseline(house(), request),
+    logs: async (query) => {
+      const rows = await house().recorder.recent({
+        limit: query.limit ?? 200,
+        ...(query.agent === undefined ? {} : { agent: query.agent }),
+        ...(query.blocked === undefined ? {} : { blocked: query.blocked }),
+        ...(query.since === undefined ? {} : { sinceMs: query.since }),
+      });
+      return rows.map(lineOfRow);
+    },
+    subscribe: (line) =>
+      house().recorder.onRecord((record) => {
+        const found = lineOf(record);
+        if (found !== undefined) line(found);
+      }),
+    prepareQuery: () => house().recorder.snapshot(),
+    purge: async (filter, actor): Promise<PurgeResult> => {
+      const purged = await house().recorder.purge(filter);
+      house().audit(actor, 'purge', `purged ${JSON.stringify(filter)}: ${purged.rows} rows`);
+      return purged;
+    },
+    ca: async () => house().authorityFacts(),
+    rotateCa: async (actor): Promise<CaFacts> => {
+      const found = house();
+      found.authority.rotate();
+      found.exceptions.clear();
+      found.audit(actor, 'ca-rotate', 'a new interception CA was made');
+      return found.authorityFacts();
+    },
+    environment: (agent) => {
+      const found = house();
+      const bound = found.listener.addresses();
+      const mine =
+        bound.find((entry) => entry.agent === agent) ?? bound.find((entry) => entry.agent === undefined) ?? bound[0];
+      if (mine === undefined) throw new Error(STARTING);
+      const address = mine.address === '0.0.0.0' ? '127.0.0.1' : mine.address === '::' ? '::1' : mine.address;
+      const { bundle } = found.authority.files;
+      const reads = found.config.intercept !== 'none' && bundle !== undefined;
+      return { proxy: hostPort(address, mine.port), ...(reads ? { caBundle: bundle } : {}) };
+    },
+    reload: async (actor) => ({ message: await house().reload(actor) }),
+    verified: ({ containment }, actor) => {
+      const found = house();
+      found.verified = true;
+      if (containment === undefined || containment === found.containment) return;
+      found.containment = containment;
+      found.audit(actor, 'containment', `containment is ${containment}`);
+    },
+  };
+}
+
+function changeMode(house: House, agent: string | undefined, verb: ModeVerb, actor: string): ModeResult {
+  const { overrides } = house;
+  const before = house.stages.modeFor(agent ?? house.config.agent, { host: '', port: 0 });
+  const who = agent ?? 'every agent';
+  let lowered = verb === 'resume';
+  let message: string;
+  if (verb === 'stop' || verb === 'resume') {
+    const stop = verb === 'stop';
+    if (agent === undefined) {
+      overrides.everyoneStopped = stop;
+      if (!stop) overrides.stopped.clear();
+    } else if (stop) overrides.stopped.add(agent);
+    else overrides.stopped.delete(agent);
+    message = stop ? `${who} is stopped: open streams are closed, new ones refused` : `${who} may go on`;
+  } else {
+    if (agent === undefined) overrides.global = verb;
+    else overrides.agents.set(agent, verb);
+    lowered = RANK[verb] < RANK[before];
+    message = `${who}: ${verb}${before === verb ? ' (as before)' : `, was ${before}`}`;
+  }
+  house.recompile();
+  house.audit(actor, lowered ? 'mode-lowered' : 'mode', message, agent);
+  house.options.log[lowered ? 'warn' : 'info']({ agent, mode: verb, actor }, message);
+  return { message, lowered };
+}
