@@ -22,7 +22,8 @@ import type { CaFacts, Containment } from './model/admin.ts';
 import type { Upstream } from './model/ports.ts';
 import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
-import { createCorridor, type LiveCorridor } from './pipeline/corridor.ts';
+import type { LiveCorridor } from './pipeline/contract.ts';
+import { createCorridor } from './pipeline/corridor.ts';
 import { createRecorderClient, type RecorderClient } from './record/client.ts';
 
 const NOWHERE = { host: '', port: 0 };

@@ -13,7 +13,7 @@ import type { Baseline } from './inspect/baseline-contract.ts';
 import { compileCategories } from './inspect/categories.ts';
 import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
 import type { RelayLimits, Upstream } from './model/ports.ts';
-import type { LiveCorridor } from './pipeline/corridor.ts';
+import type { LiveCorridor } from './pipeline/contract.ts';
 import { relayHttp1 } from './protocol/http1.ts';
 import { relayHttp2 } from './protocol/http2.ts';
 import { splice } from './protocol/splice.ts';

@@ -3,46 +3,20 @@ import type { Connection, TlsFacts } from '../model/connection.ts';
 import { type ErrorCode, WeirError } from '../model/error.ts';
 import type { Exchange, RequestFacts } from '../model/exchange.ts';
 import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
-import type { Tally, WeirRecord } from '../model/record.ts';
+import type { Tally } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
 import { type AgentCounters, countExchange } from './agent-counters.ts';
 import { answered, inspect, judge, observe } from './checkpoint.ts';
 import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
+import type { CorridorOptions, LiveCorridor } from './contract.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { openExchange } from './open.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
-import type { Stages } from './stages.ts';
 import { createTraces, newSpanId, type Traces } from './trace.ts';
 
 /** An exchange or tunnel older than this has an open row (product.md §5). */
 const OPEN_ROW_MS = 5_000;
 const FORWARD: Checked = { forward: true };
-
-export interface CorridorOptions {
-  /** The current compiled configuration; read once per exchange. */
-  readonly stages: () => Stages;
-  readonly post: (record: WeirRecord) => void;
-  /** Settles when the baseline is loaded. */
-  readonly ready: Promise<void>;
-  readonly connectionsPerAgent: () => number;
-  readonly spansPerTraceHour: number;
-  readonly log: (level: 'debug' | 'warn' | 'error', event: string, fields: Readonly<Record<string, unknown>>) => void;
-}
-
-/** The corridor with what the collector steers it by. */
-export interface LiveCorridor extends Corridor {
-  tally(): Pick<Tally, 'started' | 'open'>;
-  /** Refusals and limits met, by code (for `weir status` and metrics). */
-  counters(): Readonly<Record<string, number>>;
-  /** Posts open rows for what is older than 5 s. Called about once a second. */
-  sweep(): void;
-  /** Judges every open exchange and tunnel again (after a reload or `weir mode … stop`) and revokes what is no longer allowed. */
-  rejudge(): void;
-  openConnections(): number;
-  /** Open connections of one agent. */
-  connectionsOf(agent: string): number;
-  agents(): ReadonlyMap<string, AgentCounters>;
-}
 
 /** Builds the one straight path. All state is this thread's; nothing here touches a socket, a file or a clock but `performance`. */
 export function createCorridor(options: CorridorOptions): LiveCorridor {

@@ -7,7 +7,8 @@ import type { RequestFacts } from '../../../src/model/exchange.ts';
 import type { Finding, Mode } from '../../../src/model/finding.ts';
 import type { Inspector, Permit, Upstream } from '../../../src/model/ports.ts';
 import type { EventRecord, ExchangeRecord, WeirRecord } from '../../../src/model/record.ts';
-import { createCorridor, type LiveCorridor } from '../../../src/pipeline/corridor.ts';
+import type { LiveCorridor } from '../../../src/pipeline/contract.ts';
+import { createCorridor } from '../../../src/pipeline/corridor.ts';
 import type { Stages } from '../../../src/pipeline/stages.ts';
 
 const BLOCK: Finding = { inspector: 'list', rule: 'denied', severity: 'medium', disposition: 'block', message: 'no' };
@@ -56,6 +57,7 @@ function house(
       teach: (exchange) => void taught.push(exchange.destination.host),
       grade: (exchange, finding) => (exchange.requestBytes >= 1024 ? { ...finding, severity: 'medium' } : finding),
       agentFirstSeen: () => undefined,
+      volume: () => undefined,
     },
     upstream: {
       resolve: async () => ({ addresses: ['127.0.0.1'], delegated: false, byOperator: false, dnsMs: 1 }),
