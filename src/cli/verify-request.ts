@@ -55,16 +55,16 @@ function facts(text: string): Omit<VerifyAnswer, 'scheme'> {
     string,
     unknown
   >;
-  if (through !== true)
+  if (through !== true && typeof through !== 'string')
     return { through: false, problem: String(reason ?? error ?? 'the answer did not come from Weir') };
-  const text_ = (v: unknown): string => (typeof v === 'string' ? v : '');
+  const word = (v: unknown): string => (typeof v === 'string' ? v : '');
   return {
     through: true,
-    agent: text_(agent),
-    identified_by: text_(identified_by),
-    visibility: text_(visibility),
-    mode: text_(mode),
-    containment: text_(containment),
+    agent: word(agent),
+    identified_by: word(identified_by),
+    visibility: word(visibility),
+    mode: word(mode),
+    containment: word(containment),
   };
 }
 
