@@ -1,0 +1,142 @@
+import type { Attributes } from '@opentelemetry/api';
+import type { Finding, Severity } from '../model/finding.ts';
+import type { EventRecord, ExchangeRecord, WeirRecord } from '../model/record.ts';
+import { ATTR, EVENT } from './semconv.ts';
+
+/** A log event before the SDK makes a LogRecord of it. */
+export interface LogEvent {
+  readonly eventName: string;
+  /** OpenTelemetry severity number: 9 INFO, 13 WARN, 17 ERROR. */
+  readonly severityNumber: 9 | 13 | 17;
+  readonly severityText: 'INFO' | 'WARN' | 'ERROR';
+  /** Epoch ms. */
+  readonly at: number;
+  /** For people; everything else is in the attributes. */
+  readonly body: string;
+  readonly attributes: Attributes;
+  readonly traceId?: string;
+  readonly spanId?: string;
+}
+
+type Level = Pick<LogEvent, 'severityNumber' | 'severityText'>;
+const INFO: Level = { severityNumber: 9, severityText: 'INFO' };
+const WARN: Level = { severityNumber: 13, severityText: 'WARN' };
+const ERROR: Level = { severityNumber: 17, severityText: 'ERROR' };
+const LEVELS: Readonly<Record<Severity, Level>> = { info: INFO, low: INFO, medium: WARN, high: WARN, critical: ERROR };
+
+function findingAttributes(finding: Finding): Attributes {
+  return {
+    [ATTR.SECURITY_RULE_NAME]: finding.rule,
+    [ATTR.SECURITY_RULE_CATEGORY]: finding.inspector,
+    [ATTR.FINDING_SEVERITY]: finding.severity,
+    [ATTR.FINDING_DISPOSITION]: finding.disposition,
+  };
+}
+
+function exchangeAttributes(record: ExchangeRecord): Attributes {
+  return {
+    [ATTR.AGENT]: record.agent,
+    [ATTR.SERVER_ADDRESS]: record.host,
+    [ATTR.SERVER_PORT]: record.port,
+    [ATTR.EXCHANGE_ID]: record.id,
+    [ATTR.CONNECTION_ID]: record.connectionId,
+    [ATTR.VISIBILITY]: record.visibility,
+    [ATTR.MODE]: record.mode,
+    [ATTR.ACTION]: record.action,
+    [ATTR.WOULD]: record.would,
+    [ATTR.BASELINE_STATE]: record.baselineState,
+  };
+}
+
+function findingEvent(record: ExchangeRecord, finding: Finding): LogEvent {
+  const first = finding.rule === 'first-seen';
+  const level = first ? (record.baselineState === 'learning' ? INFO : WARN) : LEVELS[finding.severity];
+  return {
+    eventName: first ? EVENT.FIRST_SEEN : EVENT.FINDING,
+    ...level,
+    at: record.startedAt,
+    body: finding.message,
+    attributes: { ...exchangeAttributes(record), ...findingAttributes(finding) },
+    traceId: record.traceId,
+    spanId: record.spanId,
+  };
+}
+
+function decisionEvent(record: ExchangeRecord): LogEvent | undefined {
+  if (record.action !== 'block' && record.would === 'none') return undefined;
+  const wanted = record.action === 'block' ? 'block' : record.would;
+  const deciding = record.findings.find((finding) => finding.disposition === wanted) ?? record.findings[0];
+  const what = record.action === 'block' ? 'blocked' : `would ${record.would}`;
+  return {
+    eventName: EVENT.DECISION,
+    ...(record.action === 'block' ? ERROR : WARN),
+    at: record.startedAt,
+    body: `${what}: ${record.agent} to ${record.host}:${record.port}${deciding === undefined ? '' : ` (${deciding.rule})`}`,
+    attributes: {
+      ...exchangeAttributes(record),
+      ...(deciding === undefined ? {} : findingAttributes(deciding)),
+      [ATTR.VERDICT]: record.verdict,
+    },
+    traceId: record.traceId,
+    spanId: record.spanId,
+  };
+}
+
+/**
+ * Events of an exchange; `from` skips the findings that its open row has already reported. Learning hides only novelty: a
+ * first contact without a finding of its own is still an event.
+ */
+export function exchangeEvents(record: ExchangeRecord, from = 0): LogEvent[] {
+  const events: LogEvent[] = [];
+  let first = false;
+  for (const [index, finding] of record.findings.entries()) {
+    if (finding.rule === 'first-seen') first = true;
+    if (index >= from) events.push(findingEvent(record, finding));
+  }
+  if (record.firstSeen && !first && record.state === 'closed' && record.kind !== 'tunnel') {
+    events.push({
+      eventName: EVENT.FIRST_SEEN,
+      ...INFO,
+      at: record.startedAt,
+      body: `${record.agent} reached ${record.host}:${record.port} for the first time`,
+      attributes: exchangeAttributes(record),
+      traceId: record.traceId,
+      spanId: record.spanId,
+    });
+  }
+  // The decision is made once: a tunnel shares its CONNECT's.
+  const decision = record.state === 'closed' && record.kind !== 'tunnel' ? decisionEvent(record) : undefined;
+  if (decision !== undefined) events.push(decision);
+  return events;
+}
+
+function eventOf(record: EventRecord): LogEvent {
+  const { finding } = record;
+  const attributes: Attributes = { [ATTR.AGENT]: record.agent, ...findingAttributes(finding) };
+  if (record.host !== undefined) attributes[ATTR.SERVER_ADDRESS] = record.host;
+  if (record.port !== undefined) attributes[ATTR.SERVER_PORT] = record.port;
+  if (record.connectionId !== undefined) attributes[ATTR.CONNECTION_ID] = record.connectionId;
+  if (record.actor !== undefined) attributes[ATTR.ACTOR] = record.actor;
+  return {
+    eventName: record.kind === 'audit' ? EVENT.AUDIT : EVENT.FINDING,
+    ...LEVELS[finding.severity],
+    at: record.at,
+    body: finding.message,
+    attributes,
+  };
+}
+
+/** Log events of any record. Connections and baseline edits are rows only. */
+export function toLogEvents(record: WeirRecord, from = 0): LogEvent[] {
+  switch (record.kind) {
+    case 'exchange':
+    case 'connect':
+    case 'tunnel':
+      return exchangeEvents(record, from);
+    case 'finding':
+    case 'audit':
+      return [eventOf(record)];
+    default:
+      return [];
+  }
+}

@@ -1,0 +1,228 @@
+import { hostname } from 'node:os';
+import type { Resource } from '@opentelemetry/resources';
+import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
+import type { ConsumeResult, Consumer } from '../model/ports.ts';
+import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type LogEvent, toLogEvents } from './log.ts';
+import { ATTR, ATTRIBUTE_BYTES, SCOPE } from './semconv.ts';
+import { sampled, toSpan, unremarkable } from './span.ts';
+
+export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+
+export interface OtlpOptions {
+  readonly endpoint: Endpoint;
+  /** `service.version`. */
+  readonly version: string;
+  /** `service.instance.id`: one per process life. */
+  readonly instanceId: string;
+  /** `weir.containment`. */
+  readonly containment: string;
+  /** `telemetry.sample.unremarkable`, 0 to 1. */
+  readonly unremarkable: number;
+  readonly log: Log;
+}
+
+/** Spans per export: larger ones block the thread for milliseconds (telemetry reference §2.3, §5). */
+export const OTLP_BATCH = 128;
+
+/**
+ * Answers that say the address or the credentials are wrong, not this batch: records wait for somebody to mend it. (The
+ * SDK itself reports 429, 502, 503, 504 and network errors without a code.)
+ */
+const HOLD = new Set([301, 302, 303, 307, 308, 401, 403, 404, 405, 407, 408]);
+const NOTHING: ConsumeResult = { accepted: 0, sampledOut: 0, dropped: {} };
+
+interface Exporter<T> {
+  export(items: T[], done: (result: { code: number; error?: Error }) => void): void;
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Resolves with the number of items given up for good, by reason; rejects when the same items are to be sent again later.
+ * What is too large is sent in halves.
+ */
+async function send<T>(exporter: Exporter<T>, items: T[], log: Log): Promise<Record<string, number>> {
+  if (items.length === 0) return {};
+  const error = await new Promise<Error | undefined>((resolve) => {
+    exporter.export(items, (result) =>
+      resolve(result.code === 0 ? undefined : (result.error ?? new Error('export failed'))),
+    );
+  });
+  if (error === undefined) return {};
+  const status = (error as { code?: unknown }).code;
+  if (typeof status !== 'number') throw error;
+  if (HOLD.has(status)) throw new Error(`the collector answers ${status}`);
+  if (status === 413 && items.length > 1) {
+    const middle = items.length >> 1;
+    const first = await send(exporter, items.slice(0, middle), log);
+    const second = await send(exporter, items.slice(middle), log);
+    return { 'rejected-413': (first['rejected-413'] ?? 0) + (second['rejected-413'] ?? 0) };
+  }
+  log('error', `the collector refused ${items.length} items for good`, { status });
+  return { [`rejected-${status}`]: items.length };
+}
+
+/** Environment first, then what only Weir knows. No detector of process, command line or owner (they leak arguments). */
+export async function createResource(
+  options: Pick<OtlpOptions, 'version' | 'instanceId' | 'containment'>,
+): Promise<Resource> {
+  const { defaultResource, detectResources, envDetector, resourceFromAttributes } = await import(
+    '@opentelemetry/resources'
+  );
+  return defaultResource()
+    .merge(resourceFromAttributes({ 'service.name': 'weir', 'host.name': hostname() }))
+    .merge(detectResources({ detectors: [envDetector] }))
+    .merge(
+      resourceFromAttributes({
+        'service.version': options.version,
+        'service.instance.id': options.instanceId,
+        [ATTR.CONTAINMENT]: options.containment,
+      }),
+    );
+}
+
+/** One import and construction, made when first needed; a failure is tried again. */
+function lazily<T>(make: () => Promise<T>): { get(): Promise<T>; made(): Promise<T> | undefined } {
+  let made: Promise<T> | undefined;
+  return {
+    get() {
+      made ??= make().catch((error: unknown) => {
+        made = undefined;
+        throw error;
+      });
+      return made;
+    },
+    made: () => made,
+  };
+}
+
+function exporterOptions(endpoint: Endpoint, path: string) {
+  // No url: the exporter reads OTEL_EXPORTER_OTLP_* itself, headers, timeout, compression and certificates in any case.
+  return { concurrencyLimit: 8, ...(endpoint.url === undefined ? {} : { url: `${endpoint.url}/${path}` }) };
+}
+
+const isExchange = (record: WeirRecord): record is ExchangeRecord =>
+  record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel';
+
+/** `otlp-traces`: closed exchanges, CONNECTs and tunnels as spans, given to the exporter directly. */
+export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise<unknown> } {
+  const parts = lazily(async () => {
+    const [{ OTLPTraceExporter }, resource] = await Promise.all([
+      import('@opentelemetry/exporter-trace-otlp-http'),
+      createResource(options),
+    ]);
+    return { exporter: new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces')), resource };
+  });
+  return {
+    name: 'otlp-traces',
+    warm: parts.get,
+    async consume(batch) {
+      const chosen: ExchangeRecord[] = [];
+      let sampledOut = 0;
+      for (const record of batch) {
+        if (!isExchange(record) || record.state !== 'closed') continue;
+        if (options.unremarkable < 1 && unremarkable(record) && !sampled(record.traceId, options.unremarkable)) {
+          sampledOut++;
+        } else chosen.push(record);
+      }
+      if (chosen.length === 0) return { ...NOTHING, sampledOut };
+      const { exporter, resource } = await parts.get();
+      const spans = chosen.map((record) => toSpan(record, resource, options.version));
+      const dropped = await send(exporter, spans, options.log);
+      const given = Object.values(dropped).reduce((total, count) => total + count, 0);
+      return { accepted: chosen.length - given, sampledOut, dropped };
+    },
+    async close() {
+      await (await parts.made())?.exporter.shutdown();
+    },
+  };
+}
+
+/** Findings an open row has already reported, per span, so that the closing record does not repeat them. */
+function createReported(max = 10_000): {
+  before(record: ExchangeRecord): number;
+  commit(record: ExchangeRecord): void;
+} {
+  const reported = new Map<string, number>();
+  return {
+    before: (record) => (record.wasOpen === true ? (reported.get(record.spanId) ?? 0) : 0),
+    commit(record) {
+      if (record.state === 'closed') {
+        if (record.wasOpen === true) reported.delete(record.spanId);
+      } else if (record.findings.length > 0) {
+        if (reported.size >= max) reported.delete(reported.keys().next().value as string);
+        reported.set(record.spanId, record.findings.length);
+      }
+    },
+  };
+}
+
+async function createLogParts(options: OtlpOptions) {
+  const [{ OTLPLogExporter }, { LoggerProvider }, api, resource] = await Promise.all([
+    import('@opentelemetry/exporter-logs-otlp-http'),
+    import('@opentelemetry/sdk-logs'),
+    import('@opentelemetry/api'),
+    createResource(options),
+  ]);
+  const collected: ReadableLogRecord[] = [];
+  const provider = new LoggerProvider({
+    resource,
+    logRecordLimits: { attributeCountLimit: 128, attributeValueLengthLimit: ATTRIBUTE_BYTES },
+    processors: [
+      {
+        onEmit: (record) => void collected.push(record),
+        forceFlush: async () => {},
+        shutdown: async () => {},
+        enabled: () => true,
+      },
+    ],
+  });
+  const logger = provider.getLogger(SCOPE, options.version);
+  const emit = (event: LogEvent): void => {
+    const { traceId, spanId } = event;
+    logger.emit({
+      eventName: event.eventName,
+      timestamp: event.at,
+      severityNumber: event.severityNumber,
+      severityText: event.severityText,
+      body: event.body,
+      attributes: event.attributes,
+      ...(traceId === undefined || spanId === undefined
+        ? {}
+        : { context: api.trace.setSpanContext(api.ROOT_CONTEXT, { traceId, spanId, traceFlags: 1 }) }),
+    });
+  };
+  return {
+    exporter: new OTLPLogExporter(exporterOptions(options.endpoint, 'v1/logs')),
+    /** LogRecords of events, as the SDK builds them. */
+    build(events: readonly LogEvent[]): ReadableLogRecord[] {
+      for (const event of events) emit(event);
+      return collected.splice(0);
+    },
+  };
+}
+
+/** `otlp-logs`: findings, decisions and audit events as log events. */
+export function createLogs(options: OtlpOptions): Consumer {
+  const parts = lazily(() => createLogParts(options));
+  const reported = createReported();
+  return {
+    name: 'otlp-logs',
+    async consume(batch) {
+      const events: LogEvent[] = [];
+      for (const record of batch) events.push(...toLogEvents(record, isExchange(record) ? reported.before(record) : 0));
+      let dropped: Record<string, number> = {};
+      if (events.length > 0) {
+        const { exporter, build } = await parts.get();
+        dropped = await send(exporter, build(events), options.log);
+      }
+      for (const record of batch) if (isExchange(record)) reported.commit(record);
+      const given = Object.values(dropped).reduce((total, count) => total + count, 0);
+      return { accepted: events.length - given, sampledOut: 0, dropped };
+    },
+    async close() {
+      await (await parts.made())?.exporter.shutdown();
+    },
+  };
+}

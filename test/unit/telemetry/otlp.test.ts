@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import type { ExchangeRecord } from '../../../src/model/record.ts';
+import { answersOtlp, type Endpoint, resolveEndpoint } from '../../../src/telemetry/endpoint.ts';
+import { createMetrics } from '../../../src/telemetry/metric.ts';
+import { createLogs, createTraces, type OtlpOptions } from '../../../src/telemetry/otlp.ts';
+import { startOtlpMetrics } from '../../../src/telemetry/otlp-metrics.ts';
+import { startOtlpReceiver } from '../../support/otlp-receiver.ts';
+import { exchangeSample } from '../record/samples.ts';
+
+const endpointTo = (url: string | undefined): Endpoint => ({
+  url,
+  traces: true,
+  logs: true,
+  metrics: true,
+  sentence: '',
+  problems: [],
+});
+const optionsTo = (url: string | undefined, more: Partial<OtlpOptions> = {}): OtlpOptions => ({
+  endpoint: endpointTo(url),
+  version: '0.1.0',
+  instanceId: '11111111-2222-3333-4444-555555555555',
+  containment: 'cooperative',
+  unremarkable: 1,
+  log: () => {},
+  ...more,
+});
+const VARIABLES = Object.keys(process.env).filter((name) => name.startsWith('OTEL_'));
+for (const name of VARIABLES) delete process.env[name];
+afterEach(() => {
+  for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
+});
+const finding = { inspector: 'i', rule: 'r', severity: 'high', disposition: 'flag', message: 'because' } as const;
+
+test('spans arrive with ids of the record and the resource', async (context) => {
+  process.env['OTEL_RESOURCE_ATTRIBUTES'] = 'deployment.environment.name=lab,weir.containment=network';
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const traces = createTraces(optionsTo(receiver.url));
+  const record = exchangeSample({ parentSpanId: 'f'.repeat(16) });
+  const result = await traces.consume([record, exchangeSample({ state: 'open' })], 2);
+  assert.deepEqual(result, { accepted: 1, sampledOut: 0, dropped: {} });
+  assert.equal(receiver.spans.length, 1);
+  const [span] = receiver.spans;
+  assert.equal(span?.traceId, record.traceId);
+  assert.equal(span?.spanId, record.spanId);
+  assert.equal(span?.parentSpanId, 'f'.repeat(16));
+  assert.equal(span?.kind, 3);
+  assert.equal(span?.attributes['weir.agent'], 'researcher');
+  assert.equal(span?.resource['service.name'], 'weir');
+  assert.equal(span?.resource['service.version'], '0.1.0');
+  assert.equal(span?.resource['weir.containment'], 'cooperative');
+  assert.equal(span?.resource['deployment.environment.name'], 'lab');
+  for (const name of Object.keys(span?.resource ?? {})) assert.ok(!name.startsWith('process.'), name);
+  await traces.close(100);
+});
+
+test('environment: address, headers, gzip, service name', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = receiver.url;
+  process.env['OTEL_EXPORTER_OTLP_HEADERS'] = 'x-api-key=abc';
+  process.env['OTEL_EXPORTER_OTLP_COMPRESSION'] = 'gzip';
+  process.env['OTEL_SERVICE_NAME'] = 'egress';
+  const traces = createTraces(optionsTo(undefined));
+  await traces.consume([exchangeSample()], 1);
+  assert.equal(receiver.spans[0]?.resource['service.name'], 'egress');
+  assert.equal(receiver.requests[0]?.headers['x-api-key'], 'abc');
+  assert.equal(receiver.requests[0]?.headers['content-encoding'], 'gzip');
+  await traces.close(100);
+});
+
+test('refusals: what may pass later is held, what never will is given up and counted', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] = '300';
+  const traces = createTraces(optionsTo(receiver.url));
+  const batch = [exchangeSample(), exchangeSample()];
+  for (const how of [503, 401, 404, 'close', 'hang'] as const) {
+    receiver.behave(how);
+    await assert.rejects(traces.consume(batch, 2), Error, String(how));
+  }
+  receiver.behave(400);
+  assert.deepEqual(await traces.consume(batch, 2), { accepted: 0, sampledOut: 0, dropped: { 'rejected-400': 2 } });
+  receiver.behave(413);
+  assert.deepEqual(await traces.consume(batch, 2), { accepted: 0, sampledOut: 0, dropped: { 'rejected-413': 2 } });
+  receiver.behave('ok');
+  assert.equal((await traces.consume(batch, 2)).accepted, 2);
+  await traces.close(100);
+});
+
+test('thinning keeps every remarkable span and counts the rest', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const traces = createTraces(optionsTo(receiver.url, { unremarkable: 0 }));
+  const result = await traces.consume([exchangeSample(), exchangeSample({ findings: [finding] }), exchangeSample()], 3);
+  assert.deepEqual(result, { accepted: 1, sampledOut: 2, dropped: {} });
+  assert.deepEqual(receiver.spans[0]?.attributes['weir.finding.rules'], ['r']);
+  await traces.close(100);
+});
+
+test('log events arrive with their names and the span they belong to; an open row is not repeated', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const logs = createLogs(optionsTo(receiver.url));
+  const row: ExchangeRecord = exchangeSample({ state: 'open', findings: [finding] });
+  await logs.consume([row], 1);
+  assert.equal(receiver.logs.length, 1);
+  await logs.consume([{ ...row, state: 'closed', wasOpen: true, findings: [finding, { ...finding, rule: 's' }] }], 2);
+  assert.deepEqual(
+    receiver.logs.map((log) => log.attributes['security_rule.name']),
+    ['r', 's'],
+  );
+  const [log] = receiver.logs;
+  assert.equal(log?.eventName, 'weir.finding');
+  assert.equal(log?.severityText, 'WARN');
+  assert.equal(log?.body, 'because');
+  assert.equal(log?.traceId, row.traceId);
+  assert.equal(log?.spanId, row.spanId);
+  assert.equal(log?.resource['service.name'], 'weir');
+  await logs.close(100);
+});
+
+test('metrics arrive through the NodeSDK', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const metrics = createMetrics();
+  for (let i = 0; i < 3; i++) metrics.record(exchangeSample());
+  let refreshed = 0;
+  const running = await startOtlpMetrics({
+    ...optionsTo(receiver.url),
+    env: { OTEL_METRIC_EXPORT_INTERVAL: '50' },
+    instruments: metrics.instruments,
+    refresh: () => {
+      refreshed++;
+    },
+  });
+  await receiver.until((at) => at.metrics.has('weir.egress.requests'));
+  assert.equal(receiver.metrics.get('weir.egress.requests')?.points[0]?.value, 3);
+  assert.equal(receiver.metrics.get('weir.egress.io')?.unit, 'By');
+  const duration = receiver.metrics.get('http.client.request.duration');
+  assert.equal(duration?.unit, 's');
+  assert.equal(
+    duration?.points.reduce((total, point) => total + (point.count ?? 0), 0),
+    3,
+  );
+  assert.ok(refreshed > 0);
+  await running.shutdown(2000);
+});
+
+test('where telemetry goes', async (context) => {
+  const yes = async () => true;
+  const no = async () => false;
+  assert.equal((await resolveEndpoint('none', {}, yes)).traces, false);
+  assert.equal((await resolveEndpoint('auto', {}, no)).traces, false);
+  assert.match((await resolveEndpoint('auto', {}, no)).sentence, /nothing answers OTLP on http:\/\/127\.0\.0\.1:4318/);
+  assert.equal((await resolveEndpoint('auto', {}, yes)).url, 'http://127.0.0.1:4318');
+  const env = await resolveEndpoint('auto', { OTEL_EXPORTER_OTLP_ENDPOINT: 'https://u:p@otel.example:4318/x' }, no);
+  assert.deepEqual([env.url, env.traces, env.logs, env.metrics], [undefined, true, true, true]);
+  assert.equal(env.sentence, 'telemetry goes to https://otel.example:4318 (OTEL_EXPORTER_OTLP_ENDPOINT)');
+  const one = await resolveEndpoint('auto', { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://t:1/v1/traces' }, no);
+  assert.deepEqual([one.traces, one.logs, one.metrics], [true, false, false]);
+  assert.equal((await resolveEndpoint('auto', { OTEL_SDK_DISABLED: 'true' }, yes)).traces, false);
+  const some = await resolveEndpoint('http://c:4318/', { OTEL_METRICS_EXPORTER: 'none' }, no);
+  assert.deepEqual([some.url, some.traces, some.metrics], ['http://c:4318', true, false]);
+  assert.equal(some.sentence, 'spans and logs go to http://c:4318');
+  assert.equal((await resolveEndpoint('nonsense', {}, no)).traces, false);
+  const protocol = await resolveEndpoint('http://c:1', { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, no);
+  assert.equal(protocol.problems.length, 1);
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  assert.equal(await answersOtlp(receiver.url), true);
+  receiver.behave('hang');
+  assert.equal(await answersOtlp(receiver.url), false);
+  receiver.behave(404);
+  assert.equal(await answersOtlp(receiver.url), false);
+});
