@@ -65,13 +65,22 @@ function teaches(record: WeirRecord): record is ExchangeRecord {
   );
 }
 
+/** Whether a key can stand in the table: one that cannot must not hold up the journal. */
+export function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 0 && port <= 65_535;
+}
+
+/** DuckDB stores UTF-8: names that differ only in broken UTF-16 are one key there, so they must be one here. */
 function learn(sums: Sums, r: ExchangeRecord): void {
-  const key = `${r.agent}\0${r.host}\0${r.port}`;
+  if (!isPort(r.port)) return;
+  const agentName = r.agent.toWellFormed();
+  const host = r.host.toWellFormed();
+  const key = `${agentName}\0${host}\0${r.port}`;
   const known = sums.destinations.get(key);
   if (known === undefined) {
     sums.destinations.set(key, {
-      agent: r.agent,
-      host: r.host,
+      agent: agentName,
+      host,
       port: r.port,
       firstSeen: r.startedAt,
       lastSeen: r.startedAt,
@@ -89,10 +98,10 @@ function learn(sums: Sums, r: ExchangeRecord): void {
     known.methods.add(r.method);
   }
   const newAt = r.firstSeen ? r.startedAt : Number.NaN;
-  const agent = sums.agents.get(r.agent);
+  const agent = sums.agents.get(agentName);
   if (agent === undefined) {
     const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
-    sums.agents.set(r.agent, { agent: r.agent, ...seen, requests: 1, lastNewAt: newAt });
+    sums.agents.set(agentName, { agent: agentName, ...seen, requests: 1, lastNewAt: newAt });
     return;
   }
   agent.firstSeen = Math.min(agent.firstSeen, r.startedAt);

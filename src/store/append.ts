@@ -1,6 +1,6 @@
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import { baselineSteps } from './aggregate.ts';
-import { applyStep } from './baseline.ts';
+import { applyStep, forgetKnown } from './baseline.ts';
 import type { BoundList } from './convert.ts';
 import { auditRow, connectionRow, eventFindingRow, exchangeRow, findingRows, hasExchangeRow, type Row } from './row.ts';
 import { META } from './schema.ts';
@@ -89,22 +89,29 @@ export async function appendBatches(
 ): Promise<number[]> {
   const records = batches.length === 1 ? (batches[0] as readonly WeirRecord[]) : batches.flat();
   const plan = planBatch(records, shedding);
-  await session.transaction(async () => {
-    await removeReplaced(session, plan);
-    await session.append('exchanges', plan.exchanges);
-    await session.append('connections', plan.connections);
-    await session.append('findings', plan.findings);
-    await session.append('audit', plan.audit);
-    for (const step of baselineSteps(records)) await applyStep(session, step);
-    if (plan.shed > 0) {
-      await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [
-        META.shedFree,
-        plan.shed,
-      ]);
-    }
-    await session.run('UPDATE meta SET value = $2 WHERE key = $1', [META.cursor, String(cursor)]);
-  });
+  try {
+    await session.transaction(() => writePlan(session, plan, records, cursor));
+  } catch (error) {
+    forgetKnown(session);
+    throw error;
+  }
   return shedding ? batches.map((batch) => planBatch(batch, true).shed) : batches.map(() => 0);
+}
+
+async function writePlan(session: Session, plan: Plan, records: readonly WeirRecord[], cursor: number): Promise<void> {
+  await removeReplaced(session, plan);
+  await session.append('exchanges', plan.exchanges);
+  await session.append('connections', plan.connections);
+  await session.append('findings', plan.findings);
+  await session.append('audit', plan.audit);
+  for (const step of baselineSteps(records)) await applyStep(session, step);
+  if (plan.shed > 0) {
+    await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [
+      META.shedFree,
+      plan.shed,
+    ]);
+  }
+  await session.run('UPDATE meta SET value = $2 WHERE key = $1', [META.cursor, String(cursor)]);
 }
 
 async function removeReplaced(session: Session, plan: Plan): Promise<void> {

@@ -1,15 +1,17 @@
 import type { AgentStat, BaselineEdit, BaselineSnapshot, DestinationStat } from '../model/record.ts';
-import { type AgentDelta, type DestinationDelta, METHODS_KEPT, type Step } from './aggregate.ts';
+import { type AgentDelta, type DestinationDelta, isPort, METHODS_KEPT, type Step } from './aggregate.ts';
 import type { PlainRow, Session } from './session.ts';
 
 const METHODS_UNION = `list_sort(list_distinct(list_concat(methods, excluded.methods)))[1:${METHODS_KEPT}]`;
 
+/** Parameters of both ways to learn destinations. */
+const DESTINATION_LISTS = `(SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen,
+  unnest($5) AS last_seen, unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods)`;
 const LEARN_DESTINATIONS = `
   INSERT INTO destinations
   SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes,
          list_sort(list_distinct(string_split(methods, chr(10))))[1:${METHODS_KEPT}], 'learned'
-  FROM (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
-               unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods)
+  FROM ${DESTINATION_LISTS}
   ON CONFLICT (agent, host, port) DO UPDATE SET
     first_seen = least(first_seen, excluded.first_seen),
     last_seen = greatest(last_seen, excluded.last_seen),
@@ -17,6 +19,17 @@ const LEARN_DESTINATIONS = `
     request_bytes = request_bytes + excluded.request_bytes,
     response_bytes = response_bytes + excluded.response_bytes,
     methods = ${METHODS_UNION}`;
+
+/** The usual case costs a third: the row is there and knows the methods, so no key and no list is touched. */
+const COUNT_DESTINATIONS = `
+  UPDATE destinations AS d SET
+    first_seen = least(d.first_seen, s.first_seen),
+    last_seen = greatest(d.last_seen, s.last_seen),
+    count = d.count + s.count,
+    request_bytes = d.request_bytes + s.request_bytes,
+    response_bytes = d.response_bytes + s.response_bytes
+  FROM ${DESTINATION_LISTS} AS s
+  WHERE d.agent = s.agent AND d.host = s.host AND d.port = s.port`;
 
 const LEARN_AGENTS = `
   INSERT INTO agents
@@ -26,6 +39,16 @@ const LEARN_AGENTS = `
     last_seen = greatest(last_seen, excluded.last_seen),
     requests = requests + excluded.requests,
     last_new_at = greatest(last_new_at, excluded.last_new_at)`;
+
+const COUNT_AGENTS = `
+  UPDATE agents AS a SET
+    first_seen = least(a.first_seen, s.first_seen),
+    last_seen = greatest(a.last_seen, s.last_seen),
+    requests = a.requests + s.requests,
+    last_new_at = greatest(a.last_new_at, s.last_new_at)
+  FROM (SELECT unnest($1) AS agent, unnest($2) AS first_seen, unnest($3) AS last_seen, unnest($4) AS requests,
+               unnest($5) AS last_new_at) AS s
+  WHERE a.agent = s.agent`;
 
 /** What an edit does to a destination that is there already. `import` never lowers what is known. */
 const ON_EDIT = {
@@ -39,15 +62,54 @@ const ON_EDIT = {
     status = CASE WHEN excluded.status = 'learned' THEN status ELSE excluded.status END`,
 } as const;
 
-/** Applies one step of a batch inside the caller's transaction. */
-export async function applyStep(session: Session, step: Step): Promise<void> {
-  if (step.kind === 'edit') return applyEdit(session, step.edit);
-  await learnDestinations(session, step.destinations);
-  await learnAgents(session, step.agents);
+/** What is known to be in a session's tables: agents, and (destination, method). Bounded; losing it costs time only. */
+const known = new WeakMap<Session, Set<string>>();
+const KNOWN_LIMIT = 50_000;
+
+function knownOf(session: Session): Set<string> {
+  let set = known.get(session);
+  if (set === undefined || set.size > KNOWN_LIMIT) {
+    set = new Set();
+    known.set(session, set);
+  }
+  return set;
 }
 
-async function learnDestinations(session: Session, deltas: readonly DestinationDelta[]): Promise<void> {
-  await session.runLists(LEARN_DESTINATIONS, [
+/** To be called when rows went away or a transaction was rolled back. */
+export function forgetKnown(session: Session): void {
+  known.delete(session);
+}
+
+/** Applies one step of a batch inside the caller's transaction; when that fails, `forgetKnown` must be called. */
+export async function applyStep(session: Session, step: Step): Promise<void> {
+  if (step.kind === 'edit') {
+    forgetKnown(session);
+    return applyEdit(session, step.edit);
+  }
+  const set = knownOf(session);
+  const isKnown = (d: DestinationDelta): boolean => methodKeys(d).every((key) => set.has(key));
+  await learnDestinations(session, step.destinations.filter(isKnown), COUNT_DESTINATIONS);
+  const fresh = step.destinations.filter((d) => !isKnown(d));
+  await learnDestinations(session, fresh, LEARN_DESTINATIONS);
+  for (const d of fresh) for (const key of methodKeys(d)) set.add(key);
+  await learnAgents(
+    session,
+    step.agents.filter((a) => set.has(a.agent)),
+    COUNT_AGENTS,
+  );
+  const newcomers = step.agents.filter((a) => !set.has(a.agent));
+  await learnAgents(session, newcomers, LEARN_AGENTS);
+  for (const a of newcomers) set.add(a.agent);
+}
+
+/** A line feed keeps them apart from names of agents. */
+function methodKeys(d: DestinationDelta): string[] {
+  return Array.from(d.methods, (method) => `${d.agent}\n${d.host}\n${d.port}\n${method}`);
+}
+
+async function learnDestinations(session: Session, deltas: readonly DestinationDelta[], sql: string): Promise<void> {
+  if (deltas.length === 0) return;
+  const changed = await session.runLists(sql, [
     { type: 'VARCHAR', cells: deltas.map((d) => d.agent) },
     { type: 'VARCHAR', cells: deltas.map((d) => d.host) },
     { type: 'INTEGER', cells: deltas.map((d) => d.port) },
@@ -59,16 +121,19 @@ async function learnDestinations(session: Session, deltas: readonly DestinationD
     // A method cannot hold a line feed (RFC 9110 §5.6.2), so it separates them in one string.
     { type: 'VARCHAR', cells: deltas.map((d) => [...d.methods].join('\n')) },
   ]);
+  if (changed !== deltas.length) throw new Error(`${deltas.length} destinations were learned, ${changed} stored`);
 }
 
-async function learnAgents(session: Session, deltas: readonly AgentDelta[]): Promise<void> {
-  await session.runLists(LEARN_AGENTS, [
+async function learnAgents(session: Session, deltas: readonly AgentDelta[], sql: string): Promise<void> {
+  if (deltas.length === 0) return;
+  const changed = await session.runLists(sql, [
     { type: 'VARCHAR', cells: deltas.map((d) => d.agent) },
     { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.firstSeen) },
     { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.lastSeen) },
     { type: 'BIGINT', cells: deltas.map((d) => d.requests) },
     { type: 'TIMESTAMPTZ', cells: deltas.map((d) => d.lastNewAt) },
   ]);
+  if (changed !== deltas.length) throw new Error(`${deltas.length} agents were learned, ${changed} stored`);
 }
 
 async function applyEdit(session: Session, edit: BaselineEdit): Promise<void> {
@@ -101,7 +166,8 @@ async function editDestinations(
   status?: DestinationStat['status'],
 ): Promise<void> {
   // The same destination twice in one INSERT … ON CONFLICT is an error; the last one counts.
-  const unique = new Map(edit.destinations.map((d) => [`${d.host}\0${d.port}`, d]));
+  const usable = edit.destinations.filter((d) => isPort(d.port));
+  const unique = new Map(usable.map((d) => [`${d.host.toWellFormed()}\0${d.port}`, d]));
   const stats = [...unique.values()];
   await session.runLists(
     `INSERT INTO destinations

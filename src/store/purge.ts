@@ -1,5 +1,6 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
+import { forgetKnown } from './baseline.ts';
 import { literal, replaceFile } from './files.ts';
 import { allDays, readParquet, refreshView, removeDays, writeParquet } from './history.ts';
 import { TABLES, type Table, table } from './schema.ts';
@@ -33,6 +34,7 @@ export async function purgeRows(
   if (options.agent === undefined && options.host === undefined && options.before === undefined) {
     throw new Error('purge needs an agent, a host or a time');
   }
+  forgetKnown(session);
   const counts: Record<string, number> = {};
   await session.transaction(async () => {
     for (const t of TABLES) {

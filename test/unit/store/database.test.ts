@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { openStore } from '../../../src/store/database.ts';
 import { StoreError } from '../../../src/store/error.ts';
-import { connection, event, exchange, finding, NOON, open, options, tempDir } from './help.ts';
+import { connection, edit, event, exchange, finding, NOON, open, options, stat, tempDir } from './help.ts';
 
 test('rows and cursor are there after reopening; the file is private', async (t) => {
   const dir = tempDir(t);
@@ -185,15 +185,24 @@ test('strange strings and numbers are stored, never a reason to stop', async (t)
     responseBytes: 2 ** 70,
     durationMs: Number.NaN,
     startedAt: 8.64e15 * 2,
-    port: 1e12,
   });
   await store.consume([odd, exchange({ agent: '../x', startedAt: Number.NaN, id: 'x' })], 1);
+  // Keys that are one in UTF-8, and keys that are none.
+  const twins = ['\ud800', '\udfff'].map((host) => exchange({ agent: 'twin', host }));
+  const stats = [stat('\ud800'), stat('\udfff'), stat('h', { port: Number.NaN })];
+  await store.consume([...twins, exchange({ agent: 'none', port: Number.NaN }), exchange({ port: 1e12 })], 2);
+  await store.consume([edit('accept', stats, 'twin'), edit('accept', [stat('h', { port: -1 })], 'twin'), ...twins], 3);
+  const twin = (await store.loadBaseline()).agents.find((a) => a.agent === 'twin');
+  assert.deepEqual(
+    twin?.destinations.map((d) => [d.host, d.count, d.status]),
+    [['\ufffd', 4, 'accepted']],
+  );
   const rows = await store.recent({ limit: 5, agent: '__proto__' });
   assert.equal(rows[0]?.host, odd.host);
   const { agents } = await store.loadBaseline();
   assert.deepEqual(
     agents.map((a) => a.agent),
-    ['../x', '__proto__'],
+    ['../x', '__proto__', 'twin'],
   );
   assert.equal(agents[1]?.destinations[0]?.host, odd.host);
   assert.equal(({} as Record<string, unknown>)['host'], undefined);
