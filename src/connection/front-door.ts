@@ -146,7 +146,9 @@ class ConnectServer extends Server implements FrontDoor {
 
   /** RFC 9110 §9.3.6: a CONNECT has no content; RFC 9112 §3.2: one Host. Refused before anything is judged or dialled. */
   #framing(request: IncomingMessage): readonly [ErrorCode, string] | undefined {
-    const { rawHeaders } = request;
+    const { httpVersion, rawHeaders } = request;
+    // The parser reads a line without version as HTTP/0.9.
+    if (httpVersion !== '1.1' && httpVersion !== '1.0') return ['bad-request', `HTTP/${httpVersion}`];
     if (this.#headers > 0 && rawHeaders.length / 2 > this.#headers) return ['head-too-large', 'too many header fields'];
     let hosts = 0;
     for (let i = 0; i < rawHeaders.length; i += 2) {

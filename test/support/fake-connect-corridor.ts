@@ -270,6 +270,9 @@ export const fakeHttp1: Relay = (agent, context) => {
   };
   agent.on('error', () => {});
   agent.once('close', () => end({ outcome: 'forwarded' }));
+  agent.once('end', () => {
+    if (exchange === undefined) agent.destroy();
+  });
   const onHead = async (): Promise<void> => {
     const at = head.indexOf('\r\n\r\n');
     if (at === -1) return;
