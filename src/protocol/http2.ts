@@ -16,9 +16,8 @@ import { LINGER_MS, type UpstreamEvents, UpstreamSide, wantedTls } from './http2
 import { HeldMeter, type Holding, mayHoldMore, ReceiveWindow } from './http2-window.ts';
 
 /**
- * Relays one HTTP/2 connection: one upstream session per agent session, one upstream stream per agent stream, fields as
- * raw arrays, SETTINGS, GOAWAY and RST_STREAM mirrored. `agent` is decrypted (or prior-knowledge cleartext) and begins
- * with the client preface. Every exchange is closed before the connection is.
+ * Relays one HTTP/2 connection: one upstream session per agent session, stream by stream, fields as raw arrays, SETTINGS,
+ * GOAWAY and RST_STREAM mirrored. `agent` is decrypted (or cleartext) and begins with the client preface.
  */
 export const relayHttp2: Relay = (agent, context) => {
   new SessionRelay(agent, context).start();
@@ -104,6 +103,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
 
   stalled(): boolean {
     let stalled = false;
+    // Every pair is asked: each compares with its own last answer.
     for (const pair of this.#pairs) if (pair.stalled()) stalled = true;
     return stalled;
   }
@@ -245,14 +245,12 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   gone(): void {
     const upstream = this.#upstream;
     if (this.#over || upstream === undefined) return;
-    const { goawayCode, error } = upstream;
-    if (goawayCode !== undefined && goawayCode !== 0 && this.#session?.destroyed === false) {
+    const { goawayCode = 0, error } = upstream;
+    if (goawayCode !== 0 && this.#session?.destroyed === false) {
       this.#session.destroy(goawayCode as never);
       return;
     }
-    let cut = false;
-    for (const pair of this.#pairs) if (pair.incomplete) cut = true;
-    if (!cut) {
+    if (![...this.#pairs].some((pair) => pair.incomplete)) {
       this.#closeAgent('upstream-closed');
       return;
     }
@@ -263,6 +261,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     }
     // What was passed on still reaches the agent; then FIN without END_STREAM.
     this.#agent.end();
+    for (const pair of [...this.#pairs]) pair.agentClosed();
     this.#armLinger();
   }
 
