@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { assemble } from '../support/assemble.ts';
 import { type Authority, createAuthority } from '../support/certs.ts';
 import { type Http2Origin, http2Origin } from '../support/http2.ts';
 import { HOSTS, type LaneParts, resolveMap } from '../support/lanes.ts';
@@ -30,25 +31,27 @@ export async function openUpstream(): Promise<Upstream> {
 }
 
 /** Two raw origins (plain, TLS), an authority and one Weir in monitor that intercepts only `read.test`. */
-export async function openHouse(config: Record<string, unknown> = {}): Promise<House> {
-  const upstream = await openUpstream();
-  const plain = await rawOrigin();
-  const tls = await rawOrigin({ tls: upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]) });
-  const weir = await startWeir({
-    config: {
-      intercept: { only: [HOSTS.intercepted] },
-      upstream: { resolve: resolveMap(plain, tls), ca_file: upstream.caFile },
-      ...config,
-    },
+export function openHouse(config: Record<string, unknown> = {}): Promise<House> {
+  return assemble(async (later) => {
+    const upstream = await openUpstream();
+    later(upstream.close);
+    const plain = await rawOrigin();
+    later(plain.close);
+    const tls = await rawOrigin({ tls: upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]) });
+    later(tls.close);
+    const weir = await startWeir({
+      config: {
+        intercept: { only: [HOSTS.intercepted] },
+        upstream: { resolve: resolveMap(plain, tls), ca_file: upstream.caFile },
+        ...config,
+      },
+    });
+    later(weir.stop);
+    return {
+      parts: { plain, tls, authority: upstream.authority, proxy: { port: weir.port, ca: await weir.ca() } },
+      weir,
+    };
   });
-  return {
-    parts: { plain, tls, authority: upstream.authority, proxy: { port: weir.port, ca: await weir.ca() } },
-    weir,
-    close: async () => {
-      await weir.stop();
-      await Promise.all([plain.close(), tls.close(), upstream.close()]);
-    },
-  };
 }
 
 export interface Http2House {
@@ -60,33 +63,29 @@ export interface Http2House {
 }
 
 /** One HTTP/2 origin and one Weir in monitor that intercepts only `read.test`. */
-export async function openHttp2House(config: Record<string, unknown> = {}): Promise<Http2House> {
-  const upstream = await openUpstream();
-  const origin = await http2Origin(upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]));
-  const address = `127.0.0.1:${origin.port}`;
-  const weir = await startWeir({
-    config: {
-      intercept: { only: [HOSTS.intercepted] },
-      upstream: { resolve: { '*.test': address }, ca_file: upstream.caFile },
-      ...config,
-    },
-  });
-  const ca = await weir.ca();
-  return {
-    weir,
-    origin,
-    lanes: (name) => ({
-      direct: { host: HOSTS[name], origin, ca: upstream.authority.cert },
-      proxied: {
-        host: HOSTS[name],
-        origin,
-        ca: name === 'intercepted' ? ca : upstream.authority.cert,
-        proxyPort: weir.port,
+export function openHttp2House(config: Record<string, unknown> = {}): Promise<Http2House> {
+  return assemble(async (later) => {
+    const upstream = await openUpstream();
+    later(upstream.close);
+    const origin = await http2Origin(upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]));
+    later(origin.close);
+    const address = `127.0.0.1:${origin.port}`;
+    const weir = await startWeir({
+      config: {
+        intercept: { only: [HOSTS.intercepted] },
+        upstream: { resolve: { '*.test': address }, ca_file: upstream.caFile },
+        ...config,
       },
-    }),
-    close: async () => {
-      await weir.stop();
-      await Promise.all([origin.close(), upstream.close()]);
-    },
-  };
+    });
+    later(weir.stop);
+    const ca = await weir.ca();
+    const lanes: Http2House['lanes'] = (name) => {
+      const trusted = name === 'intercepted' ? ca : upstream.authority.cert;
+      return {
+        direct: { host: HOSTS[name], origin, ca: upstream.authority.cert },
+        proxied: { host: HOSTS[name], origin, ca: trusted, proxyPort: weir.port },
+      };
+    };
+    return { weir, origin, lanes };
+  });
 }

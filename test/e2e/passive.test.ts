@@ -38,8 +38,8 @@ describe('passive: lock-step over HTTP/2', () => {
 });
 
 /** Every clock Weir owns is set far below the pauses; a peer's real limit is minutes (WEIR_TEST_SLOW_MS=310000 runs it so). */
-const SHORT = { limits: { head_ms: 300, connect_ms: 300, client_hello_ms: 300, keepalive_s: 1, drain_s: 1 } };
-const PAUSE_MS = Number(process.env['WEIR_TEST_SLOW_MS'] ?? 700);
+const SHORT = { limits: { head_ms: 150, connect_ms: 150, client_hello_ms: 150, keepalive_s: 1, drain_s: 1 } };
+const PAUSE_MS = Number(process.env['WEIR_TEST_SLOW_MS'] ?? 400);
 
 describe('passive: no clock of ours ends a healthy exchange', () => {
   let house: House;
@@ -49,7 +49,7 @@ describe('passive: no clock of ours ends a healthy exchange', () => {
   after(() => house?.close());
 
   for (const lane of LANES) {
-    it(`${lane} × pauses of ${PAUSE_MS} ms with limits of 300 ms`, () =>
+    it(`${lane} × pauses of ${PAUSE_MS} ms with limits of 150 ms`, () =>
       assertPassive(slow(PAUSE_MS), lane, house.parts));
   }
 });

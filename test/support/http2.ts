@@ -97,7 +97,7 @@ export async function http2Origin(leaf: Leaf): Promise<Http2Origin> {
     session.on('close', () => open.delete(session));
   });
   server.on('tlsClientError', () => undefined);
-  server.on('stream', (stream, _fields, flags: number, raw: string[]) => {
+  server.on('stream', (stream: ServerHttp2Stream, _fields: object, flags: number, raw: string[]) => {
     const log: StreamLog = [['request', [...raw], flags & END_STREAM]];
     origin.logs.push(log);
     closing.push(recordStream(stream, log));

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
+import type { LogLine, StatusReport } from '../../src/model/admin.ts';
 
-const BIN = fileURLToPath(new URL('../../src/cli/bin.ts', import.meta.url));
+/** The program under test; `WEIR_TEST_BIN=dist/cli/bin.js` drives the built package instead of the sources. */
+const BIN = process.env['WEIR_TEST_BIN'] ?? fileURLToPath(new URL('../../src/cli/bin.ts', import.meta.url));
 const run = promisify(execFile);
 
 export interface WeirOptions {
@@ -37,6 +39,9 @@ export interface Weir {
   logs(): string;
   /** GET on the admin socket. */
   admin(path: string, method?: string, body?: unknown): Promise<{ readonly status: number; readonly body: string }>;
+  status(): Promise<StatusReport>;
+  /** Lines of `weir logs` that satisfy `wanted`, as soon as there is one (8 s). */
+  records(what: string, wanted: (line: LogLine) => boolean): Promise<LogLine[]>;
   /** Runs `weir query` on the state directory. */
   query(sql: string): Promise<Record<string, unknown>[]>;
   /** Runs any `weir` command against this state directory. */
@@ -73,6 +78,9 @@ export async function startWeir(options: WeirOptions = {}): Promise<Weir> {
     { env: cleanEnv(options.env), stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const handle = new Child(child);
+  const reap = (): boolean => child.kill('SIGKILL');
+  process.once('exit', reap);
+  child.once('exit', () => process.removeListener('exit', reap));
   try {
     const port = await handle.ready(stateDir);
     return facade(handle, port, stateDir, options.stateDir === undefined);
@@ -121,12 +129,15 @@ class Child {
 async function listeningPort(socketPath: string): Promise<number | undefined> {
   const ready = await get(socketPath, '/readyz');
   if (ready.status !== 200) return undefined;
-  const status = await get(socketPath, '/status');
-  return Number(/"?(?:127\.0\.0\.1|localhost)"?:(\d+)/.exec(status.body)?.[1]) || undefined;
+  const status = await get(socketPath, '/v1/status');
+  const { listeners } = JSON.parse(status.body) as StatusReport;
+  const address = listeners.find((listener) => listener.address.startsWith('127.0.0.1:'))?.address;
+  return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
 }
 
 function facade(child: Child, port: number, stateDir: string, ours: boolean): Weir {
   const caFile = join(stateDir, 'ca.pem');
+  const admin: Weir['admin'] = (path, method, body) => get(join(stateDir, 'weir.sock'), path, method, body);
   const cli: Weir['cli'] = (args) => runCli(stateDir, args);
   return {
     port,
@@ -136,7 +147,13 @@ function facade(child: Child, port: number, stateDir: string, ours: boolean): We
     ca: () => readFile(caFile, 'utf8'),
     proxyUrl: (agent = 'researcher') => `http://${agent}:x@127.0.0.1:${port}`,
     logs: () => child.output,
-    admin: (path, method, body) => get(join(stateDir, 'weir.sock'), path, method, body),
+    admin,
+    status: async () => JSON.parse((await admin('/v1/status')).body) as StatusReport,
+    records: (what, wanted) =>
+      eventually(async () => {
+        const lines = (JSON.parse((await admin('/v1/logs?limit=2000')).body) as LogLine[]).filter(wanted);
+        return lines.length > 0 && lines;
+      }, `a record of ${what}`),
     query: async (sql) => {
       const result = await cli(['query', '--json', sql]);
       if (result.code !== 0) throw new Error(`weir query failed (${result.code}): ${result.stderr}`);
