@@ -90,7 +90,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     clock,
     onProblem: report,
     onOpen: async (session) => {
-      await finishRolling(session, place.history);
+      // On a full disk this waits for the next maintenance; reading works all the same.
+      await finishRolling(session, place.history).catch(() => undefined);
       await refreshView(session, place.history);
     },
   });

@@ -64,6 +64,8 @@ function removeUnfinished(dir: string): void {
 
 /** Moves every closed day out of the file. Returns the number of rows moved. */
 export async function rollClosedDays(session: Session, history: string, now: number): Promise<number> {
+  // A note that could not be removed would take the next unfinished file for a finished one.
+  await finishRolling(session, history);
   const today = dayOf(now);
   let moved = 0;
   for (const t of ROLLED) {
@@ -118,12 +120,12 @@ export async function writeParquet(session: Session, query: string, file: string
   }
 }
 
-/** Makes `all_exchanges` the union of the open days and history. Done at start and whenever a day file comes or goes. */
+/** Makes `all_exchanges` the union of the open days and history. Done at start and whenever a day file comes or goes; temporary, so that a full disk is no obstacle. */
 export async function refreshView(session: Session, history: string): Promise<void> {
   const rows = `SELECT ${columnList(table('exchanges'))} FROM exchanges`;
   const files = listDays(history).map((d) => d.file);
   const union = files.length === 0 ? rows : `${rows} UNION ALL BY NAME SELECT * FROM ${readParquet(files)}`;
-  await session.run(`CREATE OR REPLACE VIEW all_exchanges AS ${union}`);
+  await session.run(`CREATE OR REPLACE TEMP VIEW all_exchanges AS ${union}`);
 }
 
 /** Days of every rolled table. */

@@ -119,7 +119,6 @@ export function removeCopy(file: string): void {
 
 /** After this the write-ahead log is gone: everything is in the main file and in the copy. */
 async function copyInto(session: Session, copyFile: string): Promise<void> {
-  await session.run('DROP VIEW IF EXISTS all_exchanges');
   await session.run('CHECKPOINT');
   const name = String((await session.all('SELECT current_database()'))[0]?.[0]);
   await session.run(`ATTACH ${literal(copyFile)} AS weir_copy`);

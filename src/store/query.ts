@@ -17,7 +17,7 @@ export interface QuerySource {
   readonly stateDir: string;
   /** Open days the collector wrote out (`Store.snapshot`); used when a collector runs. */
   readonly snapshotDir?: string;
-  /** The database itself, attached read-only; used when none runs. A missing file is an empty store. */
+  /** The database itself (relative to `stateDir` or absolute), attached read-only; used when none runs. A missing file is an empty store. */
   readonly directFile?: string;
 }
 
@@ -140,7 +140,8 @@ async function fetch(result: DuckDBResult): Promise<JsonValue[][] | undefined> {
 
 /** Every table is a view over typed nothing, the open days, and history: a missing part is no error, older files lack columns. */
 async function defineViews(connection: DuckDBConnection, source: QuerySource): Promise<void> {
-  const attached = source.directFile !== undefined && (await attach(connection, source.directFile));
+  const { directFile } = source;
+  const attached = directFile !== undefined && (await attach(connection, path.resolve(source.stateDir, directFile)));
   for (const t of TABLES) {
     const parts = [emptySelect(t)];
     if (attached) parts.push(`SELECT * FROM weir_file.${t.name}`);
