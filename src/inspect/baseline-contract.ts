@@ -1,7 +1,7 @@
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
-import type { Readiness } from './baseline-words.ts';
+import type { Readiness } from './baseline-state.ts';
 
 export interface BaselineOptions extends Readiness {
   readonly onUnknown: 'flag' | 'block';
@@ -52,6 +52,6 @@ export interface Baseline {
   isAccepted(agent: string, host: string, port: number): boolean;
   /** In the baseline, however it came there. */
   knows(agent: string, host: string, port: number): boolean;
-  /** Findings of no exchange: hourly digests that are due (all of them with `flush`). Call about once a minute and at the end. */
+  /** Findings of no exchange: hourly digests that are due (all of them with `flush`), silences. Call about once a minute and at the end. */
   due(flush?: boolean): readonly AgentFinding[];
 }

@@ -2,7 +2,8 @@ import { hostPort } from '../model/destination.ts';
 import { normaliseHost } from '../model/host.ts';
 import type { AgentStat, BaselineEdit, BaselineState, DestinationStat } from '../model/record.ts';
 import { type AgentIndex, add, entries, find, merge, remove, settle } from './baseline-index.ts';
-import { HOUR, isOverdue, isSettled, type Readiness } from './baseline-words.ts';
+import { isOverdue, isSettled, type Readiness } from './baseline-state.ts';
+import { HOUR } from './baseline-words.ts';
 
 /**
  * A person's word on a baseline. `destinations` empty = the whole agent: everything seen and not yet known for `accept` and

@@ -1,6 +1,7 @@
 import { registrableDomain } from '../model/domain.ts';
 import type { AgentStat, BaselineState, DestinationStat } from '../model/record.ts';
 import { type Novelty, newNovelty } from './baseline-novelty.ts';
+import { type Hearing, newHearing } from './baseline-silence.ts';
 
 /** `pending` = seen, not (yet) learned; the others are {@link DestinationStat.status}. */
 export type EntryStatus = 'pending' | DestinationStat['status'];
@@ -42,6 +43,7 @@ export interface AgentIndex {
   /** Registrable domains met after the bound was reached. */
   readonly overflow: Set<string>;
   readonly novelty: Novelty;
+  readonly hearing: Hearing;
 }
 
 /** Methods with a bit of their own; anything else shares the last bit, so that made-up methods cost no memory. */
@@ -91,6 +93,7 @@ export function newAgent(agent: string, now: number): AgentIndex {
     domains: new Map(),
     overflow: new Set(),
     novelty: newNovelty(now),
+    hearing: newHearing(now),
   };
 }
 

@@ -18,20 +18,21 @@ import {
   settle,
 } from './baseline-index.ts';
 import { floodIsNews, takeDigest, tellNow } from './baseline-novelty.ts';
+import { hear, silence } from './baseline-silence.ts';
+import { isOverdue, isSettled, sentence } from './baseline-state.ts';
 import {
   agentFinding,
   blockedContact,
   firstSeenFinding,
   floodFinding,
-  isOverdue,
-  isSettled,
+  generatedFinding,
   isSibling,
   newMethodFinding,
   newPortFinding,
-  sentence,
   siblingFinding,
   unknownFinding,
 } from './baseline-words.ts';
+import { looksGenerated } from './generated-name.ts';
 
 const NO_FINDINGS: readonly Finding[] = [];
 const KNOWN: Readonly<Record<BaselineState, Observation>> = {
@@ -74,6 +75,7 @@ class Memory implements Baseline {
     const now = exchange.startedAt;
     const { host, port } = exchange.destination;
     const index = this.#index(this.#o.asOne(exchange.identity.agent), now);
+    hear(index.hearing, now);
     if (index.state === 'learning') this.#advance(index, now);
     const entry = find(index, host, port);
     if (entry === undefined) return this.#first(index, exchange, now);
@@ -128,7 +130,8 @@ class Memory implements Baseline {
   #tell(index: AgentIndex, host: string, now: number): readonly Finding[] {
     if (!tellNow(index.novelty, host, this.#isRisky(host), now)) return NO_FINDINGS;
     const domain = registrableDomain(host);
-    return [index.domains.has(domain) ? siblingFinding(host, domain) : firstSeenFinding(host)];
+    const contact = index.domains.has(domain) ? siblingFinding(host, domain) : firstSeenFinding(host);
+    return looksGenerated(host) ? [contact, generatedFinding(host)] : [contact];
   }
 
   #isRisky(host: string): boolean {
@@ -234,8 +237,10 @@ class Memory implements Baseline {
     const now = this.#o.clock();
     const out: AgentFinding[] = [];
     for (const index of this.#agents.values()) {
-      const finding = takeDigest(index.novelty, now, flush);
-      if (finding !== undefined) out.push({ agent: index.agent, finding });
+      const digest = takeDigest(index.novelty, now, flush);
+      if (digest !== undefined) out.push({ agent: index.agent, finding: digest });
+      const quiet = index.state === 'learning' ? undefined : silence(index.agent, index.hearing, now);
+      if (quiet !== undefined) out.push({ agent: index.agent, finding: quiet });
     }
     return out;
   }

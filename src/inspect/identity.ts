@@ -145,10 +145,7 @@ function decided(agent: string, by: IdentifiedBy, weaker: readonly (string | und
   return { agent, by };
 }
 
-/**
- * `Basic user:password` (RFC 7617) or `Bearer token`; undefined for anything else. Octets above ASCII stay latin1: a token is
- * compared as octets, and an agent name has none.
- */
+/** `Basic user:password` (RFC 7617, UTF-8) or `Bearer token`; undefined for anything else. */
 function readClaim(header: string): Claim | undefined {
   const space = header.indexOf(' ');
   if (space < 0) return undefined;

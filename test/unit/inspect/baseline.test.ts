@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBaseline } from '../../../src/inspect/baseline.ts';
 import type { BaselineOptions } from '../../../src/inspect/baseline-contract.ts';
+import { looksGenerated } from '../../../src/inspect/generated-name.ts';
 import type { DestinationStat } from '../../../src/model/record.ts';
 import { exchangeTo, type Made } from './support.ts';
 
@@ -297,6 +298,42 @@ test('newcomers are reported once, configured names never', () => {
   assert.equal(f.baseline.agentFirstSeen('researcher'), undefined);
   assert.equal(f.baseline.agentFirstSeen('stranger')?.rule, 'agent-first-seen');
   assert.equal(f.baseline.agentFirstSeen('stranger'), undefined);
+});
+
+test('a silence longer than any before is told once', () => {
+  const f = fixture().ready();
+  for (let i = 0; i < 30; i++) {
+    f.clock.now += HOUR;
+    f.use('known.example');
+  }
+  f.clock.now += 60 * HOUR;
+  assert.deepEqual(f.baseline.due(), []);
+  f.clock.now += 60 * HOUR;
+  assert.deepEqual(
+    f.baseline.due().map((d) => [d.agent, d.finding.rule]),
+    [['researcher', 'silence']],
+  );
+  assert.deepEqual(f.baseline.due(), []);
+});
+
+test('first contacts with computed names say so', () => {
+  const f = fixture().ready();
+  assert.deepEqual(rulesOf(f.see('aGVsbG8gd29ybGQgdGhpcyBpcyBkYXRhIGluIGEgbG9va3Vw.evil.example'.toLowerCase())), [
+    'first-seen',
+    'generated-name',
+  ]);
+  for (const host of ['4f3c2b1a9e8d7c6b5a4f3c2b.example.org', 'x7k2m9q4z1w8r5t3v6b0n2.example.net'])
+    assert.ok(looksGenerated(host), host);
+  for (const host of [
+    'generativelanguage.googleapis.com',
+    'a-perfectly-readable-name.example.org',
+    'example.org',
+    'xn--n8jaaaaai5bhf7as8fsfk3jnknefdde3f1.example',
+    '10.0.0.1',
+    'production-eu-west-1-api.example.org',
+  ]) {
+    assert.equal(looksGenerated(host), false, host);
+  }
 });
 
 test('bytes out far beyond the usual', () => {
