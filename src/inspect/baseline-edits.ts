@@ -12,9 +12,12 @@ import { HOUR } from './baseline-words.ts';
 export function editAgent(
   index: AgentIndex,
   verb: BaselineEdit['verb'],
-  destinations: readonly DestinationStat[],
+  named: readonly DestinationStat[],
   now: number,
 ): void {
+  const destinations = named.flatMap(normalised);
+  // Only a list that was empty means everything, not one whose names were all wrong.
+  if (named.length > 0 && destinations.length === 0) return;
   if (verb === 'lock' || verb === 'unlock') {
     index.locked = verb === 'lock';
     index.state = index.locked ? 'locked' : 'ready';
@@ -25,7 +28,7 @@ export function editAgent(
     return;
   }
   if (verb === 'forget') {
-    for (const stat of destinations) for (const entry of named(index, stat)) remove(index, entry);
+    for (const stat of destinations) for (const entry of matching(index, stat)) remove(index, entry);
     return;
   }
   const status = verb === 'accept' ? 'accepted' : 'ignored';
@@ -34,13 +37,19 @@ export function editAgent(
     return;
   }
   for (const stat of destinations) {
-    const matching = named(index, stat);
-    if (matching.length === 0 && stat.port > 0) matching.push(add(index, stat.host, stat.port, now));
-    for (const entry of matching) settle(index, entry, status);
+    const known = matching(index, stat);
+    if (known.length === 0 && stat.port > 0) known.push(add(index, stat.host, stat.port, now));
+    for (const entry of known) settle(index, entry, status);
   }
 }
 
-function named(index: AgentIndex, stat: DestinationStat) {
+/** As people type it (`Example.ORG`, `bücher.example`) → as the index keeps it; nothing for what is no host. */
+function normalised(stat: DestinationStat): DestinationStat[] {
+  const normal = normaliseHost(stat.host);
+  return 'error' in normal ? [] : [normal.host === stat.host ? stat : { ...stat, host: normal.host }];
+}
+
+function matching(index: AgentIndex, stat: DestinationStat) {
   if (stat.port === 0) return [...(index.hosts.get(stat.host) ?? [])];
   const entry = find(index, stat.host, stat.port);
   return entry === undefined ? [] : [entry];

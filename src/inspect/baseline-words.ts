@@ -1,3 +1,4 @@
+import { hostPort } from '../model/destination.ts';
 import type { Disposition, Finding, Severity } from '../model/finding.ts';
 
 /** Milliseconds. */
@@ -42,7 +43,7 @@ export function isSibling(finding: Finding): boolean {
 /** `baseline.on_unknown: block`, and every repeat while an agent is locked. High when it blocks, so that it never teaches. */
 export function unknownFinding(agent: string, host: string, port: number, disposition: 'flag' | 'block'): Finding {
   const severity = disposition === 'block' ? 'high' : 'low';
-  return finding('not-in-baseline', severity, disposition, `${host}:${port} is not in ${agent}'s baseline`);
+  return finding('not-in-baseline', severity, disposition, `${hostPort(host, port)} is not in ${agent}'s baseline`);
 }
 
 /** First contact where unknown destinations are blocked. */

@@ -1,3 +1,4 @@
+import { hostPort } from '../model/destination.ts';
 import type { Exchange } from '../model/exchange.ts';
 import { fieldOf } from '../model/fields.ts';
 import type { Finding } from '../model/finding.ts';
@@ -115,8 +116,8 @@ function notAllowed(
     severity: 'high',
     disposition: 'block',
     message: scoped
-      ? `${host}:${port} is allowed for ${agent} only with a method or path, which cannot be seen in a tunnel`
-      : `${host}:${port} is not allowed for ${agent}`,
+      ? `${hostPort(host, port)} is allowed for ${agent} only with a method or path, which cannot be seen in a tunnel`
+      : `${hostPort(host, port)} is not allowed for ${agent}`,
     blockReason: 'destination',
   };
 }

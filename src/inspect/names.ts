@@ -1,4 +1,5 @@
 import type { TlsFacts } from '../model/connection.ts';
+import { hostPort } from '../model/destination.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Disposition, Finding, Severity } from '../model/finding.ts';
 import { kindOf, normaliseHost, parseAuthority } from '../model/host.ts';
@@ -100,9 +101,9 @@ function isQuiet(protocol: string, port: number): boolean {
 }
 
 function opaqueMessage(host: string, port: number, protocol: string): string {
-  if (protocol === 'tls') return `the TLS handshake to ${host}:${port} cannot be read`;
-  if (port === 443) return `the tunnel to ${host}:443 carries ${protocol}, not TLS`;
-  return `the tunnel to ${host}:${port} carries ${protocol}, which Weir cannot read`;
+  if (protocol === 'tls') return `the TLS handshake to ${hostPort(host, port)} cannot be read`;
+  if (port === 443) return `the tunnel to ${hostPort(host, port)} carries ${protocol}, not TLS`;
+  return `the tunnel to ${hostPort(host, port)} carries ${protocol}, which Weir cannot read`;
 }
 
 function mismatch(message: string, severity: Severity = 'high', disposition: Disposition = 'block'): Finding {

@@ -42,6 +42,7 @@ const AGENT_MAX = 63;
 
 const ACTIONS: ReadonlyMap<string, string> = new Map([
   ['policy-throttle', 'throttle'],
+  ['rate-limit', 'throttle'],
   ['policy-approval-required', 'require_approval'],
   ['policy-steer-unenforceable', 'steer'],
 ]);
@@ -67,14 +68,18 @@ export function refusal(facts: RefusalFacts): Answer {
     ref,
   };
   const extra: [string, string][] = [['x-strathon-block-reason', printable(header, 60)]];
-  if (header === 'policy-throttle') extra.push(['retry-after', String(facts.retryAfter ?? 60)]);
+  if (isThrottle(header)) extra.push(['retry-after', String(facts.retryAfter ?? 60)]);
   return answer(statusOf(facts, header), `Blocked by Weir: ${reason} (ref ${ref})`, body, ref, extra);
 }
 
 function statusOf(facts: RefusalFacts, header: string): number {
   if (facts.status !== undefined) return facts.status;
   if (facts.finding.absolute !== undefined) return facts.finding.absolute.status;
-  return header === 'policy-throttle' ? 429 : 403;
+  return isThrottle(header) ? 429 : 403;
+}
+
+function isThrottle(header: string): boolean {
+  return header === 'policy-throttle' || header === 'rate-limit';
 }
 
 function errorOf(header: string, facts: RefusalFacts, rule: string, reason: string): string {
@@ -99,6 +104,10 @@ function reasonOf(finding: Finding, host: string, agent: string): string {
       return `the names in the request do not agree with ${host}`;
     case 'opaque-protocol':
       return `the tunnel to ${host} carries a protocol Weir cannot read`;
+    case 'internal-address':
+    case 'metadata-address':
+    case 'dns-rebinding':
+      return `${host} leads to an address that is not public`;
     case 'self-target':
       return 'the target is Weir itself';
     case 'inspector-failed':
@@ -114,7 +123,7 @@ function nextOf(header: string, rule: string, host: string, agent: string, ref: 
   if (header === 'policy-approval-required') {
     return `A person has to approve this. Do not look for another way; tell the user: weir approve ${ref}, then try once more.`;
   }
-  if (header === 'policy-throttle') return `Too many requests. Wait as long as Retry-After says, then go on; ${tell}`;
+  if (isThrottle(header)) return `Too many requests. Wait as long as Retry-After says, then go on; ${tell}`;
   if (header === 'credential-leak') {
     return `The request carries a secret that must not leave. Do not send it again in any form; ${tell}`;
   }

@@ -223,7 +223,9 @@ test('accept, ignore, forget', () => {
       ['b.example.net', 'ignored'],
     ],
   );
-  f.baseline.edit('forget', 'researcher', [stat('a.example.org')]);
+  f.baseline.edit('forget', 'researcher', [stat('no host')]);
+  assert.equal(f.baseline.knows('researcher', 'a.example.org', 443), true);
+  f.baseline.edit('forget', 'researcher', [stat('A.Example.org.')]);
   assert.equal(f.see('a.example.org').firstSeen, true);
   f.baseline.edit('forget', 'researcher', []);
   assert.deepEqual(f.use('known.example'), { firstSeen: true, state: 'learning', findings: [] });

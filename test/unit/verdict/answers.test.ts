@@ -78,6 +78,8 @@ test('Strathon compatible keys, texts and header values', () => {
     assert.equal(header(answer, 'retry-after'), reason === 'policy-throttle' ? '7' : undefined);
     assert.equal(body(answer)['error'], 'Blocked by policy: p');
   }
+  const rate = refuse({ finding: finding({ rule: 'rate-limit', blockReason: 'rate-limit' }) });
+  assert.deepEqual([rate.status, header(rate, 'retry-after'), body(rate)['action']], [429, '60', 'throttle']);
   assert.equal(refuse({ finding: finding({ rule: 'self-target', absolute: { status: 508 } }) }).status, 508);
 });
 

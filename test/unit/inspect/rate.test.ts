@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { rateInspector } from '../../../src/inspect/rate.ts';
+import { exchangeTo, type Made } from './support.ts';
+
+function fixture() {
+  const clock = { now: 0 };
+  const inspector = rateInspector({
+    limitOf: (agent) => (agent === 'free' ? undefined : { limit: agent === 'none' ? 0 : 3, windowSeconds: 60 }),
+    now: () => clock.now,
+  });
+  return { clock, over: (made: Made = {}) => inspector.inspect(exchangeTo('a.example', made), {}).length === 1 };
+}
+
+test('beyond the limit every request is over it, until the window ends; agents do not share', () => {
+  const { clock, over } = fixture();
+  assert.deepEqual([over(), over(), over(), over(), over()], [false, false, false, true, true]);
+  assert.equal(over({ agent: 'coder' }), false);
+  clock.now = 60_000;
+  assert.equal(over(), false);
+  for (let i = 0; i < 10; i++) assert.equal(over({ agent: 'free' }) || over({ agent: 'none' }), false);
+});
+
+test('the first request inside a CONNECT is the CONNECT', () => {
+  const { over } = fixture();
+  const inside = (exchanges: number): Made => ({ connection: { via: 'connect', exchanges } });
+  assert.equal(over({ kind: 'connect' }), false);
+  for (let i = 0; i < 10; i++) assert.equal(over(inside(2)), false);
+  assert.deepEqual([over(inside(3)), over(inside(4)), over(inside(5))], [false, false, true]);
+});
