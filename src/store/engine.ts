@@ -52,92 +52,110 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   openFiles.add(place.file);
   try {
     const first = await openPlace(options);
-    return makeEngine(options, first);
+    return new OneFile(options, first);
   } catch (error) {
     openFiles.delete(place.file);
     throw error;
   }
 }
 
-function makeEngine(options: EngineOptions, first: Session): Engine {
-  const { place } = options;
-  let session: Session | undefined = first;
-  let inode = inodeOf(place.file);
-  let closed = false;
-  let tail: Promise<unknown> = Promise.resolve();
+class OneFile implements Engine {
+  readonly place: Place;
+  readonly #options: EngineOptions;
+  #session: Session | undefined;
+  #inode: number | undefined;
+  #closed = false;
+  #tail: Promise<unknown> = Promise.resolve();
 
-  const serial = <T>(work: () => Promise<T>): Promise<T> => {
-    const result = tail.then(work);
-    tail = result.catch(() => undefined);
+  constructor(options: EngineOptions, first: Session) {
+    this.place = options.place;
+    this.#options = options;
+    this.#session = first;
+    this.#inode = inodeOf(options.place.file);
+  }
+
+  use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#serial(() => this.#guarded(work));
+  }
+
+  rewrite(): Promise<void> {
+    return this.use(async (old) => {
+      this.#session = undefined;
+      try {
+        this.#session = await swapInCopy(old, (file) => openRaw(this.#options, file));
+        this.#inode = inodeOf(this.place.file);
+        await this.#options.onOpen(this.#session);
+      } catch (error) {
+        // Whichever file stands there now is whole; the next call opens it anew.
+        old.close();
+        this.#drop();
+        throw error;
+      }
+    });
+  }
+
+  checkFile(): Promise<void> {
+    return this.#serial(async () => {
+      const { file } = this.place;
+      if (this.#closed || this.#session === undefined || inodeOf(file) === this.#inode) return;
+      this.#options.onProblem('lost', `${file} was removed or replaced while Weir was running; it was opened anew`);
+      this.#drop();
+      await this.#current();
+    });
+  }
+
+  checkpoint(always: boolean): Promise<void> {
+    return this.#serial(async () => {
+      const log = sizeOf(`${this.place.file}.wal`);
+      if (this.#closed || this.#session === undefined || log === 0 || (!always && log < CHECKPOINT_BYTES)) return;
+      await this.#guarded((session) => session.run('CHECKPOINT'));
+    });
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    if (this.#closed) return;
+    const timer = setTimeout(() => this.#session?.interrupt(), deadlineMs);
+    await this.#serial(async () => {
+      this.#closed = true;
+      this.#drop();
+      openFiles.delete(this.place.file);
+    });
+    clearTimeout(timer);
+  }
+
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(work);
+    this.#tail = result.catch(() => undefined);
     return result;
-  };
-  const drop = (): void => {
+  }
+
+  async #guarded<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const session = await this.#current();
     try {
-      session?.close();
+      return await work(session);
+    } catch (error) {
+      if (isFatal(error)) this.#drop();
+      throw error;
+    }
+  }
+
+  async #current(): Promise<Session> {
+    if (this.#closed) throw new StoreError('unwritable', 'the store is closed');
+    if (this.#session === undefined) {
+      this.#session = await openPlace(this.#options);
+      this.#inode = inodeOf(this.place.file);
+    }
+    return this.#session;
+  }
+
+  #drop(): void {
+    try {
+      this.#session?.close();
     } catch {
       // It is being given up because it is broken.
     }
-    session = undefined;
-  };
-  const current = async (): Promise<Session> => {
-    if (closed) throw new StoreError('unwritable', 'the store is closed');
-    if (session === undefined) {
-      session = await openPlace(options);
-      inode = inodeOf(place.file);
-    }
-    return session;
-  };
-  const guarded = async <T>(work: (s: Session) => Promise<T>): Promise<T> => {
-    const s = await current();
-    try {
-      return await work(s);
-    } catch (error) {
-      if (isFatal(error)) drop();
-      throw error;
-    }
-  };
-  return {
-    place,
-    use: (work) => serial(() => guarded(work)),
-    rewrite: () =>
-      serial(() =>
-        guarded(async (s) => {
-          session = undefined;
-          try {
-            session = await swapInCopy(s, (file) => openRaw(options, file));
-            await options.onOpen(session);
-            inode = inodeOf(place.file);
-          } catch (error) {
-            // Whichever file stands there now is whole; the next call opens it anew.
-            s.close();
-            drop();
-            throw error;
-          }
-        }),
-      ),
-    checkFile: () =>
-      serial(async () => {
-        if (closed || session === undefined || inodeOf(place.file) === inode) return;
-        options.onProblem('lost', `${place.file} was removed or replaced while Weir was running; it was opened anew`);
-        drop();
-        await current();
-      }),
-    checkpoint: (always) =>
-      serial(async () => {
-        const log = sizeOf(`${place.file}.wal`);
-        if (closed || session === undefined || log === 0 || (!always && log < CHECKPOINT_BYTES)) return;
-        await guarded((s) => s.run('CHECKPOINT'));
-      }),
-    async close(deadlineMs) {
-      const timer = setTimeout(() => session?.interrupt(), deadlineMs);
-      await serial(async () => {
-        closed = true;
-        drop();
-        openFiles.delete(place.file);
-      });
-      clearTimeout(timer);
-    },
-  };
+    this.#session = undefined;
+  }
 }
 
 function inodeOf(file: string): number | undefined {

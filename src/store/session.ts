@@ -67,17 +67,7 @@ function directory(dir: string): string {
 function makeSession(file: string, instance: DuckDBInstance, connection: DuckDBConnection): Session {
   const appenders = new Map<TableName, DuckDBAppender>();
   let closed = false;
-  const forget = (): void => {
-    for (const appender of appenders.values()) {
-      try {
-        appender.clear();
-        appender.closeSync();
-      } catch {
-        // The transaction that fed it is gone already.
-      }
-    }
-    appenders.clear();
-  };
+  const forget = (): void => closeAppenders(appenders);
   const run = async (sql: string, values?: DuckDBValue[]): Promise<number> => {
     const result = await connection.run(sql, values);
     return Number(result.rowsChanged);
@@ -125,4 +115,17 @@ function makeSession(file: string, instance: DuckDBInstance, connection: DuckDBC
       instance.closeSync();
     },
   };
+}
+
+/** Throws away what was not flushed. */
+function closeAppenders(appenders: Map<TableName, DuckDBAppender>): void {
+  for (const appender of appenders.values()) {
+    try {
+      appender.clear();
+      appender.closeSync();
+    } catch {
+      // The transaction that fed it is gone already.
+    }
+  }
+  appenders.clear();
 }

@@ -31,77 +31,100 @@ interface Waiting {
 }
 
 export function makeWriter(options: WriterOptions): Writer {
-  const { engine } = options;
-  const log = `${engine.place.file}.wal`;
-  let waiting: Waiting[] = [];
-  let rows = 0;
-  let committed = Number.NEGATIVE_INFINITY;
-  let running: Promise<void> | undefined;
-  let timer: NodeJS.Timeout | undefined;
+  return new GroupCommit(options);
+}
 
-  const schedule = (): void => {
-    if (running !== undefined || waiting.length === 0) return;
-    const wait = rows >= EAGER_ROWS ? 0 : committed + options.flushMs - performance.now();
-    clearTimeout(timer);
-    if (wait <= 0) start();
-    else timer = setTimeout(start, wait);
-  };
-  const start = (): void => {
-    if (running !== undefined || waiting.length === 0) return;
-    const group = waiting;
-    waiting = [];
-    rows = 0;
-    running = commit(group).then(() => {
-      running = undefined;
-      schedule();
+class GroupCommit implements Writer {
+  readonly #options: WriterOptions;
+  #waiting: Waiting[] = [];
+  #rows = 0;
+  #committed = Number.NEGATIVE_INFINITY;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  consume(batch: readonly WeirRecord[], last: number): Promise<ConsumeResult> {
+    return new Promise<ConsumeResult>((resolve, reject) => {
+      this.#waiting.push({ batch, last, resolve, reject });
+      this.#rows += batch.length;
+      this.#schedule();
     });
-  };
-  const commit = async (group: readonly Waiting[]): Promise<void> => {
+  }
+
+  async flush(): Promise<void> {
+    for (;;) {
+      clearTimeout(this.#timer);
+      this.#start();
+      if (this.#running === undefined) return;
+      await this.#running;
+    }
+  }
+
+  lastCommit(): number {
+    return this.#committed;
+  }
+
+  #schedule(): void {
+    if (this.#running !== undefined || this.#waiting.length === 0) return;
+    const wait = this.#rows >= EAGER_ROWS ? 0 : this.#committed + this.#options.flushMs - performance.now();
+    clearTimeout(this.#timer);
+    if (wait <= 0) this.#start();
+    else this.#timer = setTimeout(() => this.#start(), wait);
+  }
+
+  #start(): void {
+    if (this.#running !== undefined || this.#waiting.length === 0) return;
+    this.#running = this.#commit(this.#take()).then(() => {
+      this.#running = undefined;
+      this.#schedule();
+    });
+  }
+
+  #take(): Waiting[] {
+    const group = this.#waiting;
+    this.#waiting = [];
+    this.#rows = 0;
+    return group;
+  }
+
+  async #commit(group: readonly Waiting[]): Promise<void> {
+    const { engine, shedding } = this.#options;
     const last = group.at(-1)?.last as number;
-    const shedding = options.shedding();
-    let shed: number[];
+    const low = shedding();
+    let shed: number[] = [];
     try {
       const batches = group.map((w) => w.batch);
-      shed = await engine.use((session) => appendBatches(session, batches, last, shedding));
+      shed = await engine.use((session) => appendBatches(session, batches, last, low));
     } catch (error) {
       // A commit may have become durable although it reported a failure: the cursor knows.
       const held = await engine.use(readCursor).catch(() => undefined);
       if (held !== last) {
-        committed = performance.now();
+        this.#committed = performance.now();
         // What came after must not be written before what failed: everything goes back to the journal.
-        const after = waiting;
-        waiting = [];
-        rows = 0;
-        for (const w of [...group, ...after]) w.reject(error);
+        for (const w of [...group, ...this.#take()]) w.reject(error);
         return;
       }
-      shed = group.map(() => 0);
     }
-    committed = performance.now();
-    makePrivate(log);
-    await engine.checkpoint(false).catch(() => undefined);
+    this.#committed = performance.now();
+    await this.#afterCommit();
     group.forEach((w, i) => {
       w.resolve(resultOf(w.batch.length, shed[i] ?? 0));
     });
-  };
-  return {
-    consume(batch, last) {
-      return new Promise<ConsumeResult>((resolve, reject) => {
-        waiting.push({ batch, last, resolve, reject });
-        rows += batch.length;
-        schedule();
-      });
-    },
-    async flush() {
-      for (;;) {
-        clearTimeout(timer);
-        start();
-        if (running === undefined) return;
-        await running;
-      }
-    },
-    lastCommit: () => committed,
-  };
+  }
+
+  /** Neither makes the rows less durable: what fails here is tried again after the next commit. */
+  async #afterCommit(): Promise<void> {
+    const { engine } = this.#options;
+    try {
+      makePrivate(`${engine.place.file}.wal`);
+      await engine.checkpoint(false);
+    } catch {
+      // The log stays as large as it is.
+    }
+  }
 }
 
 function resultOf(count: number, shed: number): ConsumeResult {

@@ -251,3 +251,14 @@ test('a snapshot is private, complete, and only inside the state directory', asy
   for (const file of files) assert.equal(statSync(file).mode & 0o777, 0o600);
   await assert.rejects(store.snapshot(path.join(tempDir(t), 'elsewhere')), /outside/);
 });
+
+test('append speed, printed only', async (t) => {
+  const store = await open(t, tempDir(t), { flushMs: 250 });
+  const batches = Array.from({ length: 20 }, (_, b) =>
+    Array.from({ length: 1000 }, (_, i) => exchange({ host: `h${i % 50}.example`, target: `/${b}/${i}` })),
+  );
+  const begin = performance.now();
+  for (const [i, batch] of batches.entries()) await store.consume(batch, (i + 1) * 1000);
+  t.diagnostic(`${Math.round(20_000 / ((performance.now() - begin) / 1000))} rows/s in batches of 1000`);
+  assert.equal((await store.summary()).rows['exchanges'], 20_000);
+});
