@@ -184,15 +184,18 @@ class Gate implements Listener {
       ...(tls.clientCa === undefined ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
       ALPNProtocols: ['http/1.1'],
       handshakeTimeout: this.#options.limits.headMs > 0 ? this.#options.limits.headMs : 120_000,
-      allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: KEEPALIVE_MS,
-    } as Parameters<typeof createTlsServer>[0]);
+    });
     // Handshakes under way are no connections yet; this bounds them too.
     server.maxConnections = this.#options.limits.connections;
     server.on('connection', (raw: Socket) => raw.on('error', ignore));
-    server.on('secureConnection', (socket) => this.#onSocket(socket, listen.agent));
+    server.on('secureConnection', (socket) => {
+      // Not before: a half-open TLSSocket never reports an end during its handshake.
+      socket.allowHalfOpen = true;
+      this.#onSocket(socket, listen.agent);
+    });
     server.on('tlsClientError', (error, socket) => {
       socket.on('error', ignore);
       socket.destroy();

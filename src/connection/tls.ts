@@ -38,8 +38,8 @@ class ServerTerminator implements Terminator {
   readonly #authority: Authority;
   readonly #handshakeMs: number;
   readonly #servers: Map<string, Kept> = new Map();
-  /** Handshakes under way by the raw socket's address tuple: one listener per server, not one per connection (data-path B2). */
-  readonly #waiting: Map<string, (result: Terminated) => void> = new Map();
+  /** Handshakes under way: one listener per server, not one per connection, which would leak 53 KB each (data-path B2). */
+  readonly #waiting: WeakMap<object, (result: Terminated) => void> = new WeakMap();
 
   constructor(authority: Authority, handshakeMs: number) {
     this.#authority = authority;
@@ -47,21 +47,26 @@ class ServerTerminator implements Terminator {
   }
 
   accept(raw: Socket, host: string, alpn: string | undefined, settle: (result: Terminated) => void): void {
-    const key = tupleOf(raw);
     let settled = false;
     const finish = (result: Terminated): void => {
       if (settled) return;
       settled = true;
-      this.#waiting.delete(key);
+      this.#waiting.delete(raw);
       raw.off('close', onClose);
       settle(result);
     };
-    // The error events of a TLSSocket whose transport is gone carry no address any more: the raw socket's end is the backstop.
+    // The backstop: whatever the TLS layer makes of it, the handshake is over when its transport is.
     const onClose = (): void => {
       setImmediate(finish, { failed: 'closed', detail: 'the client closed during the TLS handshake' });
     };
-    this.#waiting.set(key, finish);
+    if (raw.destroyed) {
+      onClose();
+      return;
+    }
+    this.#waiting.set(raw, finish);
     raw.once('close', onClose);
+    // A half-open TLSSocket never reports an end during its handshake; half-close is given back when that is over.
+    raw.allowHalfOpen = false;
     try {
       this.#serverFor(host, alpn).emit('connection', raw);
     } catch (error) {
@@ -85,11 +90,12 @@ class ServerTerminator implements Terminator {
       cert: leaf.cert,
       ecdhCurve: CURVES,
       handshakeTimeout: this.#handshakeMs,
-      // Half-close is the relays' to decide, as on a plain socket.
-      allowHalfOpen: true,
       ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
-    } as Parameters<typeof createServer>[0]);
-    server.on('secureConnection', (socket) => this.#settle(socket, { socket }));
+    });
+    server.on('secureConnection', (socket) => {
+      socket.allowHalfOpen = true;
+      this.#settle(socket, { socket });
+    });
     server.on('tlsClientError', (error, socket) => {
       socket.on('error', () => {});
       const { code } = error as NodeJS.ErrnoException;
@@ -101,15 +107,13 @@ class ServerTerminator implements Terminator {
   }
 
   #settle(socket: TLSSocket, result: Terminated): void {
-    const finish = this.#waiting.get(tupleOf(socket));
+    // `_parent` is the socket that was wrapped. Matching by address fails exactly when it matters: a client that sent its
+    // alert and closed has no peer address any more.
+    const { _parent: raw } = socket as TLSSocket & { _parent?: Socket };
+    const finish = raw === undefined ? undefined : this.#waiting.get(raw);
     if (finish !== undefined) finish(result);
     else if ('socket' in result) socket.destroy();
   }
-}
-
-/** Both ends: two listeners may serve the same client address and port at once. */
-function tupleOf(socket: Socket): string {
-  return `${socket.remoteAddress}|${socket.remotePort}|${socket.localAddress}|${socket.localPort}`;
 }
 
 /**

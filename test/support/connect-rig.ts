@@ -158,11 +158,8 @@ export async function secure(socket: Socket, options: tls.ConnectionOptions): Pr
 }
 
 /** An HTTPS origin for both protocols that says which one it was spoken to, and the SNI. */
-export function httpsOrigin(
-  leaf: { key: string; cert: string },
-  options: tls.TlsOptions = {},
-): http2.Http2SecureServer {
-  const server = http2.createSecureServer({ ...leaf, allowHTTP1: true, ...options }, (request, response) => {
+export function httpsOrigin(leaf: { key: string; cert: string }): http2.Http2SecureServer {
+  const server = http2.createSecureServer({ ...leaf, allowHTTP1: true }, (request, response) => {
     const socket = request.stream?.session?.socket ?? request.socket;
     response.end(`origin ${request.httpVersion} ${(socket as tls.TLSSocket).servername || 'no-sni'} ${request.url}`);
   });
