@@ -92,10 +92,8 @@ export class HeadReader {
     }
     chunk.copy(held, this.#length);
     this.#length = needed;
-    if (this.#skipEmptyLines && this.#searched <= this.start) {
-      this.#skip(held, needed);
-      this.#searched = this.start;
-    }
+    // No start line begins with CR, so this is safe at any time; CR and LF may come apart.
+    if (this.#skipEmptyLines) this.#skip(held, needed);
     const bytes = held.subarray(0, needed);
     const found = bytes.indexOf(END_OF_HEAD, Math.max(this.start, this.#searched - 3));
     if (found >= 0) return this.#whole(bytes, found + 4);

@@ -4,22 +4,15 @@ import { parseResponseHead, type ResponseHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Link, RelayLimits } from '../model/ports.ts';
+import * as losses from './http1-losses.ts';
 import { keepHalfOpen } from './http1-streams.ts';
 
-/** Who is told what the upstream did. */
-export interface UpstreamOwner {
+/** Who is told what the upstream did; what goes wrong is handled by `http1-losses.ts` for it. */
+export interface UpstreamOwner extends losses.LossOwner {
   /** The response is complete. `extra`: bytes nobody asked for came with its end. */
   responseDone(up: Upstream, extra: boolean): void;
   /** 101, or 2xx to a CONNECT: the head is forwarded, `rest` came behind it. */
   switched(up: Upstream, head: ResponseHead, rest: Buffer): void;
-  /** The response is not HTTP, or breaks its framing. */
-  malformed(up: Upstream, detail: string): void;
-  /** Bytes between exchanges (response-queue poisoning, or a server's parting word). */
-  unsolicited(up: Upstream): void;
-  /** FIN, unless it ended a response. */
-  upstreamEnded(up: Upstream): void;
-  /** The transport is gone. */
-  upstreamClosed(up: Upstream, wasReset: boolean): void;
   upstreamDrained(up: Upstream): void;
 }
 
@@ -123,7 +116,7 @@ export class Upstream {
   readonly #onData = (chunk: Buffer): void => {
     if (this.#phase === HEAD) this.#head(chunk);
     else if (this.#phase === BODY) this.#body(chunk, 0);
-    else this.#owner.unsolicited(this);
+    else losses.unsolicited(this.#owner, this);
   };
 
   readonly #onEnd = (): void => {
@@ -132,7 +125,7 @@ export class Upstream {
     if (this.#phase === BODY && this.#framer.finish()) {
       this.#phase = IDLE;
       this.#owner.responseDone(this, false);
-    } else this.#owner.upstreamEnded(this);
+    } else losses.upstreamEnded(this.#owner, this);
   };
 
   readonly #onError = (error: NodeJS.ErrnoException): void => {
@@ -141,7 +134,7 @@ export class Upstream {
 
   readonly #onClose = (): void => {
     this.ended = true;
-    this.#owner.upstreamClosed(this, this.#wasReset);
+    losses.upstreamClosed(this.#owner, this, this.#wasReset);
   };
 
   readonly #onDrain = (): void => {
@@ -157,7 +150,7 @@ export class Upstream {
 
   #malformed(detail: string): void {
     this.#phase = IDLE;
-    this.#owner.malformed(this, detail);
+    losses.malformed(this.#owner, this, detail);
   }
 
   /** Any number of informational heads, then the final one (RFC 9110 §15.2). */

@@ -1,0 +1,34 @@
+import type { Duplex } from 'node:stream';
+import type { ResponseHead } from '../codec/http1-head.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { Upstream } from './http1-upstream.ts';
+import { Join, type JoinEnd } from './splice.ts';
+
+/** An exchange that stops being HTTP/1 with this response: 101, or 2xx to a CONNECT. */
+export interface Switch {
+  readonly agent: Duplex;
+  readonly up: Upstream;
+  readonly exchange: Exchange;
+  readonly head: ResponseHead;
+  /** Bytes that came behind the response head; they are on their way to the agent already. */
+  readonly rest: Buffer;
+  /** Bytes of the agent that waited for this response. */
+  readonly kept: Buffer | undefined;
+  readonly idleMs: number;
+}
+
+/**
+ * Names the protocol and joins both streams; the exchange goes on counting. The caller takes its own listeners off, then
+ * starts the join.
+ */
+export function joinAfterSwitch(change: Switch, done: (end: JoinEnd) => void): Join {
+  const { agent, up, exchange, head, rest, kept } = change;
+  exchange.responseBytes += rest.length;
+  const protocol = head.upgrade ?? exchange.request.upgrade ?? 'connect';
+  if (protocol !== 'websocket') exchange.connection.tunnelProtocol = protocol;
+  if (kept !== undefined) {
+    up.socket.write(kept);
+    exchange.requestBytes += kept.length;
+  }
+  return new Join(agent, up.socket, exchange, change.idleMs, done);
+}
