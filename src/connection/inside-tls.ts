@@ -166,7 +166,8 @@ export class InsideTls {
     tunnel.env.interception.failed(tunnel.connect, this.#facts, code);
     const rejected = rejectsCertificate(code);
     if (rejected) tunnel.connection.interceptionSkipped = 'client-rejected-ca';
-    const error = rejected ? 'uninspectable' : code === 'closed' ? 'client-gone' : 'tls-failed';
+    const left = code === 'closed' || code === 'ECONNRESET' || code === 'EPIPE';
+    const error = rejected ? 'uninspectable' : left ? 'client-gone' : 'tls-failed';
     const outcome = error === 'client-gone' ? 'client-gone' : 'failed';
     tunnel.abort({
       outcome,

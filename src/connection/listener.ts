@@ -1,4 +1,4 @@
-import { createServer, isIPv6, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Corridor, RelayLimits } from '../model/ports.ts';
 import { createArrivals } from './arrival.ts';
@@ -164,12 +164,17 @@ class Gate implements Listener {
       server.once('error', (error: NodeJS.ErrnoException) => {
         reject(Object.assign(error, { address: listen.address, port: listen.port }));
       });
-      server.listen({ host: listen.address, port: listen.port, ipv6Only: isIPv6(listen.address) }, resolve);
+      server.listen({ host: listen.address, port: listen.port, ipv6Only: this.#ipv6Only(listen) }, resolve);
     });
     server.on('error', (error) => this.#options.log('listener-error', { error: error.message }));
     this.#servers.push(server);
     const { address, port } = server.address() as { address: string; port: number };
     this.#bound.push({ address, port, ...(listen.agent === undefined ? {} : { agent: listen.agent }) });
+  }
+
+  /** `::` takes IPv4 too, unless `0.0.0.0` is listed beside it for the same port. */
+  #ipv6Only(listen: ListenAddress): boolean {
+    return this.#options.listen.some(({ address, port }) => address === '0.0.0.0' && port === listen.port);
   }
 
   #plainServer(listen: ListenAddress): Server {

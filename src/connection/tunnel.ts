@@ -218,7 +218,6 @@ export class Tunnel {
       inside.terminate();
       return;
     }
-    this.connection.tunnelProtocol = 'tls';
     if (!this.#judge(facts, 'tls')) {
       if (this.env.interception.answersInside(this.connect)) {
         inside.terminate();

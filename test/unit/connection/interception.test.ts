@@ -205,6 +205,29 @@ describe('what cannot be read', () => {
     assert.equal(corridor.closing('connect')?.error, 'upstream-unverifiable');
   });
 
+  test('a TLS 1.3 server that wants a client certificate: one failed request, then (agent, host) is tunnelled', async () => {
+    const { corridor, authority, exceptions, tunnel } = await rig();
+    const strict = https.createServer(
+      { ...leaf, ca: ca.cert, requestCert: true, minVersion: 'TLSv1.3' },
+      (_, response) => response.end('mutual'),
+    );
+    strict.on('tlsClientError', () => {});
+    closers.push(() => strict.close());
+    corridor.target.port = await listening(strict);
+    const client = await secure(await tunnel('a.test:443'), { servername: 'a.test', ca: authority.certPem }).catch(
+      () => undefined,
+    );
+    if (client !== undefined) assert.doesNotMatch(await ask(client), /mutual/);
+    await corridor.until(() => exceptions.list().length === 1, 'the exception');
+    await corridor.until(() => corridor.settled());
+    const [{ kind, subject, reason }] = exceptions.list() as [ReturnType<typeof exceptions.list>[0]];
+    assert.deepEqual([kind, subject, reason], ['host', 'a.test', 'client-certificate-required']);
+    const own = ca.issue(['client.test']);
+    const second = await secure(await tunnel('a.test:443'), { servername: 'a.test', ca: ca.cert, ...own });
+    assert.match(await ask(second), /mutual/, 'the client speaks to the server itself');
+    assert.equal(corridor.opened.at(-1)?.connection.interceptionSkipped, 'client-certificate-required');
+  });
+
   test('no HTTP in the offer, or TLS 1.1: passed on, or refused where it must be read', async () => {
     const { corridor, knobs, tunnel } = await rig();
     const raw = net.createServer((socket) => {
@@ -410,6 +433,36 @@ test('through a TLS listener: TLS inside TLS', async () => {
   const client = await secure(outer, { servername: 'a.test', ca: made.authority.certPem });
   assert.match(await ask(client), /origin 1\.1 a\.test/);
   await made.corridor.until(() => made.corridor.settled());
+});
+
+test('the agent leaves, or talks nonsense, inside our handshake', async () => {
+  const { corridor, tunnel } = await rig();
+  const hello = async (): Promise<{ socket: Socket; client: tls.TLSSocket }> => {
+    const socket = await tunnel('a.test:443');
+    const client = tls.connect({ socket, servername: 'a.test', rejectUnauthorized: false });
+    client.on('error', () => {});
+    return { socket, client };
+  };
+  const gone = await hello();
+  await corridor.until(() => corridor.tlsChecks.length === 1);
+  gone.socket.destroy();
+  const reset = await hello();
+  await corridor.until(() => corridor.tlsChecks.length === 2);
+  reset.socket.resetAndDestroy();
+  // A real ClientHello, then bytes that are no TLS at all.
+  const server = net.createServer();
+  const port = await listening(server);
+  const donor = tls.connect({ port, host: '127.0.0.1', servername: 'a.test' });
+  donor.on('error', () => {});
+  const [inner] = (await once(server, 'connection')) as [Socket];
+  const [bytes] = (await once(inner, 'data')) as [Buffer];
+  donor.destroy();
+  server.close();
+  const noisy = await tunnel('a.test:443');
+  noisy.write(Buffer.concat([bytes, Buffer.alloc(5000, 0x41)]));
+  await readAll(noisy);
+  await corridor.until(() => corridor.settled());
+  assert.equal(corridor.closed.at(-1)?.facts.outcome, 'failed');
 });
 
 test('the agent leaves while the upstream handshake is under way', async () => {

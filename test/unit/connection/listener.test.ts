@@ -287,6 +287,23 @@ describe('listening', () => {
     assert.ok(!listener.isSelf('192.0.2.2', port));
   });
 
+  test('[::] takes IPv4 too, and shares its port with 0.0.0.0', async () => {
+    const { listener, port, dial, corridor } = await rig({ listen: [{ address: '::', port: 0 }] });
+    corridor.target.port = originPort;
+    assert.ok(listener.isSelf('127.0.0.1', port));
+    const socket = await dial();
+    socket.write('CONNECT a.test:80 HTTP/1.1\r\n\r\n');
+    assert.match(await readHead(socket), / 200 /);
+    assert.equal(corridor.opened[0]?.connection.client.address, '127.0.0.1', 'unmapped');
+    socket.destroy();
+    listener.close();
+    const both = [
+      { address: '0.0.0.0', port },
+      { address: '::', port },
+    ];
+    assert.equal((await rig({ listen: both })).listener.addresses().length, 2);
+  });
+
   test('peers outside allow_from are closed unread', async () => {
     const { corridor, dial, listener } = await rig({ allowFrom: (address) => address !== '127.0.0.1' });
     const socket = await dial();
