@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { AdminServer } from './admin/server.ts';
 import { editBaseline } from './collector-baseline.ts';
 import type { House } from './collector-house.ts';
@@ -48,7 +49,10 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
         const found = lineOf(record);
         if (found !== undefined) line(found);
       }),
-    prepareQuery: () => house().recorder.snapshot(),
+    prepareQuery: async () => ({
+      ...(await house().recorder.snapshot()),
+      historyDir: join(house().state.path, 'history'),
+    }),
     purge: async (filter, actor): Promise<PurgeResult> => {
       const purged = await house().recorder.purge(filter);
       house().audit(actor, 'purge', `purged ${JSON.stringify(filter)}: ${purged.rows} rows`);

@@ -15,7 +15,7 @@ export function listeningLine(house: House): string {
 
 /** The rest of what `weir start` says once (product.md §9 "First lines"). */
 export async function firstLines(house: House): Promise<readonly string[]> {
-  const { config, state } = house;
+  const { config } = house;
   const ready = await Promise.race([
     house.recorder.ready,
     new Promise<undefined>((resolve) => {
@@ -26,7 +26,7 @@ export async function firstLines(house: House): Promise<readonly string[]> {
     readsSentence(house),
     listsSentence(house),
     ready?.endpoint ?? 'spans: the recorder is not ready yet (weir status)',
-    `rows go to ${config.store.path} in ${state.path}, ${config.store.retention_days} days`,
+    `rows go to ${config.store.path}, kept ${config.store.retention_days} days`,
     ...(ready?.problems ?? []),
     `containment: ${house.containment}: programs can leave by not using the proxy (weir verify --containment)`,
     'not verified yet: weir verify',

@@ -28,7 +28,7 @@ export function lineOfRow(row: RecentExchange): LogLine {
 /** A record as it leaves the journal as a line of `weir logs -f`; undefined for what is no event of its own. */
 export function lineOf(record: WeirRecord): LogLine | undefined {
   if (record.kind === 'connection' || record.kind === 'baseline-edit') return undefined;
-  if (record.kind === 'finding' || record.kind === 'audit') {
+  if (!('outcome' in record)) {
     return {
       at: record.at,
       id: record.id,

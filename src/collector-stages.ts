@@ -1,10 +1,12 @@
 import type { Config } from './config/schema.ts';
+import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import { type Categories, compileCategories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
 import { namesInspectors } from './inspect/names.ts';
+import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
 import { compileTenants } from './inspect/tenant.ts';
 import type { Containment } from './model/admin.ts';
@@ -76,9 +78,9 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   });
   const names = namesInspectors({
     onEch: config.tunnel.on_ech,
-    authorityAllowed: (exchange) => destinations.allows(exchange),
-    expected: (exchange, protocol) =>
-      expectedProtocol(exchange, protocol, baseline) || destinations.namesPort(exchange),
+    authorityAllowed: (exchange) =>
+      destinations.allows(exchange) || unrestricted(config, keys.configKey(exchange.identity.agent)),
+    expected: (exchange) => expectedProtocol(exchange, baseline) || destinations.namesPort(exchange),
   });
   const account = accountsOf(inputs);
   return {
@@ -92,8 +94,14 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       identify: config.identify,
       maxAgents: config.limits.agents,
     }),
-    // Order: what Weir may never do first (its answer is the same in every mode), then lists, then names.
-    inspectors: [...selfInspectors(inputs.isSelf), destinations.inspector, ...names],
+    // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates.
+    inspectors: [
+      ...selfInspectors(inputs.isSelf),
+      destinations.inspector,
+      ...names,
+      addressInspector({ internal: config.destinations.internal }),
+      rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
+    ],
     baseline,
     upstream: inputs.upstream,
     judge,
@@ -156,9 +164,8 @@ function verify(exchange: Exchange, modeFor: ModeFor, inputs: StageInputs): Retu
   });
 }
 
-/** A protocol that is not HTTP or TLS is expected where the baseline knows the port, and TLS everywhere. */
-function expectedProtocol(exchange: Exchange, protocol: string, baseline: Baseline): boolean {
-  if (protocol === 'tls') return true;
+/** What is opaque is expected where a ready baseline knows the port. */
+function expectedProtocol(exchange: Exchange, baseline: Baseline): boolean {
   const { host, port } = exchange.destination;
   return baseline.knows(exchange.identity.agent, host, port) && baseline.state(exchange.identity.agent) !== 'learning';
 }
@@ -212,6 +219,19 @@ function evidenceOf(config: Config): Map<string, AgentEvidence> {
       { sources: agent.sources, ...(agent.token === undefined ? {} : { token: agent.token }) },
     ]),
   );
+}
+
+/** No allow list concerns this agent: everything is allowed, so nothing is an exception to a list. */
+function unrestricted(config: Config, configKey: string): boolean {
+  return config.destinations.allowed.length === 0 && (config.agents.get(configKey)?.allowed_domains.length ?? 0) === 0;
+}
+
+function ratesOf(config: Config, configKey: (agent: string) => string): Parameters<typeof rateInspector>[0]['limitOf'] {
+  const rates = new Map(
+    [...config.agents].map(([key, a]) => [key, { limit: a.rate_limit, windowSeconds: a.rate_window }]),
+  );
+  if ([...rates.values()].every(({ limit }) => limit === 0)) return () => undefined;
+  return (agent) => rates.get(configKey(agent));
 }
 
 function listsOf(config: Config): Map<string, DestinationLists> {

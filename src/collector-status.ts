@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { AdminServer } from './admin/server.ts';
 import type { House } from './collector-house.ts';
 import { interceptionOf, readsSentence } from './collector-lines.ts';
@@ -49,7 +48,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
     consumers: recorder.consumers.map(consumerOf),
     journalBytes: recorder.journalBytes,
     store: {
-      path: join(house.state.path, config.store.path),
+      path: config.store.path,
       bytes: recorder.storeBytes,
       sentence: recorder.storeSentence,
     },

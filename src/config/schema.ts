@@ -92,7 +92,8 @@ function hostGlobKey() {
   return z.string().refine(
     (key) => {
       try {
-        parseHostGlob(key);
+        // A whole top-level domain (`*.internal`, `*.test`) is fine here: split DNS widens no rule.
+        parseHostGlob(key.startsWith('*.') ? key.slice(2) : key);
         return !key.startsWith('@');
       } catch {
         return false;
