@@ -73,7 +73,7 @@ export function openHttp2House(config: Record<string, unknown> = {}): Promise<Ht
     const weir = await startWeir({
       config: {
         intercept: { only: [HOSTS.intercepted] },
-        upstream: { resolve: { '*.test': address }, ca_file: upstream.caFile },
+        upstream: { resolve: { [HOSTS.tunnel]: address, [HOSTS.intercepted]: address }, ca_file: upstream.caFile },
         ...config,
       },
     });

@@ -129,7 +129,7 @@ class Child {
 async function listeningPort(socketPath: string): Promise<number | undefined> {
   const ready = await get(socketPath, '/readyz');
   if (ready.status !== 200) return undefined;
-  const status = await get(socketPath, '/v1/status');
+  const status = await get(socketPath, '/status');
   const { listeners } = JSON.parse(status.body) as StatusReport;
   const address = listeners.find((listener) => listener.address.startsWith('127.0.0.1:'))?.address;
   return address === undefined ? undefined : Number(address.slice(address.lastIndexOf(':') + 1));
@@ -148,10 +148,10 @@ function facade(child: Child, port: number, stateDir: string, ours: boolean): We
     proxyUrl: (agent = 'researcher') => `http://${agent}:x@127.0.0.1:${port}`,
     logs: () => child.output,
     admin,
-    status: async () => JSON.parse((await admin('/v1/status')).body) as StatusReport,
+    status: async () => JSON.parse((await admin('/status')).body) as StatusReport,
     records: (what, wanted) =>
       eventually(async () => {
-        const lines = (JSON.parse((await admin('/v1/logs?limit=2000')).body) as LogLine[]).filter(wanted);
+        const lines = (JSON.parse((await admin('/logs?limit=2000')).body) as LogLine[]).filter(wanted);
         return lines.length > 0 && lines;
       }, `a record of ${what}`),
     query: async (sql) => {
