@@ -59,17 +59,22 @@ function fromFile(stateDir: string): CaFacts {
     throw new CliError(`there is no CA yet in ${stateDir}. One is made by: weir start`, undefined, { cause: error });
   }
   const certificate = new X509Certificate(pem);
-  const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
   return {
     certificatePath,
-    bundlePath: join(stateDir, 'public', 'ca-bundle.pem'),
+    bundlePath: join(stateDir, 'public', 'bundle.pem'),
     pem,
     fingerprint: certificate.fingerprint256,
     subject: certificate.subject.replaceAll('\n', ', '),
     notBefore: Date.parse(certificate.validFrom),
     notAfter: Date.parse(certificate.validTo),
-    key: `${asymmetricKeyType ?? ''} ${asymmetricKeyDetails?.namedCurve ?? asymmetricKeyDetails?.modulusLength ?? ''}`.trim(),
+    key: keyKind(certificate),
   };
+}
+
+function keyKind({ publicKey }: X509Certificate): string {
+  const { namedCurve, modulusLength } = publicKey.asymmetricKeyDetails ?? {};
+  if (namedCurve === 'prime256v1') return 'EC P-256';
+  return `${(publicKey.asymmetricKeyType ?? '').toUpperCase()} ${namedCurve ?? modulusLength ?? ''}`.trim();
 }
 
 function human(facts: CaFacts): string {

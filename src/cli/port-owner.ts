@@ -61,10 +61,18 @@ export async function freePortAfter(host: string, port: number): Promise<number>
   return 0;
 }
 
-function canBind(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
+async function canBind(host: string, port: number): Promise<boolean> {
+  return tryListen(host, port).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Binds and releases an address. Rejects with the system's error. */
+export function tryListen(host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(true)));
+    server.once('error', reject);
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()));
   });
 }

@@ -1,9 +1,14 @@
 import inspector from 'node:inspector';
+import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import type { Logger } from 'pino';
+import { SOCKET_NAME } from '../admin/protocol.ts';
+import { livePid } from '../admin/socket.ts';
 import { type ConfigFlags, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
 import { type Cli, CliError, EXIT, indent } from './context.ts';
 import { createLogger, type LogFormat } from './logger.ts';
+import { tryListen } from './port-owner.ts';
 import { raiseMode, rememberMode } from './raise.ts';
 import { startFailure } from './start-failure.ts';
 
@@ -46,6 +51,7 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
     flags.logLevel,
     tty && !cli.env['NO_COLOR'],
   );
+  await checkAddresses(config);
   // Loaded late: a wrong flag or file is answered without loading the whole house.
   const { createCollector } = await import('../collector.ts');
   await raiseMode(cli, config);
@@ -67,6 +73,15 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
     throw await startFailure(error, config);
   }
   cli.exit(EXIT.ok);
+}
+
+/** A port in use is said before threads and files are opened; who runs with this state directory is said by the collector. */
+async function checkAddresses(config: Config): Promise<void> {
+  try {
+    for (const { host, port } of config.listen) if (port !== 0) await tryListen(host, port);
+  } catch (error) {
+    if ((await livePid(join(config.state_dir, SOCKET_NAME))) === undefined) throw await startFailure(error, config);
+  }
 }
 
 interface Running {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect } from 'node:tls';
@@ -14,7 +13,8 @@ export interface ProxyTarget {
   readonly port: number;
   readonly user: string;
   readonly password: string;
-  readonly caFile?: string | undefined;
+  /** Weir's certificate (PEM), when a collector gave it to us: then nobody else may end the TLS. */
+  readonly ca?: string | undefined;
 }
 
 /** What Weir said about us, or why nothing came through. */
@@ -26,14 +26,17 @@ export interface VerifyAnswer {
   readonly visibility?: string;
   readonly mode?: string;
   readonly containment?: string;
+  /** https: whether programs with this environment's roots would trust the certificate. */
+  readonly trusted?: boolean;
   readonly problem?: string;
 }
 
 /** One request for `verify.weir.invalid`. Never rejects. */
 export async function verifyThrough(target: ProxyTarget, scheme: 'http' | 'https'): Promise<VerifyAnswer> {
   try {
-    const text = scheme === 'http' ? await overHttp(target) : await overConnect(target);
-    return { scheme, ...facts(text) };
+    if (scheme === 'http') return { scheme, ...facts(await overHttp(target)) };
+    const { text, trusted } = await overConnect(target);
+    return { scheme, ...facts(text), ...(trusted === undefined ? {} : { trusted }) };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const problem =
@@ -87,7 +90,12 @@ function overHttp(target: ProxyTarget): Promise<string> {
   });
 }
 
-function overConnect(target: ProxyTarget): Promise<string> {
+interface Inside {
+  readonly text: string;
+  readonly trusted?: boolean;
+}
+
+function overConnect(target: ProxyTarget): Promise<Inside> {
   return new Promise((resolve, reject) => {
     const { host, port } = target;
     const path = `${NAME}:443`;
@@ -105,7 +113,7 @@ function overConnect(target: ProxyTarget): Promise<string> {
       socket.on('error', reject);
       if (response.statusCode === 200) inside(socket, head, target).then(resolve, reject);
       // Where nothing is intercepted the answer is the CONNECT's own (its body is what follows the head).
-      else refused(response, socket, head).then(resolve, reject);
+      else refused(response, socket, head).then((text) => resolve({ text }), reject);
     });
     asked.on('timeout', () => asked.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
     asked.on('error', reject);
@@ -113,11 +121,12 @@ function overConnect(target: ProxyTarget): Promise<string> {
   });
 }
 
-function inside(socket: Socket, head: Buffer, target: ProxyTarget): Promise<string> {
+function inside(socket: Socket, head: Buffer, target: ProxyTarget): Promise<Inside> {
   if (head.length > 0) socket.unshift(head);
   return new Promise((resolve, reject) => {
-    const ca = target.caFile === undefined ? {} : { ca: readFileSync(target.caFile) };
-    const secure = connect({ socket, servername: NAME, ...ca });
+    // Without Weir's certificate at hand the answer still says who we are; only that it is trusted is then not proven.
+    const own = target.ca === undefined ? { rejectUnauthorized: false } : { ca: target.ca };
+    const secure = connect({ socket, servername: NAME, ...own });
     secure.setTimeout(TIMEOUT_MS, () => secure.destroy(new Error(`no answer within ${TIMEOUT_MS} ms inside TLS`)));
     secure.on('error', (error: NodeJS.ErrnoException) => reject(new Error(tlsProblem(error), { cause: error })));
     secure.on('secureConnect', () => {
@@ -126,7 +135,8 @@ function inside(socket: Socket, head: Buffer, target: ProxyTarget): Promise<stri
         path: '/',
         headers: { host: NAME, 'user-agent': 'weir-verify' },
       });
-      asked.on('response', (response) => readAnswer(response).then(resolve, reject));
+      const trusted = target.ca === undefined ? { trusted: secure.authorized } : {};
+      asked.on('response', (response) => readAnswer(response).then((text) => resolve({ text, ...trusted }), reject));
       asked.on('error', reject);
       asked.end();
     });
@@ -136,7 +146,7 @@ function inside(socket: Socket, head: Buffer, target: ProxyTarget): Promise<stri
 
 function tlsProblem(error: NodeJS.ErrnoException): string {
   if (/SELF_SIGNED|UNABLE_TO|CERT_/.test(error.code ?? ''))
-    return `Weir's CA is not trusted here: eval "$(weir env)" (${error.code})`;
+    return `somebody else than this Weir ends the TLS here (${error.code})`;
   return `TLS failed: ${error.message}`;
 }
 

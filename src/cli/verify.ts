@@ -56,12 +56,12 @@ async function proxyTarget(cli: Cli, { proxy, agent }: VerifyOptions): Promise<P
   };
   if (proxy !== undefined) return fromUrl(proxy);
   try {
-    const facts = await cli.withClient((client) => client.environment(agent));
-    return { ...fromUrl(`http://${facts.proxy}`), user: agent ?? '', caFile: facts.caBundle };
+    const [facts, ca] = await cli.withClient((client) => Promise.all([client.environment(agent), client.ca()]));
+    return { ...fromUrl(`http://${facts.proxy}`), user: agent ?? '', ca: ca.pem };
   } catch (error) {
     const inherited = cli.env['HTTP_PROXY'] || cli.env['http_proxy'] || cli.env['HTTPS_PROXY'];
     if (!inherited) throw error;
-    return { ...fromUrl(inherited), caFile: cli.env['SSL_CERT_FILE'] };
+    return fromUrl(inherited);
   }
 }
 
@@ -76,7 +76,9 @@ function answerText(answer: VerifyAnswer, cli: Cli): string {
   if (!answer.through) return `${answer.scheme.padEnd(5)} ${cli.style('red', 'failed')}  ${safe(answer.problem, 300)}`;
   const { agent, identified_by, visibility, mode, containment } = answer;
   const facts = `agent ${safe(agent)} (${safe(identified_by)}), ${safe(visibility)}, ${safe(mode)}, ${safe(containment)}`;
-  return `${answer.scheme.padEnd(5)} ${cli.style('green', 'through')}  ${facts}`;
+  const trust =
+    answer.trusted === false ? ' · Weir’s CA is not trusted here (matters where TLS is intercepted: weir env)' : '';
+  return `${answer.scheme.padEnd(5)} ${cli.style('green', 'through')}  ${facts}${trust}`;
 }
 
 function wayText(way: WayOut, cli: Cli): string {
