@@ -8,6 +8,8 @@ export interface PairHost {
   readonly corridor: Corridor;
   /** The agent stream is gone and the exchange closed. */
   done(pair: PairEvents): void;
+  /** An upload goes on upstream although its exchange is complete (+1), or has ended (-1). */
+  tail(change: 1 | -1): void;
   /** A reader is slow. */
   slow(): void;
   passedUp(bytes: number): void;

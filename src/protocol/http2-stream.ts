@@ -260,8 +260,11 @@ export class StreamPair implements PairEvents {
     const code = this.#agent.rstCode;
     // A complete exchange may still have the tail of its upload in our buffer: that goes on.
     const complete = this.#responseDone && code === NGHTTP2_NO_ERROR && upstream?.writableEnded === true;
-    if (upstream !== undefined && !upstream.closed && !complete) {
-      upstream.close(code === NGHTTP2_NO_ERROR && !this.#responseDone ? NGHTTP2_CANCEL : code);
+    if (upstream !== undefined && !upstream.closed) {
+      if (complete) {
+        this.#host.tail(1);
+        upstream.once('close', () => this.#host.tail(-1));
+      } else upstream.close(code === NGHTTP2_NO_ERROR && !this.#responseDone ? NGHTTP2_CANCEL : code);
       upstream.resume();
     }
     const gone: CloseFacts = { outcome: 'client-gone', error: 'client-gone', detail: `RST_STREAM ${code}` };

@@ -7,6 +7,8 @@ import { ReceiveWindow } from './http2-window.ts';
 
 /** How long a side that is already over may take to go away by itself, ms. */
 export const LINGER_MS = 5_000;
+/** Time for frames that are already queued. */
+const FLUSH_MS = 250;
 
 export interface UpstreamEvents {
   settings(): void;
@@ -61,18 +63,21 @@ export class UpstreamSide {
     return this.session.destroyed;
   }
 
-  /** The agent is gone: complete streams may still finish, then the link goes. */
-  leave(): void {
+  /** The agent is gone: resets still go out, complete uploads (`tails`) may finish, then the link goes. */
+  leave(tails: boolean): void {
     const { session, link } = this;
     if (session.destroyed) {
       link.socket.destroy();
       return;
     }
     session.close();
-    const timer = setTimeout(() => {
-      session.destroy();
-      link.socket.destroy();
-    }, LINGER_MS).unref();
+    const timer = setTimeout(
+      () => {
+        session.destroy();
+        link.socket.destroy();
+      },
+      tails ? LINGER_MS : FLUSH_MS,
+    ).unref();
     link.socket.once('close', () => clearTimeout(timer));
   }
 }
@@ -81,4 +86,19 @@ export class UpstreamSide {
 export function wantedTls(exchange: Exchange, context: RelayContext): UpstreamTls | undefined {
   if (context.scheme === 'http') return undefined;
   return { servername: context.connection.tls?.sni ?? exchange.destination.host, alpn: ['h2'] };
+}
+
+/** Calls `serve`, which must not reject, for one item after another in the order they were pushed. */
+export function serially<T>(serve: (item: T) => Promise<void>): (item: T) => void {
+  const waiting: T[] = [];
+  let running = false;
+  const run = async (): Promise<void> => {
+    running = true;
+    for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await serve(item);
+    running = false;
+  };
+  return (item) => {
+    waiting.push(item);
+    if (!running) void run();
+  };
 }

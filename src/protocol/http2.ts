@@ -12,7 +12,7 @@ import { type RawFields, requestFacts } from './http2-fields.ts';
 import { type Gate, gate } from './http2-gate.ts';
 import { agentOptions, streamLimit } from './http2-options.ts';
 import { END_STREAM, StreamPair } from './http2-stream.ts';
-import { LINGER_MS, type UpstreamEvents, UpstreamSide, wantedTls } from './http2-upstream.ts';
+import { LINGER_MS, serially, type UpstreamEvents, UpstreamSide, wantedTls } from './http2-upstream.ts';
 import { HeldMeter, type Holding, mayHoldMore, ReceiveWindow } from './http2-window.ts';
 
 /**
@@ -28,7 +28,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   readonly #agent: Duplex;
   readonly #context: RelayContext;
   readonly #pairs = new Set<StreamPair>();
-  readonly #waiting: StreamPair[] = [];
+  readonly #reach = serially((pair: StreamPair) => this.#reachAndForward(pair));
   readonly #meter: HeldMeter;
   #session: ServerHttp2Session | undefined;
   #window: ReceiveWindow | undefined;
@@ -39,7 +39,8 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   #lingerTimer: NodeJS.Timeout | undefined;
   /** What our SETTINGS say of the upstream's. */
   #announced = { streams: 0, connectProtocol: false };
-  #reaching = false;
+  /** Complete exchanges whose upload is still being written upstream. */
+  #tails = 0;
   /** Why the connection ends; set by the first cause. */
   #reason: string | undefined;
   #over = false;
@@ -55,7 +56,8 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     const { firstBytes, limits, link } = this.#context;
     const agent = this.#agent;
     agent.on('error', ignore);
-    agent.once('close', () => this.#finish('agent-closed'));
+    // The session says why in the same turn, after this listener.
+    agent.once('close', () => setImmediate(() => this.#finish('agent-closed')));
     agent.once('end', () => agent.end());
     if (agent.destroyed) {
       link?.socket.destroy();
@@ -63,15 +65,24 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
       return;
     }
     if (firstBytes !== undefined && firstBytes.length > 0) agent.unshift(firstBytes);
-    if (limits.headMs > 0) this.#headTimer = setTimeout(() => this.#headTimeout(), limits.headMs);
+    if (limits.headMs > 0) {
+      this.#headTimer = setTimeout(() => {
+        this.corridor.reject(this.#context.connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
+        this.#finish('head-timeout');
+      }, limits.headMs);
+    }
     if (link === undefined) this.#startAgent();
     else if (this.#startUpstream(link)) this.#gate = gate(agent, () => this.#startAgent());
   }
 
-  // What a pair asks
+  // What a pair and the meter ask
 
   get upstreamDead(): boolean {
     return this.#upstream?.dead === true;
+  }
+
+  tail(change: 1 | -1): void {
+    this.#tails += change;
   }
 
   done(pair: PairEvents): void {
@@ -92,8 +103,6 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   passedDown(bytes: number): void {
     this.#upstream?.window.passed(bytes, this.#meter.calm);
   }
-
-  // What the meter asks
 
   held(): number {
     let sum = 0;
@@ -131,8 +140,8 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
       this.#finish(`agent-error: ${(error as Error).message}`);
       return;
     }
-    this.#announced.streams = streamLimit(limits, settings);
-    this.#announced.connectProtocol = settings?.enableConnectProtocol === true;
+    const connectProtocol = settings?.enableConnectProtocol === true;
+    this.#announced = { streams: streamLimit(limits, settings), connectProtocol };
     this.#armIdle();
   }
 
@@ -163,11 +172,6 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     const broken = error.code === 'ECONNRESET' || error.code === 'EPIPE';
     this.#reason = broken ? 'agent-reset' : 'agent-error';
     if (!broken) this.corridor.reject(this.#context.connection, 'bad-request', `HTTP/2: ${error.message}`);
-  }
-
-  #headTimeout(): void {
-    this.corridor.reject(this.#context.connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
-    this.#finish('head-timeout');
   }
 
   /** Only without an upstream does a clock of ours end an idle session; otherwise the upstream's end is mirrored. */
@@ -205,7 +209,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     this.#meter.stop();
     this.#agent.destroy();
     for (const pair of [...this.#pairs]) pair.agentClosed();
-    this.#upstream?.leave();
+    this.#upstream?.leave(this.#tails > 0);
     this.corridor.connectionClosed(this.#context.connection, this.#reason ?? reason);
   }
 
@@ -267,22 +271,13 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
 
   // Without an upstream yet (a refused CONNECT answered inside, or a verification): the first allowed stream reaches one.
 
-  #reach(pair: StreamPair): void {
-    this.#waiting.push(pair);
-    if (!this.#reaching) void this.#serveWaiting();
-  }
-
-  async #serveWaiting(): Promise<void> {
-    this.#reaching = true;
-    for (let pair = this.#waiting.shift(); pair !== undefined; pair = this.#waiting.shift()) {
-      if (this.#upstream === undefined && !pair.gone) {
-        await this.#reachFor(pair).catch((error: Error) => {
-          pair.answer(this.corridor.failure(pair.exchange, 'internal', error.message));
-        });
-      }
-      if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
+  async #reachAndForward(pair: StreamPair): Promise<void> {
+    try {
+      if (this.#upstream === undefined && !pair.gone) await this.#reachFor(pair);
+    } catch (error) {
+      pair.answer(this.corridor.failure(pair.exchange, 'internal', (error as Error).message));
     }
-    this.#reaching = false;
+    if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
   }
 
   async #reachFor(pair: StreamPair): Promise<void> {

@@ -51,28 +51,37 @@ export async function h2Proxy(options: H2ProxyOptions): Promise<H2Proxy> {
   const destination: Destination = { scheme: 'https', host, port: 443 };
   corridor.reachWith = async () => ({ link: await reach(upstream, destination, originPort, track) });
   const links = new Map<string, Link | undefined>();
-  const tls = createTls({ ...authority.issue([host]), ALPNProtocols: ['h2'] }, (socket: TLSSocket) => {
-    const key = String(socket.remotePort);
-    const link = links.get(key);
-    links.delete(key);
-    const connection = corridor.connection({ client: { address: '127.0.0.1', port: 1 }, via: 'connect' });
-    connection.authority = destination;
-    const context: RelayContext = {
-      corridor,
-      connection,
-      limits: { ...LIMITS, ...options.limits },
-      scheme: 'https',
-      ...(link === undefined ? {} : { link }),
-    };
-    relayHttp2(track(socket), context);
-  });
-  tls.on('tlsClientError', () => undefined);
+  // Half-open accepted sockets: a client's FIN inside the handshake is noticed by the time-out only.
+  const tls = createTls(
+    { ...authority.issue([host]), ALPNProtocols: ['h2'], handshakeTimeout: 500 },
+    (socket: TLSSocket) => {
+      const key = String(socket.remotePort);
+      const link = links.get(key);
+      links.delete(key);
+      const connection = corridor.connection({ client: { address: '127.0.0.1', port: 1 }, via: 'connect' });
+      connection.authority = destination;
+      const context: RelayContext = {
+        corridor,
+        connection,
+        limits: { ...LIMITS, ...options.limits },
+        scheme: 'https',
+        ...(link === undefined ? {} : { link }),
+      };
+      relayHttp2(track(socket), context);
+    },
+  );
+  tls.on('tlsClientError', (_error, socket) => socket.destroy());
   const server = createServer({ noDelay: true, allowHalfOpen: true }, async (socket) => {
     track(socket);
     await readHead(socket);
     if (socket.destroyed) return;
     const link = options.linkless === true ? undefined : await reach(upstream, destination, originPort, track);
-    links.set(String(socket.remotePort), link);
+    const key = String(socket.remotePort);
+    links.set(key, link);
+    // An agent that leaves before its TLS is done never gets to the relay.
+    socket.once('close', () => {
+      if (links.delete(key)) link?.socket.destroy();
+    });
     socket.write('HTTP/1.1 200 OK\r\n\r\n');
     tls.emit('connection', socket);
   });
