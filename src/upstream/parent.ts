@@ -1,7 +1,7 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 import type { Destination } from '../model/destination.ts';
 
-export type ParentKind = 'http' | 'https' | 'socks4' | 'socks5';
+type ParentKind = 'http' | 'https' | 'socks4' | 'socks5';
 
 /** A parent proxy, parsed. `user` and `password` must never reach an error, a log or a record. */
 export interface Parent {

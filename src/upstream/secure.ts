@@ -12,7 +12,7 @@ import { ignoreError } from './happy-eyeballs.ts';
 /** Sessions kept for resumption, least recently stored dropped first. */
 const MAX_SESSIONS = 1000;
 
-export interface TlsTarget {
+interface TlsTarget {
   /** Name or IP literal the certificate must be for when `servername` is empty. */
   readonly host: string;
   readonly port: number;
@@ -21,7 +21,7 @@ export interface TlsTarget {
   readonly alpn: readonly string[];
 }
 
-export type TlsResult =
+type TlsResult =
   | { readonly socket: TLSSocket; readonly tlsMs: number }
   | { readonly failed: 'unverifiable' | 'handshake' | 'client-certificate-required'; readonly detail: string };
 
