@@ -41,7 +41,7 @@ async function logs(cli: Cli, { follow, ...rest }: LogOptions): Promise<void> {
 }
 
 /** One line for people: time, agent, what, where, result, findings. */
-export function logText(line: LogLine, cli: Pick<Cli, 'style'>): string {
+function logText(line: LogLine, cli: Pick<Cli, 'style'>): string {
   const time = cli.style('dim', new Date(line.at).toTimeString().slice(0, 8));
   const parts = [time, safe(line.agent, 63).padEnd(12)];
   if (line.method !== undefined || line.destination !== undefined) {

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { basename } from 'node:path';
 
 /** Who listens on a TCP port of this machine, as far as `/proc` lets us see. */
 export interface PortOwner {
@@ -15,13 +16,18 @@ export function portOwner(port: number): PortOwner | undefined {
     const inodes = listeningInodes(port);
     if (inodes.size === 0) return undefined;
     for (const pid of readdirSync('/proc')) {
-      if (/^\d+$/.test(pid) && holds(pid, inodes))
-        return { pid: Number(pid), program: readFileSync(`/proc/${pid}/comm`, 'utf8').trim() };
+      if (/^\d+$/.test(pid) && holds(pid, inodes)) return { pid: Number(pid), program: programOf(pid) };
     }
   } catch {
     // No /proc, or the process went away meanwhile: the error line then names the port only.
   }
   return undefined;
+}
+
+/** The command's name; `comm` would be a thread's name for Node and Java. */
+function programOf(pid: string): string {
+  const [command = ''] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0', 1);
+  return basename(command) || readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
 }
 
 function listeningInodes(port: number): Set<string> {

@@ -15,7 +15,7 @@ export function statusCommand(cli: Cli): Command {
 }
 
 /** The report in lines for people. */
-export function humanStatus(report: StatusReport, cli: Pick<Cli, 'style'>, now: number = Date.now()): string {
+function humanStatus(report: StatusReport, cli: Pick<Cli, 'style'>, now: number = Date.now()): string {
   return [
     head(report, cli, now),
     agents(report, cli, now),

@@ -93,7 +93,7 @@ export function defaultConfig(input: ConfigInput = {}): Config {
 }
 
 /** `$XDG_STATE_HOME/weir`, else `~/.local/state/weir`. Relative XDG values are ignored, as the XDG specification asks. */
-export function defaultStateDir(env: NodeJS.ProcessEnv): string {
+function defaultStateDir(env: NodeJS.ProcessEnv): string {
   const base = env['XDG_STATE_HOME'];
   return base !== undefined && isAbsolute(base) ? join(base, 'weir') : join(home(env), '.local', 'state', 'weir');
 }
@@ -147,7 +147,7 @@ function interpret(name: string, given: string | readonly string[], env: NodeJS.
 }
 
 /** `~` and `~/x` against $HOME. */
-export function expandHome(path: string, env: NodeJS.ProcessEnv): string {
+function expandHome(path: string, env: NodeJS.ProcessEnv): string {
   if (path === '~') return home(env);
   return path.startsWith('~/') ? join(home(env), path.slice(2)) : path;
 }

@@ -29,7 +29,7 @@ const SECRET_KEY = /token|secret|password|proxy$|url$/i;
 const MAX_SHOWN = 60;
 
 /** `agents.researcher.mode`, `listen[1].address`. */
-export function dotted(path: readonly PropertyKey[]): string {
+function dotted(path: readonly PropertyKey[]): string {
   let out = '';
   for (const part of path)
     out += typeof part === 'number' ? `[${part}]` : out === '' ? String(part) : `.${String(part)}`;

@@ -14,7 +14,7 @@ import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, visi
 import { ConfigError, type ConfigProblem } from './problem.ts';
 
 /** Larger files are refused before they are parsed (threat W19). */
-export const MAX_FILE_BYTES = 1_048_576;
+const MAX_FILE_BYTES = 1_048_576;
 /** Aliases may multiply a document's nodes at most this often (yaml `maxAliasCount`). */
 const MAX_ALIASES = 100;
 const MAX_DEPTH = 64;
