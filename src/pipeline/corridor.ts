@@ -119,6 +119,8 @@ class Passage implements LiveCorridor {
 
   checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked {
     const state = connect as LiveExchange;
+    // A CONNECT that said nothing is no open exchange any more: the kill switch is asked again when it wakes.
+    if (this.#options.stages().stopped(state.identity.agent)) return this.#fail(state, 'stopped');
     const before = state.findings.length;
     inspect(state, 'tls', tls === undefined ? { protocol } : { tls, protocol });
     if (state.findings.length === before) return FORWARD;

@@ -258,6 +258,19 @@ test('stopping an agent revokes its open exchanges and refuses new ones', () => 
   assert.equal(corridor.check(corridor.open(connection, request('a.test', fields), 'exchange')).forward, false);
 });
 
+test('a CONNECT that was silent when its agent was stopped is refused when it wakes', () => {
+  const { corridor, stopped } = house();
+  const connect = corridor.open(
+    corridor.connection({ ...CLIENT, via: 'connect' }),
+    { ...request('a.test', ['X-Weir-Agent', 'bot']), method: 'CONNECT', scheme: 'tcp' },
+    'connect',
+  );
+  corridor.check(connect);
+  corridor.close(connect, { outcome: 'forwarded' });
+  stopped.add('bot');
+  assert.equal(corridor.checkTls(connect, undefined, 'ssh').forward, false);
+});
+
 test('a reload that forbids a destination revokes what is open there', () => {
   const { corridor, swap } = house({ mode: 'enforce' });
   const exchange = corridor.open(corridor.connection(CLIENT), request('a.test'), 'exchange');
