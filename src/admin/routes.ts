@@ -11,7 +11,7 @@ import type { AgentStat } from '../model/record.ts';
 import { AdminError } from './protocol.ts';
 
 /** A parsed admin request. `body` is undefined for GET. */
-export interface AdminCall {
+interface AdminCall {
   readonly query: URLSearchParams;
   readonly body: Readonly<Record<string, unknown>>;
   readonly actor: string;

@@ -60,7 +60,7 @@ export interface Cli extends World {
 }
 
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
-export type StyleName = keyof typeof STYLES;
+type StyleName = keyof typeof STYLES;
 
 /** Makes the context of one run. `options` is asked late: commander fills it while parsing. */
 export function createCli(

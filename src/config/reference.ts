@@ -1,7 +1,7 @@
 import { alternatives, jsonSchema, type SchemaNode } from './known.ts';
 
 /** One line of the reference. */
-export interface ReferenceEntry {
+interface ReferenceEntry {
   /** Dotted path; `<agent>` and `<host>` stand for names the operator chooses, `[]` for list entries. */
   readonly key: string;
   readonly type: string;

@@ -247,7 +247,5 @@ export const configSchema = z.strictObject({
 export type AgentConfig = z.output<typeof agentConfig>;
 /** The validated configuration, names as in the file, defaults filled in, null as undefined. `state_dir` is absolute after load. */
 export type Config = z.output<typeof configSchema>;
-export type ListenEntry = Config['listen'][number];
-export type InterceptConfig = Config['intercept'];
 /** What a person writes: every key optional. */
 export type ConfigInput = z.input<typeof configSchema>;

@@ -155,7 +155,7 @@ function refuseWritable(path: string, display: string, stats: Stats): void {
 }
 
 /** Writable by everybody, or by a group that is neither root's nor this process's own. */
-export function writableByOthers(stats: Stats): boolean {
+function writableByOthers(stats: Stats): boolean {
   if ((stats.mode & 0o002) !== 0) return true;
   return (stats.mode & 0o020) !== 0 && stats.gid !== 0 && stats.gid !== process.getegid?.();
 }
