@@ -89,6 +89,10 @@ class Evidence {
       return { agent: name, by: 'claim', challenge: `${name} has a token: give it as the proxy password` };
     }
     if (known) return decided(name, 'claim', [header]);
+    // Where agents prove themselves with tokens and must, an invented name is no way around them.
+    if (this.#options.identify === 'required' && this.#tokens.size > 0) {
+      return { agent: this.#options.defaultAgent, by: 'default', challenge: NO_NAME };
+    }
     if (!this.#unknown.has(name)) {
       if (this.#unknown.size >= this.#options.maxAgents) return decided(OTHER_AGENT, 'claim', []);
       this.#unknown.add(name);

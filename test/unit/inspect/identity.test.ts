@@ -148,3 +148,19 @@ test('keys: exact before glob before default; baselines of globs and newcomers',
     'task-*',
   ]);
 });
+
+test('where agents must prove themselves with tokens, a name nobody configured is challenged', () => {
+  const identify = createIdentify({
+    agents: new Map([['bot', { token: 'tok-12345678', sources: [] }]]),
+    defaultAgent: 'default',
+    identify: 'required',
+    maxAgents: 10,
+  });
+  const claim = (user: string) =>
+    identify({
+      client: { address: '10.0.0.1' },
+      proxyAuthorization: `Basic ${Buffer.from(user).toString('base64')}`,
+    });
+  assert.notEqual(claim('stranger:x').challenge, undefined);
+  assert.equal(claim('bot:tok-12345678').challenge, undefined);
+});
