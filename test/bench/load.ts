@@ -63,7 +63,7 @@ async function keepAlive(): Promise<(done: () => void) => void> {
       head = Buffer.concat([head, bytes]);
       const end = head.indexOf('\r\n\r\n');
       if (end < 0) return;
-      const text = head.latin1Slice(0, end);
+      const text = head.toString('latin1', 0, end);
       if (!text.startsWith('HTTP/1.1 200')) throw new Error(`unexpected answer: ${text.split('\r\n')[0]}`);
       size = end + 4 + Number(/content-length: (\d+)/i.exec(text)?.[1]);
     }
@@ -96,15 +96,17 @@ async function loadHttp1(connections: number, seconds: number): Promise<LoadResu
   return counted(() => requests, seconds);
 }
 
-/** Signals the start, so that the parent reads CPU over exactly this window. */
+/** Counts over a window that begins when everything is warm. */
 async function counted(requests: () => number, seconds: number): Promise<LoadResult> {
   await new Promise((resolve) => setTimeout(resolve, 700));
-  console.log(JSON.stringify({ begun: true }));
   const before = requests();
   const at = performance.now();
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   over = true;
-  return { requests: requests() - before, seconds: (performance.now() - at) / 1000, errors };
+  const took = (performance.now() - at) / 1000;
+  const counted = requests() - before;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  return { requests: counted, seconds: took, errors, total: requests() };
 }
 
 async function loadHttp2(connections: number, seconds: number): Promise<LoadResult> {
@@ -148,7 +150,7 @@ async function atRate(perSecond: number, seconds: number): Promise<Latencies> {
         return;
       }
       for (; sent < ((now - start) / 1000) * perSecond; sent++) {
-        const ask = idle.pop();
+        const ask = idle.shift();
         if (ask === undefined) return;
         const at = performance.now();
         ask(() => {

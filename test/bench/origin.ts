@@ -22,11 +22,11 @@ function answer(socket: Socket): void {
   socket.on('data', (bytes: Buffer) => {
     // The generator sends one bodiless request at a time: a request is complete when its blank line is.
     if (bytes.length < 4 || bytes.readUInt32BE(bytes.length - 4) !== 0x0d0a0d0a) return;
-    if (bytes.latin1Slice(0, 10) !== 'GET /bulk/') {
+    if (bytes.toString('latin1', 0, 10) !== 'GET /bulk/') {
       socket.write(RESPONSE);
       return;
     }
-    const size = Number.parseInt(bytes.latin1Slice(10, 30), 10);
+    const size = Number.parseInt(bytes.toString('latin1', 10, 30), 10);
     socket.write(`HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: ${size}\r\n\r\n`);
     pour(socket, size);
   });

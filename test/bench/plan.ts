@@ -20,9 +20,12 @@ export type Task =
   | { readonly kind: 'hold'; readonly count: number };
 
 export interface LoadResult {
+  /** Within `seconds`. */
   readonly requests: number;
   readonly seconds: number;
   readonly errors: number;
+  /** With warm-up and what was still under way. */
+  readonly total: number;
 }
 export interface Latencies {
   /** Milliseconds. */

@@ -141,7 +141,7 @@ describe('clients: @grpc/grpc-js', { timeout: 60_000 }, () => {
       }
       await weir.records(`gRPC to ${HOSTS[view]}`, (line) => {
         if (line.agent !== 'researcher' || line.destination?.includes(HOSTS[view]) !== true) return false;
-        return view === 'tunnel' ? line.kind === 'connect' : line.path?.startsWith('/weir.Test/') === true;
+        return view === 'tunnel' ? line.kind !== 'exchange' : line.path?.startsWith('/weir.Test/') === true;
       });
     });
   }

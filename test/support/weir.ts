@@ -28,6 +28,8 @@ export interface WeirOptions {
 export interface Weir {
   readonly port: number;
   readonly pid: number;
+  /** From spawn to the line that says it listens (ms). */
+  readonly listeningMs: number;
   readonly stateDir: string;
   /** Path of the public CA certificate. */
   readonly caFile: string;
@@ -96,11 +98,16 @@ class Child {
   readonly exited: Promise<number | null>;
   output = '';
   gone = false;
+  listeningMs = Number.NaN;
+  readonly #spawnedAt = performance.now();
 
   constructor(child: ChildProcess) {
     this.process = child;
     const add = (chunk: Buffer): void => {
       this.output += chunk.toString('utf8');
+      if (Number.isNaN(this.listeningMs) && this.output.includes('listening on')) {
+        this.listeningMs = performance.now() - this.#spawnedAt;
+      }
     };
     child.stdout?.on('data', add);
     child.stderr?.on('data', add);
@@ -142,6 +149,7 @@ function facade(child: Child, port: number, stateDir: string, ours: boolean): We
   return {
     port,
     pid: child.process.pid ?? -1,
+    listeningMs: child.listeningMs,
     stateDir,
     caFile,
     ca: () => readFile(caFile, 'utf8'),

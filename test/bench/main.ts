@@ -1,0 +1,321 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { startWeir } from '../support/weir.ts';
+import type { BulkResult, Latencies, LoadResult, Road, Task } from './plan.ts';
+import { cpuMicros, startWorker } from './processes.ts';
+import { type Line, table } from './report.ts';
+import { openWorld, type World } from './world.ts';
+
+const QUICK = process.argv.includes('--quick');
+const ROUNDS = QUICK ? 1 : 3;
+const SECONDS = QUICK ? 1 : 2.5;
+const CONNECTIONS = 32;
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+async function generate<T>(road: Road, task: Task): Promise<T> {
+  console.error(`  ${JSON.stringify(task)} → ${road.connect ?? road.host} at ${road.port}`);
+  const worker = await startWorker<object>('load.ts', { road, task });
+  try {
+    return await worker.next<T>();
+  } finally {
+    await worker.stop();
+  }
+}
+
+interface Rate {
+  readonly perSecond: number;
+  readonly cpu: number;
+}
+
+/**
+ * One window of load. CPU is counted from rest to rest, over every request made: what the recorder does after the window
+ * was caused in it.
+ */
+async function load(road: Road, pid: number, protocol: 'h1' | 'h2'): Promise<Rate> {
+  const connections = protocol === 'h2' ? 8 : CONNECTIONS;
+  const before = await atRest(pid);
+  const task: Task = { kind: 'load', protocol, connections, seconds: SECONDS };
+  const worker = await startWorker<object>('load.ts', { road, task });
+  try {
+    const result = await worker.next<LoadResult>();
+    const cpu = (await atRest(pid)) - before;
+    if (result.errors > 0) console.error(`  ${result.errors} errors on the way to port ${road.port}`);
+    return { perSecond: result.requests / result.seconds, cpu: cpu / result.total };
+  } finally {
+    await worker.stop();
+  }
+}
+
+/** CPU time once the process has been quiet for 300 ms (or after 10 s). */
+async function atRest(pid: number): Promise<number> {
+  let last = await cpuMicros(pid);
+  for (let quiet = 0, tries = 0; quiet < 2 && tries < 66; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    const now = await cpuMicros(pid);
+    quiet = now - last <= 10_000 ? quiet + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
+interface Subject {
+  readonly name: string;
+  readonly road: Road;
+  readonly pid: number;
+  readonly protocol?: 'h1' | 'h2';
+}
+
+/** Interleaved rounds, so that a noisy minute hits every subject; the median of each. */
+async function compare(subjects: readonly Subject[]): Promise<Map<string, Rate>> {
+  const rates = new Map<string, Rate[]>();
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const { name, road, pid, protocol = 'h1' } of subjects) {
+      const rate = await load(road, pid, protocol);
+      console.error(`  ${name}: ${rate.perSecond.toFixed(0)} requests/s, ${rate.cpu.toFixed(1)} µs CPU each`);
+      rates.set(name, [...(rates.get(name) ?? []), rate]);
+    }
+  }
+  return new Map(
+    [...rates].map(([name, all]) => [
+      name,
+      { perSecond: median(all.map((r) => r.perSecond)), cpu: median(all.map((r) => r.cpu)) },
+    ]),
+  );
+}
+
+const NONE: Rate = { perSecond: Number.NaN, cpu: Number.NaN };
+
+async function requests(world: World, lines: Line[]): Promise<void> {
+  const { road, weir, tunnel, relays, mitm } = world;
+  const subjects: Subject[] = [
+    { name: 'raw splice', road: road.splice(), pid: relays.splice.pid },
+    { name: 'bare relay', road: road.bare(), pid: relays.http1.pid },
+    { name: 'plain', road: road.plain(), pid: weir.pid },
+    { name: 'tunnel', road: road.tunnel(), pid: tunnel.pid },
+    { name: 'bare h1', road: road.bareTls('http1-tls'), pid: relays['http1-tls'].pid },
+    { name: 'intercepted h1', road: road.intercepted(), pid: weir.pid },
+    { name: 'bare h2', road: road.bareTls('http2'), pid: relays.http2.pid, protocol: 'h2' },
+    { name: 'intercepted h2', road: road.intercepted('h2'), pid: weir.pid, protocol: 'h2' },
+  ];
+  if (mitm !== undefined) {
+    subjects.push({ name: 'mitmproxy plain', road: road.mitmPlain(), pid: mitm.pid });
+    subjects.push({ name: 'mitmproxy TLS', road: road.mitmTls(), pid: mitm.pid });
+  }
+  const rates = await compare(subjects);
+  const of = (name: string): Rate => rates.get(name) ?? NONE;
+  const cpu = (what: string, name: string, base: string, limit: number): void => {
+    const [mine, bare] = [of(name).cpu, of(base).cpu];
+    lines.push({
+      what: `CPU per request, ${what}`,
+      value: mine / bare,
+      unit: '×',
+      target: limit,
+      better: 'lower',
+      note: `${mine.toFixed(1)} µs against ${bare.toFixed(1)} µs bare`,
+    });
+  };
+  const times = (what: string, name: string, base: string, limit: number): void => {
+    const [mine, other] = [of(name).perSecond, of(base).perSecond];
+    lines.push({
+      what: `requests/s, ${what}`,
+      value: mine / other,
+      unit: '×',
+      target: limit,
+      better: 'higher',
+      note: `${mine.toFixed(0)}/s against ${other.toFixed(0)}/s`,
+    });
+  };
+  cpu('plain / bare relay', 'plain', 'bare relay', 2.0);
+  cpu('intercepted HTTP/1 / bare', 'intercepted h1', 'bare h1', 1.7);
+  cpu('intercepted HTTP/2 / bare', 'intercepted h2', 'bare h2', 1.5);
+  times('bare relay / raw splice', 'bare relay', 'raw splice', 0.85);
+  times('plain / bare relay', 'plain', 'bare relay', Number.NaN);
+  times('intercepted HTTP/1 / bare', 'intercepted h1', 'bare h1', Number.NaN);
+  times('tunnel', 'tunnel', 'raw splice', Number.NaN);
+  if (mitm === undefined) return;
+  times('plain / mitmproxy', 'plain', 'mitmproxy plain', 12);
+  times('intercepted / mitmproxy', 'intercepted h1', 'mitmproxy TLS', 12);
+}
+
+async function latency(world: World, lines: Line[]): Promise<void> {
+  const seconds = QUICK ? 1.5 : 4;
+  const at = (road: Road): Promise<Latencies> => generate(road, { kind: 'rate', perSecond: 500, seconds });
+  const { road } = world;
+  const pairs = [
+    ['plain', await at(road.direct()), await at(road.plain())],
+    ['intercepted', await at(road.directTls()), await at(road.intercepted())],
+  ] as const;
+  for (const [what, direct, mine] of pairs) {
+    for (const [key, target] of [
+      ['p50', 0.2],
+      ['p99', 1],
+    ] as const) {
+      lines.push({
+        what: `added latency at 500/s, ${what}, ${key}`,
+        value: mine[key] - direct[key],
+        unit: 'ms',
+        target,
+        better: 'lower',
+        note: `${mine[key].toFixed(3)} ms against ${direct[key].toFixed(3)} ms direct`,
+      });
+    }
+  }
+  const count = QUICK ? 50 : 200;
+  const direct = await generate<Latencies>(road.directTls(), { kind: 'fresh', count });
+  const mine = await generate<Latencies>(road.intercepted(), { kind: 'fresh', count });
+  lines.push({
+    what: 'fresh intercepted connection to first byte, added, p50',
+    value: mine.p50 - direct.p50,
+    unit: 'ms',
+    target: 2,
+    better: 'lower',
+    note: `${mine.p50.toFixed(2)} ms against ${direct.p50.toFixed(2)} ms direct`,
+  });
+}
+
+async function bulk(world: World, lines: Line[]): Promise<void> {
+  const { road } = world;
+  const bytes = QUICK ? 3e8 : 2e9;
+  for (const streams of [1, 8]) {
+    const speed = async (way: Road): Promise<number> => {
+      const all: number[] = [];
+      for (let round = 0; round < (QUICK ? 1 : 2); round++) {
+        all.push((await generate<BulkResult>(way, { kind: 'bulk', streams, bytes })).megabytesPerSecond);
+      }
+      return Math.max(...all);
+    };
+    const [splice, plain, pipe, tunnel, intercepted] = [
+      await speed(road.splice()),
+      await speed(road.plain()),
+      await speed(road.bareTls('pipe')),
+      await speed(road.tunnel()),
+      await speed(road.intercepted()),
+    ];
+    const add = (what: string, mine: number, base: number, against: string): void => {
+      lines.push({
+        what: `bulk, ${streams} stream${streams > 1 ? 's' : ''}, ${what}`,
+        value: mine / base,
+        unit: '×',
+        target: 0.85,
+        better: 'higher',
+        note: `${mine.toFixed(0)} MB/s against ${base.toFixed(0)} MB/s ${against}`,
+      });
+    };
+    add('plain', plain, splice, 'raw splice');
+    add('intercepted', intercepted, pipe, 'TLS-to-TLS pipe');
+    lines.push({
+      what: `bulk, ${streams} stream${streams > 1 ? 's' : ''}, tunnel (TLS at both ends in the bench)`,
+      value: tunnel,
+      unit: 'MB/s',
+      target: Number.NaN,
+      better: 'higher',
+      note: 'the ends decide',
+    });
+  }
+}
+
+async function memory(lines: Line[], world: World): Promise<void> {
+  const growth = async (
+    what: string,
+    road: Road,
+    collector: World['weir'],
+    count: number,
+    target: number,
+  ): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const before = await collector.rss();
+    console.error(`  ${what}`);
+    const worker = await startWorker<object>('load.ts', { road, task: { kind: 'hold', count } satisfies Task });
+    try {
+      await worker.next();
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+      const after = await collector.rss();
+      lines.push({
+        what,
+        value: after - before,
+        unit: 'MiB',
+        target,
+        better: 'lower',
+        note: `${before.toFixed(0)} → ${after.toFixed(0)} MiB`,
+      });
+    } finally {
+      await worker.stop();
+    }
+  };
+  await growth('4,000 idle tunnels', world.road.tunnel(), world.tunnel, QUICK ? 500 : 4000, 150);
+  await growth('1,000 idle intercepted connections', world.road.intercepted(), world.weir, QUICK ? 200 : 1000, 200);
+}
+
+/** Fresh collectors: idle memory, and time from spawn to the first accepted connection. */
+async function starting(lines: Line[]): Promise<void> {
+  const times: number[] = [];
+  let idle = Number.NaN;
+  for (let round = 0; round < ROUNDS; round++) {
+    const weir = await startWeir({});
+    times.push(weir.listeningMs);
+    if (round === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      idle = await weir.rss();
+    }
+    await weir.stop();
+  }
+  lines.push({
+    what: 'memory, idle',
+    value: idle,
+    unit: 'MiB',
+    target: 200,
+    better: 'lower',
+    note: 'fresh collector after 3 s',
+  });
+  lines.push({
+    what: 'start to listening',
+    value: median(times),
+    unit: 'ms',
+    target: 250,
+    better: 'lower',
+    note: 'spawn to the listening line, from the sources (type stripping); the target is for dist',
+  });
+}
+
+async function main(): Promise<void> {
+  const began = Date.now();
+  const lines: Line[] = [];
+  await starting(lines);
+  const world = await openWorld();
+  const versions = [
+    `Node ${process.version}`,
+    world.mitm === undefined ? 'mitmproxy not found (WEIR_BENCH_PYTHON)' : `mitmproxy ${world.mitm.version}`,
+    `${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}`,
+    `${ROUNDS} interleaved round${ROUNDS > 1 ? 's' : ''} of ${SECONDS} s, loopback`,
+  ];
+  try {
+    for (const step of [memory, latency] as const) {
+      if (step === memory) await memory(lines, world);
+      else await latency(world, lines);
+    }
+    await requests(world, lines);
+    await bulk(world, lines);
+  } finally {
+    await world.close();
+  }
+  const text = table(lines, [...versions, `${((Date.now() - began) / 1000).toFixed(0)} s in all`]);
+  console.log(text);
+  if (!QUICK) rewrite(text);
+}
+
+/** Replaces what stands between the markers of README.md. */
+function rewrite(text: string): void {
+  const file = new URL('README.md', import.meta.url);
+  const old = readFileSync(file, 'utf8');
+  const [start, end] = ['<!-- measured -->', '<!-- /measured -->'];
+  const from = old.indexOf(start);
+  const to = old.indexOf(end);
+  if (from < 0 || to < 0) throw new Error('test/bench/README.md has lost its markers');
+  writeFileSync(file, `${old.slice(0, from + start.length)}\n\n${text}\n${old.slice(to)}`);
+}
+
+await main();
