@@ -1,39 +1,16 @@
 import type { ExchangeRecord, Tally, WeirRecord } from '../model/record.ts';
 import { type Books, closeBooks, interruptedRows, liveTally, newBooks } from './books.ts';
+import type { JournalOptions, JournalStatus } from './journal-contract.ts';
 import { type Chunk, closeReader, type JournalCursor, openSegment } from './reader.ts';
 import { checkpointLine, isOpenRow, isSpan, recordLine, type Segment, tallyLine } from './segment.ts';
 import { createTail, type Tail } from './tail.ts';
 import { SegmentFiles } from './writer.ts';
 
-export interface JournalOptions {
-  /** Directory of the segments; undefined = in memory only (the state directory cannot be written). */
-  readonly directory: string | undefined;
-  /** `telemetry.journal.max_bytes`; oldest segments go first. */
-  readonly maxBytes: number;
-  /** Default 64 MiB. */
-  readonly segmentBytes?: number;
-  /** Records kept in memory for consumers that keep up. Default 8192; 65536 without a directory. */
-  readonly tailRecords?: number;
-  /** Names the process life: same id after a crash of the recorder thread alone. */
-  readonly boot: string;
-  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
-}
-
-export interface JournalStatus {
-  /** Sequence numbers of the oldest and newest record held. */
-  readonly first: number;
-  readonly last: number;
-  readonly bytes: number;
-  readonly segments: number;
-  /** Spans ever appended. */
-  readonly spans: number;
-  /** Why nothing is being written at the moment. */
-  readonly problem?: string;
-}
-
 const RETRY_MS = 1000;
 /** Open rows remembered for the checkpoint; more are forgotten oldest first (their loss is then `crash`, not `interrupted`). */
 const OPEN_ROWS = 100_000;
+
+export type { JournalOptions, JournalStatus } from './journal-contract.ts';
 
 /** Opens the journal, repairs a torn end and closes what a crash left open. Never throws for I/O reasons, nor does any method. */
 export function openJournal(options: JournalOptions): Journal {
@@ -264,7 +241,7 @@ export class Journal {
       if (isSpan(record)) spans++;
     }
     const before = this.#tail.spansUntil(sequence);
-    return { records, last: end - 1, spansBefore: before, spansAfter: before + spans, unreadable: 0 };
+    return { records, last: end - 1, spansBefore: before, spansAfter: before + spans, unreadable: 0, erased: 0 };
   }
 
   /** Spans in all records up to and including `sequence`, or undefined when that is no longer readable. */
@@ -283,6 +260,16 @@ export class Journal {
     if (sequence < this.#tail.next) return;
     this.#tail.skipTo(sequence + 1);
     this.#files?.closeFile();
+  }
+
+  /** Erases records so that no file holds them any more; their numbers stay. Returns how many; throws I/O errors. */
+  purge(match: (record: WeirRecord) => boolean): number {
+    for (const [span, row] of this.#open) if (match(row)) this.#open.delete(span);
+    if (this.#files === undefined || this.#unwritten !== undefined) return 0;
+    const erased = this.#files.purge(match);
+    // Whoever still needs records reads them from the files.
+    if (erased > 0) this.#tail.skipTo(this.#tail.next);
+    return erased;
   }
 
   /** Loss accounting over all process lives. */

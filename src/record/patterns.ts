@@ -108,14 +108,19 @@ export function parsePatterns(text: string, file: string): Pattern[] {
   return list.map((entry, index) => patternOf(entry, file, index));
 }
 
-/** Loads every `*.yaml` of a directory, in name order. Throws an Error that names file and id; ids are unique over all files. */
+/**
+ * Loads every `*.yaml` of a directory that has a list `patterns` (other data lies beside them), in name order. Throws an Error
+ * that names file and id; ids are unique over all files.
+ */
 export function loadPatterns(directory: string): Pattern[] {
   const seen = new Map<string, string>();
   const patterns: Pattern[] = [];
   for (const file of readdirSync(directory).sort()) {
     if (!/\.ya?ml$/.test(file)) continue;
     const path = join(directory, file);
-    for (const pattern of parsePatterns(readFileSync(path, 'utf8'), path)) {
+    const text = readFileSync(path, 'utf8');
+    if (!/^"?patterns"?:|^\{\s*"patterns"/m.test(text)) continue;
+    for (const pattern of parsePatterns(text, path)) {
       const other = seen.get(pattern.id);
       if (other !== undefined) throw new Error(`${path}: ${pattern.id}: already defined in ${other}`);
       seen.set(pattern.id, basename(path));

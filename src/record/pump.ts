@@ -37,6 +37,7 @@ export interface PumpOptions {
 }
 
 const BACKOFF_MAX_MS = 30_000;
+const FAILING_CLOSE_MS = 500;
 
 /** Moves one consumer along the journal: in order, one batch at a time, at least once, for as long as it takes. */
 export class Pump {
@@ -104,8 +105,13 @@ export class Pump {
     this.#passed = spans;
   }
 
-  /** There are new records. */
-  wake(): void {
+  /** There are new records; with `retry` a back-off ends too. */
+  wake(retry = false): void {
+    if (retry && this.#retryAt !== undefined) {
+      this.#retryAt = 0;
+      this.#rouse?.();
+      return;
+    }
     const waiting = this.#options.journal.status().last - this.#cursor.position;
     if (this.#idle || waiting >= this.#options.maxBatch) this.#rouse?.();
   }
@@ -153,7 +159,9 @@ export class Pump {
     this.#retryAt = Date.now() + delay;
     const until = performance.now() + delay;
     // New records rouse it; only time or closing end a back-off.
-    for (let left = delay; left > 0 && !this.#closing; left = until - performance.now()) await this.#sleep(left);
+    for (let left = delay; left > 0 && !this.#closing && this.#retryAt > 0; left = until - performance.now()) {
+      await this.#sleep(left);
+    }
     this.#retryAt = undefined;
   }
 
@@ -187,9 +195,9 @@ export class Pump {
     if (lost > 0) {
       countDrops(this.#dropped, { [this.#options.journal.lossReason(this.#cursor.position + 1)]: lost });
     }
-    if (chunk.unreadable > 0) countDrops(this.#dropped, { 'journal-read': chunk.unreadable });
+    countDrops(this.#dropped, { 'journal-read': chunk.unreadable, purged: chunk.erased });
     // A consumer may count rows that are no spans: what it reports is taken up to the spans of this batch.
-    let spans = chunk.spansAfter - chunk.spansBefore - chunk.unreadable;
+    let spans = chunk.spansAfter - chunk.spansBefore - chunk.unreadable - chunk.erased;
     for (const [reason, count] of Object.entries(result.dropped)) {
       const taken = Math.min(spans, count);
       spans -= taken;
@@ -229,7 +237,8 @@ export class Pump {
     const until = performance.now() + deadlineMs;
     this.#closing = true;
     this.#rouse?.();
-    await within(this.#running, deadlineMs);
+    // One that is failing gets a moment, not the whole deadline: its records are safe.
+    await within(this.#running, this.#failures > 0 ? Math.min(deadlineMs, FAILING_CLOSE_MS) : deadlineMs);
     this.#stopped = true;
     try {
       const left = Math.max(0, until - performance.now());

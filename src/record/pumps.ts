@@ -35,7 +35,8 @@ export interface Identity {
 
 export interface Pumps {
   start(): Promise<void>;
-  wake(): void;
+  /** There are new records; with `retry` nobody waits for the end of a back-off. */
+  wake(retry?: boolean): void;
   status(): readonly ConsumerStatus[];
   identity(): Identity;
   close(deadlineMs: number): Promise<void>;
@@ -112,8 +113,8 @@ export function createPumps(options: PumpsOptions): Pumps {
     async start() {
       await Promise.all(pumps.map((pump) => pump.start()));
     },
-    wake() {
-      for (const pump of pumps) pump.wake();
+    wake(retry = false) {
+      for (const pump of pumps) pump.wake(retry);
       if (pumps.length === 0) journal.release(Number.POSITIVE_INFINITY);
     },
     status: () => pumps.map((pump) => pump.status()),

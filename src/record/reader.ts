@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { WeirRecord } from '../model/record.ts';
-import { isRecordMark, isSpanMark, MARK_OFFSET, NEWLINE, parseLine, type Segment } from './segment.ts';
+import { isErasedMark, isRecordMark, isSpanMark, MARK_OFFSET, NEWLINE, parseLine, type Segment } from './segment.ts';
 
 const CHUNK = 1 << 20;
 
@@ -12,8 +12,9 @@ export interface Chunk {
   /** Spans in all records before the first of this chunk, and up to its last. */
   readonly spansBefore: number;
   readonly spansAfter: number;
-  /** Spans in this chunk that could not be read back. */
+  /** Spans in this chunk that could not be read back, and that were erased (`weir purge`). */
   readonly unreadable: number;
+  readonly erased: number;
 }
 
 /** Reads one segment forward from any of its records. */
@@ -24,6 +25,14 @@ export interface SegmentReader {
   /** Up to `max` records from `sequence` (≥ next) on; undefined at the end of what is written. Throws I/O errors. */
   read(sequence: number, max: number): Chunk | undefined;
   close(): void;
+}
+
+function readRecord(buffer: Buffer, start: number, end: number): WeirRecord | undefined {
+  try {
+    return parseLine(buffer, start, end) as WeirRecord;
+  } catch {
+    return undefined;
+  }
 }
 
 export function openSegment(segment: Segment): SegmentReader {
@@ -62,6 +71,7 @@ export function openSegment(segment: Segment): SegmentReader {
       const records: WeirRecord[] = [];
       let before = -1;
       let unreadable = 0;
+      let erased = 0;
       let taken = 0;
       while (taken < max) {
         const end = line();
@@ -75,16 +85,18 @@ export function openSegment(segment: Segment): SegmentReader {
         if (wanted) {
           if (before < 0) before = spans;
           taken++;
-          try {
-            records.push(parseLine(buffer, start, end) as WeirRecord);
-          } catch {
-            if (isSpanMark(mark)) unreadable++;
+          const span = isSpanMark(mark) ? 1 : 0;
+          if (isErasedMark(mark)) erased += span;
+          else {
+            const record = readRecord(buffer, start, end);
+            if (record === undefined) unreadable += span;
+            else records.push(record);
           }
         }
         if (isSpanMark(mark)) spans++;
       }
       if (taken === 0) return undefined;
-      return { records, last: next - 1, spansBefore: before, spansAfter: spans, unreadable };
+      return { records, last: next - 1, spansBefore: before, spansAfter: spans, unreadable, erased };
     },
     close() {
       closeSync(file);

@@ -5,7 +5,7 @@ import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 /**
  * Journal lines are JSON objects whose first member is `"_":"<mark>"`, always nine bytes, so that a scan tells lines apart
  * without parsing: `c` closed span, `w` closed span that had an open row, `o` open row, `r` any other record,
- * `t` tally, `k` checkpoint. Sequence numbers are implicit: the file name is that of its first record.
+ * `t` tally, `k` checkpoint, `x` and `y` (a span) erased records. Sequence numbers are implicit: the file name is that of its first record.
  */
 export type Mark = 'c' | 'w' | 'o' | 'r';
 export const MARK_OFFSET = 6;
@@ -18,10 +18,15 @@ const O = 0x6f;
 const R = 0x72;
 const T = 0x74;
 const K = 0x6b;
+const X = 0x78;
+const Y = 0x79;
 
 /** Whether a line byte marks a record, and whether that record is one span. */
-export const isRecordMark = (mark: number): boolean => mark === C || mark === W || mark === O || mark === R;
-export const isSpanMark = (mark: number): boolean => mark === C || mark === W;
+export const isRecordMark = (mark: number): boolean =>
+  mark === C || mark === W || mark === O || mark === R || mark === X || mark === Y;
+export const isSpanMark = (mark: number): boolean => mark === C || mark === W || mark === Y;
+export const isErasedMark = (mark: number): boolean => mark === X || mark === Y;
+export const isCheckpointMark = (mark: number): boolean => mark === K;
 
 /** One span each: closed exchanges, CONNECTs and tunnels. What the loss identity counts. */
 export function isSpan(record: WeirRecord): record is ExchangeRecord & { readonly state: 'closed' } {
@@ -64,6 +69,8 @@ export interface CheckpointLine {
   readonly open: readonly ExchangeRecord[];
 }
 
+/** What is left of an erased record: its number and whether it was a span. */
+export const erasedLine = (span: boolean): string => `{"_":"${span ? 'y' : 'x'}","erased":true}\n`;
 export const tallyLine = (tally: TallyLine): string => `{"_":"t",${JSON.stringify(tally).slice(1)}\n`;
 export const checkpointLine = (point: CheckpointLine): string => `{"_":"k",${JSON.stringify(point).slice(1)}\n`;
 
@@ -144,7 +151,7 @@ function scanLine(buffer: Buffer, at: number, end: number, state: ScanState): vo
     state.spans++;
     state.untallied++;
   }
-  if (mark === C || mark === R) return;
+  if (mark === C || mark === R || isErasedMark(mark)) return;
   let value: unknown;
   try {
     value = parseLine(buffer, at, end);

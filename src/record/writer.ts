@@ -1,4 +1,6 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import type { WeirRecord } from '../model/record.ts';
+import { eraseRecords } from './erase.ts';
 import { listSegments, type Scan, type Segment, scanLastSegment, segmentPath } from './segment.ts';
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -93,6 +95,25 @@ export class SegmentFiles {
   /** Removes segments whose records all have numbers up to `sequence`. The last one always stays. */
   release(sequence: number): void {
     while (this.#segments.length > 1 && (this.#segments[1] as Segment).base - 1 <= sequence) this.#removeOldest();
+  }
+
+  /** Replaces records that match by what keeps their numbers. */
+  purge(match: (record: WeirRecord) => boolean): number {
+    let count = 0;
+    for (let i = 0; i < this.#segments.length; i++) {
+      const segment = this.#segments[i] as Segment;
+      const { text, erased } = eraseRecords(segment, match);
+      if (erased === 0) continue;
+      count += erased;
+      const isLast = i === this.#segments.length - 1;
+      if (isLast) this.closeFile();
+      writeFileSync(`${segment.path}.new`, text, { mode: 0o600 });
+      renameSync(`${segment.path}.new`, segment.path);
+      // A new object: readers of the old file notice and open the new one.
+      this.#segments[i] = { ...segment, bytes: Buffer.byteLength(text) };
+      if (isLast) this.#file = openSync(segment.path, 'a', 0o600);
+    }
+    return count;
   }
 
   /** The segment that may hold `sequence`, else the first one after it. */

@@ -87,7 +87,7 @@ export async function resolveEndpoint(
     .map(([name]) => (name === 'traces' ? 'spans' : name));
   if (names.length === 0) return off('OTEL_*_EXPORTER is none for every signal: nothing is exported');
   const problems = problemsOf(env);
-  const listed = new Intl.ListFormat('en').format(names);
+  const listed = new Intl.ListFormat('en-GB').format(names);
   if (setting !== 'auto') {
     if (!URL.canParse(setting)) return off('telemetry.endpoint is no URL: nothing is exported', problems);
     return { url: setting.replace(/\/+$/, ''), ...signals, sentence: `${listed} go to ${shown(setting)}`, problems };

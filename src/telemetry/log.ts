@@ -62,8 +62,7 @@ function findingEvent(record: ExchangeRecord, finding: Finding): LogEvent {
   };
 }
 
-function decisionEvent(record: ExchangeRecord): LogEvent | undefined {
-  if (record.action !== 'block' && record.would === 'none') return undefined;
+function decisionEvent(record: ExchangeRecord): LogEvent {
   const wanted = record.action === 'block' ? 'block' : record.would;
   const deciding = record.findings.find((finding) => finding.disposition === wanted) ?? record.findings[0];
   const what = record.action === 'block' ? 'blocked' : `would ${record.would}`;
@@ -80,6 +79,14 @@ function decisionEvent(record: ExchangeRecord): LogEvent | undefined {
     traceId: record.traceId,
     spanId: record.spanId,
   };
+}
+
+/** A decision is made once: a tunnel shares its CONNECT's, unless what decided was found only after the CONNECT had been reported. */
+export function decides(record: ExchangeRecord): boolean {
+  if (record.action !== 'block' && record.would === 'none') return false;
+  if (record.kind !== 'tunnel') return true;
+  const wanted = record.action === 'block' ? 'block' : record.would;
+  return record.findings.some((finding) => finding.disposition === wanted);
 }
 
 /**
@@ -104,8 +111,7 @@ export function exchangeEvents(record: ExchangeRecord, from = 0): LogEvent[] {
       spanId: record.spanId,
     });
   }
-  // The decision is made once: a tunnel shares its CONNECT's.
-  const decision = record.state === 'closed' && record.kind !== 'tunnel' ? decisionEvent(record) : undefined;
+  const decision = record.state === 'closed' && decides(record) ? decisionEvent(record) : undefined;
   if (decision !== undefined) events.push(decision);
   return events;
 }

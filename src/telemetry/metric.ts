@@ -1,5 +1,6 @@
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import { createHostSlots, createNameCap } from './hosts.ts';
+import { decides } from './log.ts';
 import { createInstrument, type Instrument } from './registry.ts';
 import { ATTR, KNOWN_METHODS } from './semconv.ts';
 import { errorType } from './span.ts';
@@ -185,7 +186,7 @@ export function createMetrics(): Metrics {
     for (const finding of record.findings) {
       own.findings.add([ruleName(finding.rule), finding.severity, record.action], 1);
     }
-    if (record.kind !== 'tunnel' && (record.action === 'block' || record.would !== 'none')) {
+    if (decides(record)) {
       const wanted = record.action === 'block' ? 'block' : record.would;
       const rule = record.findings.find((finding) => finding.disposition === wanted)?.rule ?? '';
       own.decisions.add([ruleName(rule), record.action, record.would, record.mode], 1);

@@ -1,0 +1,47 @@
+import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type {
+  PurgeQuery,
+  RecentQuery,
+  RecentRow,
+  RecorderData,
+  RecorderReady,
+  RecorderStatus,
+  RecorderVerb,
+} from './protocol.ts';
+
+export interface RecorderClientOptions extends Omit<RecorderData, 'boot' | 'containment'> {
+  readonly containment?: string;
+  /** Environment of the recorder thread: `OTEL_*` configure export. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: (level: 'info' | 'warn' | 'error', event: string, fields: Record<string, unknown>) => void;
+  /** Records and estimated bytes that may wait when the recorder stalls. Default 65536 and 64 MiB. */
+  readonly backlogRecords?: number;
+  readonly backlogBytes?: number;
+  /** Entry of the recorder thread; for tests. */
+  readonly worker?: URL;
+}
+
+/** The traffic side of the recorder thread. Nothing here throws to the traffic, and nothing waits for the recorder. */
+export interface RecorderClient {
+  /** Takes a raw record; the recorder makes it presentable. */
+  post(record: WeirRecord): void;
+  /** Where the traffic thread's counters are. */
+  tally(read: () => Pick<Tally, 'started' | 'open'>): void;
+  /** The stored baseline, where spans go, what is wrong. Settles once, with the first recorder that gets that far. */
+  readonly ready: Promise<RecorderReady>;
+  status(): Promise<RecorderStatus>;
+  /** Prometheus text. */
+  metrics(): Promise<string>;
+  recent(query: RecentQuery): Promise<readonly RecentRow[]>;
+  /** The stored baseline, now. */
+  baseline(): Promise<BaselineSnapshot>;
+  /** Writes the open days as Parquet below the state directory. */
+  snapshot(): Promise<{ readonly snapshotDir: string }>;
+  purge(query: PurgeQuery): Promise<{ readonly rows: number; readonly message: string }>;
+  /** Any verb of the recorder. */
+  call(name: RecorderVerb, args?: unknown): Promise<unknown>;
+  /** Presentable records as they are journalled. Returns the way to stop. */
+  onRecord(listener: (record: WeirRecord) => void): () => void;
+  /** Journal first, then the consumers until the deadline; what is left is in the journal. */
+  shutdown(deadlineMs: number): Promise<void>;
+}

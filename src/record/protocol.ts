@@ -1,0 +1,133 @@
+import type { Severity } from '../model/finding.ts';
+import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { ConsumerStatus } from './pump.ts';
+import type { Identity } from './pumps.ts';
+import type { UrlDetail } from './target.ts';
+
+/** What the recorder thread is started with; plain values, cloned. */
+export interface RecorderData {
+  readonly stateDir: string;
+  /** Names the process life; the same for every recorder thread of it. */
+  readonly boot: string;
+  /** Key of the state directory's hashes. */
+  readonly key: Uint8Array;
+  readonly version: string;
+  readonly containment: string;
+  /** Directory of pattern files. */
+  readonly patterns: string;
+  readonly telemetry: {
+    /** `auto`, `none` or a base URL. */
+    readonly endpoint: string;
+    readonly url: UrlDetail;
+    /** 0 to 1. */
+    readonly sampleUnremarkable: number;
+    readonly journalMaxBytes: number;
+  };
+  /** undefined = no rows (`weir run` without a writable state directory). */
+  readonly store:
+    | {
+        readonly path: string;
+        readonly retentionDays: number;
+        readonly flushMs: number;
+        readonly maxBytes: number;
+        readonly minFreeBytes: number;
+      }
+    | undefined;
+  /** false = records stay in memory only. Default true. */
+  readonly journal?: boolean;
+}
+
+/** Traffic side to recorder thread. */
+export type ToRecorder =
+  | { readonly type: 'records'; readonly batch: number; readonly records: readonly WeirRecord[]; readonly tally: Tally }
+  | { readonly type: 'call'; readonly id: number; readonly name: RecorderVerb; readonly args: unknown }
+  | { readonly type: 'subscribe'; readonly on: boolean }
+  | { readonly type: 'shutdown'; readonly deadlineMs: number };
+
+/** Recorder thread to traffic side. */
+export type FromRecorder =
+  /** The journal is open; batches up to `batch` of this boot are in it already. */
+  | { readonly type: 'accepting'; readonly batch: number }
+  | ({ readonly type: 'ready' } & RecorderReady)
+  | { readonly type: 'ack'; readonly batch: number }
+  | { readonly type: 'result'; readonly id: number; readonly value?: unknown; readonly error?: string }
+  | { readonly type: 'event'; readonly records: readonly WeirRecord[] }
+  | {
+      readonly type: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly event: string;
+      readonly fields: Record<string, unknown>;
+    }
+  | { readonly type: 'bye' };
+
+export type RecorderVerb = 'status' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
+
+export interface RecorderReady {
+  readonly baseline: BaselineSnapshot;
+  /** Where spans, logs and metrics go, in one sentence. */
+  readonly endpoint: string;
+  /** What is not as it should be, one sentence each. */
+  readonly problems: readonly string[];
+}
+
+export interface RecorderStatus {
+  readonly dropped: Readonly<Record<string, number>>;
+  readonly consumers: readonly ConsumerStatus[];
+  /** Absent while the recorder thread does not run. */
+  readonly identity?: Identity;
+  readonly journalBytes: number;
+  readonly storeBytes: number;
+  readonly storeSentence: string;
+  /** Address spans go to, when they do. */
+  readonly endpoint?: string;
+  readonly endpointSentence: string;
+  readonly problems: readonly string[];
+}
+
+export interface RecentQuery {
+  readonly agent?: string;
+  readonly blocked?: boolean;
+  /** Findings of no exchange and audit events too. */
+  readonly events?: boolean;
+  readonly limit: number;
+  /** Epoch ms. */
+  readonly sinceMs?: number;
+}
+
+/** A stored exchange, as the store gives it (times epoch ms). */
+export interface RecentRow {
+  readonly id: string;
+  readonly ref: string;
+  readonly startedAt: number;
+  readonly agent: string;
+  readonly visibility: string;
+  readonly method: string;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly status: number | null;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly durationMs: number;
+  readonly mode: string;
+  readonly verdict: string;
+  readonly action: string;
+  readonly would: string;
+  readonly firstSeen: boolean;
+  readonly rules: readonly string[];
+  readonly outcome: string;
+  readonly errorType: string | null;
+  readonly state: string;
+  readonly kind: 'exchange' | 'connect' | 'tunnel' | 'finding' | 'audit';
+  /** Of the finding that weighs most. */
+  readonly severity: Severity | null;
+  readonly message: string | null;
+}
+
+export interface PurgeQuery {
+  readonly agent?: string;
+  readonly host?: string;
+  /** Epoch ms. With no other filter and absent: everything. */
+  readonly before?: number;
+}

@@ -1,0 +1,77 @@
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { ulid } from '../model/ulid.ts';
+import type { Journal } from './journal.ts';
+import type { RecorderStatus } from './protocol.ts';
+import type { Pumps } from './pumps.ts';
+import type { StoreSlot } from './slot.ts';
+
+/** What the recorder's parts say of themselves, for status and start. */
+export interface Reported {
+  readonly journal: Journal;
+  readonly pumps: Pumps | undefined;
+  readonly slot: StoreSlot | undefined;
+  readonly endpoint:
+    | {
+        readonly url: string | undefined;
+        readonly traces: boolean;
+        readonly sentence: string;
+        readonly problems: readonly string[];
+      }
+    | undefined;
+  /** Found at the start. */
+  readonly problems: readonly string[];
+}
+
+/** Sentences about what is not as it should be. */
+export function problemsOf({ journal, pumps, slot, endpoint, problems }: Reported): string[] {
+  const found = [...problems, ...(endpoint?.problems ?? []), ...(slot?.store?.problems() ?? [])];
+  if (slot?.problem !== undefined) found.push(`rows are not stored: ${slot.problem}`);
+  const unwritten = journal.status().problem;
+  if (unwritten !== undefined) found.push(`the journal is not written: ${unwritten}`);
+  for (const { name, lastError, lag } of pumps?.status() ?? []) {
+    if (lastError === undefined || name === slot?.name) continue;
+    found.push(`${name} fails: ${lastError}; ${lag} records wait in the journal`);
+  }
+  return found;
+}
+
+export async function statusOf(parts: Reported): Promise<RecorderStatus> {
+  const { journal, pumps, slot, endpoint } = parts;
+  const summary = await slot?.store?.summary().catch(() => undefined);
+  const nothing = slot === undefined ? 'rows are not stored' : (slot.problem ?? 'the store is being opened');
+  return {
+    dropped: { ...journal.books().dropped },
+    consumers: pumps?.status() ?? [],
+    ...(pumps === undefined ? {} : { identity: pumps.identity() }),
+    journalBytes: journal.status().bytes,
+    storeBytes: summary?.bytes ?? 0,
+    storeSentence:
+      summary === undefined
+        ? nothing
+        : `${(summary.bytes / 1e6).toFixed(1)} MB, ${summary.historyDays} closed days in history`,
+    ...(endpoint?.traces === true ? { endpoint: endpoint.url ?? 'OTEL_EXPORTER_OTLP_ENDPOINT' } : {}),
+    endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
+    problems: problemsOf(parts),
+  };
+}
+
+/** A directory for one snapshot of the open days. Throws I/O errors. */
+export function newSnapshot(stateDir: string): string {
+  const directory = join(stateDir, 'snapshots', ulid());
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directory;
+}
+
+/** Snapshots expire (threat P9): they are copies of rows that may be purged. */
+export function removeSnapshots(stateDir: string, olderThanMs: number): void {
+  const directory = join(stateDir, 'snapshots');
+  try {
+    for (const name of readdirSync(directory)) {
+      const path = join(directory, name);
+      if (Date.now() - statSync(path).mtimeMs >= olderThanMs) rmSync(path, { recursive: true, force: true });
+    }
+  } catch {
+    // No snapshot was ever made.
+  }
+}

@@ -1,0 +1,120 @@
+import type { ConsumeResult, Consumer } from '../model/ports.ts';
+import type { BaselineSnapshot, WeirRecord } from '../model/record.ts';
+import type { PurgeQuery, RecentQuery, RecentRow } from './protocol.ts';
+
+/** What the recorder needs of the store; `store/database.ts` has it. */
+export interface StoreLike extends Consumer {
+  cursor(): Promise<number | undefined>;
+  loadBaseline(): Promise<BaselineSnapshot>;
+  maintain(now: number): Promise<void>;
+  interruptOpen(): Promise<number>;
+  snapshot(directory: string): Promise<{ readonly files: readonly string[] }>;
+  purge(query: PurgeQuery): Promise<{
+    readonly rows: Readonly<Record<string, number>>;
+    readonly leftAside: readonly string[];
+  }>;
+  recent(query: RecentQuery): Promise<RecentRow[]>;
+  summary(): Promise<{ readonly bytes: number; readonly historyDays: number }>;
+  problems(): string[];
+}
+
+export interface SlotOptions {
+  readonly open: () => Promise<StoreLike>;
+  /**
+   * Last sequence number of former process lives: open rows up to there will never be closed by traffic. Undefined = this
+   * life goes on, nothing is to be closed.
+   */
+  readonly lastOfFormerLives: number | undefined;
+  /** Last sequence number of the journal. */
+  readonly last: () => number;
+  readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
+}
+
+/** The place of the store among the consumers, also while it cannot be opened: then its records wait in the journal. */
+export class StoreSlot implements Consumer {
+  readonly name = 'duckdb';
+  readonly #options: SlotOptions;
+  #store: StoreLike | undefined;
+  #problem: string | undefined;
+  /** Sequence number the store has, when it was opened after its pump had started. */
+  #held = 0;
+  #interrupted = false;
+  #started = false;
+
+  constructor(options: SlotOptions) {
+    this.#options = options;
+    this.#interrupted = options.lastOfFormerLives === undefined;
+  }
+
+  /** Tries to open; false = not yet, with the reason in `problem`. Never rejects. */
+  async tryOpen(): Promise<boolean> {
+    if (this.#store !== undefined) return true;
+    try {
+      const store = await this.#options.open();
+      const held = (await store.cursor()) ?? 0;
+      // A position the journal has not reached is that of another journal.
+      if (this.#started && held <= this.#options.last()) this.#held = held;
+      if (held >= (this.#options.lastOfFormerLives ?? 0)) await this.#interruptOpen(store);
+      this.#store = store;
+      this.#problem = undefined;
+      return true;
+    } catch (error) {
+      const message = (error as Error).message;
+      if (message !== this.#problem) this.#options.log('warn', 'the store cannot be opened', { error: message });
+      this.#problem = message;
+      return false;
+    }
+  }
+
+  async #interruptOpen(store: StoreLike): Promise<void> {
+    if (this.#interrupted) return;
+    this.#interrupted = true;
+    try {
+      await store.interruptOpen();
+    } catch (error) {
+      this.#options.log('warn', 'open rows of former lives stay open', { error: (error as Error).message });
+    }
+  }
+
+  get store(): StoreLike | undefined {
+    return this.#store;
+  }
+
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+
+  async cursor(): Promise<number | undefined> {
+    this.#started = true;
+    return this.#store?.cursor();
+  }
+
+  async consume(batch: readonly WeirRecord[], last: number): Promise<ConsumeResult> {
+    const store = this.#store;
+    if (store === undefined) throw new Error(this.#problem ?? 'the store is not open');
+    // Numbers are consecutive, so the position in the batch tells them.
+    const first = last - batch.length + 1;
+    let from = Math.max(0, Math.min(batch.length, this.#held - first + 1));
+    const result = { accepted: from, sampledOut: 0, dropped: {} as Record<string, number> };
+    const take = async (to: number): Promise<void> => {
+      if (to <= from) return;
+      const part = await store.consume(batch.slice(from, to), first + to - 1);
+      result.accepted += part.accepted;
+      for (const [reason, count] of Object.entries(part.dropped)) {
+        result.dropped[reason] = (result.dropped[reason] ?? 0) + count;
+      }
+      from = to;
+    };
+    const former = this.#options.lastOfFormerLives ?? 0;
+    if (!this.#interrupted && last >= former) {
+      await take(Math.min(batch.length, former - first + 1));
+      await this.#interruptOpen(store);
+    }
+    await take(batch.length);
+    return result;
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    await this.#store?.close(deadlineMs);
+  }
+}

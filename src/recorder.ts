@@ -1,0 +1,304 @@
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Consumer } from './model/ports.ts';
+import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
+import { purgeMatch } from './record/erase.ts';
+import { type Journal, openJournal } from './record/journal.ts';
+import { loadPatterns, type Pattern } from './record/patterns.ts';
+import { createPresenter } from './record/presentable.ts';
+import type { FromRecorder, PurgeQuery, RecentQuery, RecorderData, ToRecorder } from './record/protocol.ts';
+import { createPumps, type Pumps } from './record/pumps.ts';
+import { newSnapshot, problemsOf, type Reported, removeSnapshots, statusOf } from './record/report.ts';
+import { StoreSlot } from './record/slot.ts';
+import { type Endpoint, resolveEndpoint } from './telemetry/endpoint.ts';
+import { createMetrics } from './telemetry/metric.ts';
+import { createLogs, createTraces, OTLP_BATCH } from './telemetry/otlp.ts';
+import { routeDiagnostics, startOtlpMetrics } from './telemetry/otlp-metrics.ts';
+import { writePrometheus } from './telemetry/prometheus.ts';
+
+/** How long records wait for a store that is slow to open before the journal goes on without knowing its position. */
+const STORE_WAIT_MS = 1500;
+const STORE_RETRY_MS = 30_000;
+const MAINTAIN_MS = 60_000;
+/** Snapshots made for queries live this long (threat P9). */
+const SNAPSHOT_MS = 3_600_000;
+/** A dead collector holds the end of the process no longer than this, whatever the deadline. */
+const CONSUMERS_MS = 2_500;
+const STORE_BATCH = 1000;
+const SPAN_LINGER_MS = 1000;
+
+type Level = 'info' | 'warn' | 'error';
+type Records = Extract<ToRecorder, { type: 'records' }>;
+
+const data = workerData as RecorderData;
+const port = parentPort;
+
+function tell(message: FromRecorder): void {
+  port?.postMessage(message);
+}
+function log(level: Level, event: string, fields: Record<string, unknown> = {}): void {
+  tell({ type: 'log', level, event, fields });
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
+function readPatterns(problems: string[]): Pattern[] {
+  try {
+    return loadPatterns(data.patterns);
+  } catch (error) {
+    // Without patterns secrets in paths could leave: then no path does.
+    problems.push(`patterns cannot be loaded, URLs are stored without path: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+function storeSlot(journal: Journal): StoreSlot | undefined {
+  const { store } = data;
+  if (store === undefined) return undefined;
+  const open = async () => {
+    // Imported here, so that a platform without the native library still records and exports.
+    const { openStore } = await import('./store/database.ts');
+    const warn = (message: string): void => log('warn', message);
+    return openStore({ dir: data.stateDir, createdBy: `weir ${data.version}`, log: { warn }, ...store });
+  };
+  // A thread that was restarted within a process life: its open rows are still open.
+  const former = journal.batch > 0 ? undefined : journal.status().last;
+  return new StoreSlot({ open, last: () => journal.status().last, lastOfFormerLives: former, log });
+}
+
+/** Everything of the recorder thread: presenter → journal → pumps → consumers. */
+class Recorder {
+  readonly #journal: Journal;
+  readonly #present: (record: WeirRecord) => WeirRecord;
+  readonly #metrics = createMetrics();
+  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #problems: string[] = [];
+  readonly #slot: StoreSlot | undefined;
+  #traffic = 0;
+  #pumps: Pumps | undefined;
+  #endpoint: Endpoint | undefined;
+  #otlpMetrics: { shutdown(deadlineMs: number): Promise<void> } | undefined;
+  /** Batches that came before the journal could take them. */
+  #early: Records[] | undefined = [];
+  #subscribed = false;
+  #ending = false;
+
+  constructor() {
+    const patterns = readPatterns(this.#problems);
+    const url = patterns.length === 0 ? 'host' : data.telemetry.url;
+    this.#present = createPresenter({ patterns, key: Buffer.from(data.key), url });
+    const directory = data.journal === false ? undefined : join(data.stateDir, 'journal');
+    this.#journal = openJournal({ directory, maxBytes: data.telemetry.journalMaxBytes, boot: data.boot, log });
+    for (const record of this.#journal.interrupted) this.#metrics.record(record);
+    this.#slot = storeSlot(this.#journal);
+    this.#delay.enable();
+  }
+
+  async start(): Promise<void> {
+    const opening = this.#slot?.tryOpen() ?? Promise.resolve(false);
+    const [endpoint] = await Promise.all([
+      resolveEndpoint(data.telemetry.endpoint, process.env),
+      Promise.race([opening, sleep(STORE_WAIT_MS)]),
+    ]);
+    this.#endpoint = endpoint;
+    this.#pumps = createPumps({
+      journal: this.#journal,
+      directory: data.journal === false ? undefined : join(data.stateDir, 'journal'),
+      consumers: this.#consumers(endpoint),
+      log,
+    });
+    await this.#pumps.start();
+    this.#accept();
+    if (await opening) this.#pumps.wake(true);
+    const baseline = await this.#loadBaseline();
+    tell({ type: 'ready', baseline, endpoint: endpoint.sentence, problems: problemsOf(this.#parts()) });
+    this.#startTimers();
+    if (endpoint.traces || endpoint.logs || endpoint.metrics) await this.#startTelemetry(endpoint);
+  }
+
+  #consumers(endpoint: Endpoint) {
+    const options = {
+      endpoint,
+      version: data.version,
+      instanceId: data.boot,
+      containment: data.containment,
+      unremarkable: data.telemetry.sampleUnremarkable,
+      log,
+    };
+    const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
+    if (this.#slot !== undefined) consumers.push({ consumer: this.#slot, maxBatch: STORE_BATCH, lingerMs: 0 });
+    if (endpoint.traces) {
+      consumers.push({ consumer: createTraces(options), maxBatch: OTLP_BATCH, lingerMs: SPAN_LINGER_MS });
+    }
+    if (endpoint.logs)
+      consumers.push({ consumer: createLogs(options), maxBatch: OTLP_BATCH, lingerMs: SPAN_LINGER_MS });
+    return consumers;
+  }
+
+  /** From now on batches go straight to the journal. */
+  #accept(): void {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    tell({ type: 'accepting', batch: this.#journal.batch });
+    for (const batch of early) this.#take(batch);
+  }
+
+  async #loadBaseline(): Promise<BaselineSnapshot> {
+    try {
+      return (await this.#slot?.store?.loadBaseline()) ?? { agents: [] };
+    } catch (error) {
+      this.#problems.push(`the stored baseline cannot be read: ${(error as Error).message}`);
+      return { agents: [] };
+    }
+  }
+
+  #startTimers(): void {
+    setInterval(() => this.#journal.retry(), 1000).unref();
+    setInterval(() => {
+      if (this.#slot?.store !== undefined) return;
+      this.#slot?.tryOpen().then((open) => (open ? this.#pumps?.wake(true) : undefined));
+    }, STORE_RETRY_MS).unref();
+    setInterval(() => {
+      this.#slot?.store
+        ?.maintain(Date.now())
+        .catch((error: unknown) => log('warn', 'maintain', { error: String(error) }));
+      removeSnapshots(data.stateDir, SNAPSHOT_MS);
+    }, MAINTAIN_MS).unref();
+  }
+
+  async #startTelemetry(endpoint: Endpoint): Promise<void> {
+    await routeDiagnostics(process.env, log);
+    if (!endpoint.metrics || this.#ending) return;
+    this.#otlpMetrics = await startOtlpMetrics({
+      endpoint,
+      version: data.version,
+      instanceId: data.boot,
+      containment: data.containment,
+      env: process.env,
+      instruments: this.#metrics.instruments,
+      refresh: () => this.#refresh(),
+      log,
+    });
+  }
+
+  #take(message: Records): void {
+    if (this.#early !== undefined) {
+      this.#early.push(message);
+      return;
+    }
+    // A recorder that was restarted is sent again what may already be in the journal.
+    if (message.batch <= this.#journal.batch) {
+      tell({ type: 'ack', batch: message.batch });
+      return;
+    }
+    const records: WeirRecord[] = [];
+    for (const record of message.records) {
+      const shown = this.#present(record);
+      records.push(shown);
+      this.#metrics.record(shown);
+    }
+    this.#journal.append(records, message.tally, message.batch);
+    tell({ type: 'ack', batch: message.batch });
+    this.#pumps?.wake();
+    if (this.#subscribed) tell({ type: 'event', records });
+  }
+
+  receive(message: ToRecorder): void {
+    switch (message.type) {
+      case 'records':
+        this.#take(message);
+        return;
+      case 'subscribe':
+        this.#subscribed = message.on;
+        return;
+      case 'call':
+        this.#call(message.name, message.args).then(
+          (value) => tell({ type: 'result', id: message.id, value }),
+          (error: unknown) => tell({ type: 'result', id: message.id, error: (error as Error).message }),
+        );
+        return;
+      case 'shutdown':
+        this.#end(message.deadlineMs).catch((error: unknown) => {
+          log('error', 'recorder-end', { error: String(error) });
+          tell({ type: 'bye' });
+        });
+    }
+  }
+
+  async #call(name: Extract<ToRecorder, { type: 'call' }>['name'], args: unknown): Promise<unknown> {
+    if (name === 'status') return statusOf(this.#parts());
+    if (name === 'metrics') {
+      this.#traffic = (args as { traffic: number }).traffic;
+      this.#refresh();
+      return writePrometheus(this.#metrics.instruments);
+    }
+    const store = this.#slot?.store;
+    if (store === undefined) throw new Error(this.#slot?.problem ?? 'there is no store');
+    switch (name) {
+      case 'recent':
+        return store.recent(args as RecentQuery);
+      case 'baseline':
+        return store.loadBaseline();
+      case 'snapshot': {
+        const snapshotDir = newSnapshot(data.stateDir);
+        await store.snapshot(snapshotDir);
+        return { snapshotDir };
+      }
+      case 'purge':
+        return this.#purge(args as PurgeQuery);
+    }
+  }
+
+  async #purge(query: PurgeQuery): Promise<{ rows: number; message: string }> {
+    const everything = query.agent === undefined && query.host === undefined && query.before === undefined;
+    const filter = everything ? { before: Date.now() + 1 } : query;
+    const journalled = this.#journal.purge(purgeMatch(filter));
+    removeSnapshots(data.stateDir, 0);
+    const purged = await this.#slot?.store?.purge(filter);
+    let rows = 0;
+    for (const count of Object.values(purged?.rows ?? {})) rows += count;
+    const aside = purged?.leftAside ?? [];
+    const rest = aside.length === 0 ? '' : `; files set aside earlier may still hold some: ${aside.join(', ')}`;
+    return { rows, message: `${rows} rows and ${journalled} journal records erased${rest}` };
+  }
+
+  #parts(): Reported {
+    return {
+      journal: this.#journal,
+      pumps: this.#pumps,
+      slot: this.#slot,
+      endpoint: this.#endpoint,
+      problems: this.#problems,
+    };
+  }
+
+  #refresh(): void {
+    const books = this.#journal.books();
+    const own = this.#delay.percentile(99) / 1e9;
+    this.#delay.reset();
+    this.#metrics.health({
+      started: books.started,
+      open: books.open,
+      dropped: books.dropped,
+      journalBytes: this.#journal.status().bytes,
+      consumers: this.#pumps?.status() ?? [],
+      eventLoopDelay: { traffic: this.#traffic, recorder: Number.isFinite(own) ? own : 0 },
+    });
+  }
+
+  async #end(deadlineMs: number): Promise<void> {
+    this.#ending = true;
+    if (this.#early !== undefined) this.#accept();
+    const left = Math.min(deadlineMs, CONSUMERS_MS);
+    await Promise.all([this.#pumps?.close(left), this.#otlpMetrics?.shutdown(left)]);
+    this.#journal.close();
+    tell({ type: 'bye' });
+    port?.close();
+  }
+}
+
+const recorder = new Recorder();
+port?.on('message', (message: ToRecorder) => recorder.receive(message));
+// A thread that cannot start ends; the traffic side keeps the records and starts another one.
+await recorder.start();
