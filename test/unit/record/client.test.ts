@@ -241,7 +241,9 @@ test('without a store or with a broken one, records still go out', { timeout: 30
   const receiver = await startOtlpReceiver();
   context.after(receiver.close);
   const directory = stateDir(context);
-  const store = { path: '/proc/nowhere/weir.duckdb', retentionDays: 30, flushMs: 20, maxBytes: 0, minFreeBytes: 0 };
+  // A file where a directory is needed.
+  writeFileSync(join(directory, 'nowhere'), '');
+  const store = { path: 'nowhere/weir.duckdb', retentionDays: 30, flushMs: 20, maxBytes: 0, minFreeBytes: 0 };
   const { client, run } = start(context, directory, { store, telemetry: telemetry(receiver.url) });
   const ready = await client.ready;
   assert.equal(ready.problems.length, 1);
