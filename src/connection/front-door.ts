@@ -138,6 +138,8 @@ class ConnectServer extends Server implements FrontDoor {
       throw new RequestError('', 499);
     }
     if ('answer' in reached) return this.#refused(visit, dial, reached.answer);
+    // What follows is the agent's time, not ours.
+    connect.sentMono = performance.now();
     connect.peer = reached.link.peer;
     connect.timings = { ...reached.link.timings };
     if (reached.link.delegated) connect.delegated = true;

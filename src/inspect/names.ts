@@ -22,7 +22,7 @@ const NONE: readonly Finding[] = [];
  */
 export function namesInspectors(options: NamesOptions): readonly Inspector[] {
   return [
-    { id: 'names', phase: 'request', inspect: (exchange) => requestNames(exchange) },
+    { id: 'names', phase: 'request', inspect: (exchange) => requestNames(options, exchange) },
     {
       id: 'names',
       phase: 'tls',
@@ -32,7 +32,13 @@ export function namesInspectors(options: NamesOptions): readonly Inspector[] {
   ];
 }
 
-function requestNames(exchange: Exchange): readonly Finding[] {
+function requestNames(options: NamesOptions, exchange: Exchange): readonly Finding[] {
+  const { upgrade } = exchange.request;
+  const names = disagreements(exchange);
+  return upgrade === undefined || upgrade === 'websocket' ? names : [...names, ...switches(options, exchange, upgrade)];
+}
+
+function disagreements(exchange: Exchange): readonly Finding[] {
   const { host } = exchange.destination;
   const outer = exchange.connection.authority;
   if (outer !== undefined && outer.host !== host) {
@@ -79,19 +85,29 @@ function ech({ onEch, authorityAllowed }: NamesOptions, exchange: Exchange): rea
   return [allowed && onEch === 'flag' ? mismatch(message, 'low', 'flag') : mismatch(message)];
 }
 
+/** What follows an `Upgrade` to anything but WebSocket is bytes nobody reads (threat E11: `h2c` among them). */
+function switches(options: NamesOptions, exchange: Exchange, upgrade: string): readonly Finding[] {
+  const { host, port } = exchange.destination;
+  if (upgrade.split(',').every((token) => token.trim() === 'websocket')) return NONE;
+  if (options.expected(exchange, upgrade)) return NONE;
+  return [unreadable(`the request to ${hostPort(host, port)} asks to switch to ${upgrade}, which Weir cannot read`)];
+}
+
 function opaque(options: NamesOptions, exchange: Exchange, protocol: string): readonly Finding[] {
   const { host, port } = exchange.destination;
   if (isQuiet(protocol, port) || options.expected(exchange, protocol)) return NONE;
-  return [
-    {
-      inspector: 'names',
-      rule: 'opaque-protocol',
-      severity: 'medium',
-      disposition: 'block',
-      message: opaqueMessage(host, port, protocol),
-      blockReason: 'opaque-protocol',
-    },
-  ];
+  return [unreadable(opaqueMessage(host, port, protocol))];
+}
+
+function unreadable(message: string): Finding {
+  return {
+    inspector: 'names',
+    rule: 'opaque-protocol',
+    severity: 'medium',
+    disposition: 'block',
+    message,
+    blockReason: 'opaque-protocol',
+  };
 }
 
 /** Nothing was said, or it becomes exchanges that are judged themselves; on 443 even those should have been TLS. */

@@ -9,7 +9,8 @@ import type { Stages } from './stages.ts';
 import { newSpanId, type Traces } from './trace.ts';
 
 const UNJUDGED: Ruling = { mode: 'monitor', verdict: 'allow', action: 'forward', would: 'none' };
-const INVALID: Destination = { scheme: 'tcp', host: 'invalid', port: 0 };
+/** Stands where the authority could not be understood. */
+const INVALID = { host: 'invalid', port: 0 } as const;
 const STRENGTH = { token: 4, listener: 3, source: 2, claim: 1, default: 0 } as const;
 
 /**
@@ -40,7 +41,7 @@ export function openExchange(
     startedAt: Date.now(),
     startedMono,
     request,
-    destination: typeof destination === 'string' ? INVALID : destination,
+    destination: typeof destination === 'string' ? { scheme: request.scheme, ...INVALID } : destination,
     identity,
     findings: identity === before ? [] : identityFindings(stages, identity),
     ruling: UNJUDGED,

@@ -61,7 +61,7 @@ export function exchangeRow(r: ExchangeRecord): Row {
     r.would === 'block',
     r.firstSeen,
     r.baselineState,
-    r.findings.map((f) => f.rule),
+    rulesOf(r),
     r.outcome,
     r.errorType ?? null,
     r.errorDetail ?? null,
@@ -74,6 +74,12 @@ export function exchangeRow(r: ExchangeRecord): Row {
     r.interceptionSkipped ?? null,
     r.closeReason ?? null,
   ];
+}
+
+/** A tunnel's row stands for its CONNECT too: what the CONNECT reported is among its rules. */
+function rulesOf(r: ExchangeRecord): readonly string[] {
+  const own = r.findings.map((f) => f.rule);
+  return r.priorRules === undefined ? own : [...new Set([...r.priorRules, ...own])];
 }
 
 /** Row of `connections`. */

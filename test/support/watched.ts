@@ -11,7 +11,8 @@ import { Peer } from './peer.ts';
 
 /**
  * An origin that does what the path says: `/ok`, `/echo`, `/status/404`, `/reset` (before a head), `/close` (before a
- * head), `/short` (body cut), `/broken` (no HTTP), `/hang`, `/redirect?to=`; WebSocket upgrades echo.
+ * head), `/short` (body cut), `/broken` (no HTTP), `/hang`, `/redirect?to=`,
+ * `/switch` (101 to whatever was asked); WebSocket upgrades echo.
  */
 export interface ObedientOrigin {
   readonly plainPort: number;
@@ -67,6 +68,13 @@ export async function obedientOrigin(leaf: Leaf): Promise<ObedientOrigin> {
   http.on('upgrade', (request, socket, head) => {
     seen.push(`${request.method} ${request.url}`);
     heads.push(request.rawHeaders);
+    if (request.url === '/switch') {
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+      );
+      socket.once('data', () => socket.end('some answer'));
+      return;
+    }
     sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request));
   });
   const tls = createTls({ key: leaf.key, cert: leaf.cert, ALPNProtocols: ['http/1.1'] }, (socket) =>

@@ -504,4 +504,172 @@ export const WAYS: readonly Way[] = [
     ],
     rows: [{ outcome: 'answered' }],
   },
+  {
+    agent: 'userinfo',
+    act: async ({ weir }) => {
+      assert.match(await ask(weir.port, 'userinfo', 'http://who:what@plain.test/ok'), /^HTTP\/1\.1 400 /);
+    },
+    spans: [
+      {
+        name: 'http.get',
+        status: 2,
+        attributes: { ...FAILED, 'error.type': 'bad-request', 'url.scheme': 'http', 'weir.response.status_code': 400 },
+      },
+    ],
+    rows: [{ outcome: 'failed', error_type: 'bad-request', status: 400, scheme: 'http' }],
+  },
+  {
+    agent: 'self',
+    act: async ({ weir }) => {
+      assert.match(await ask(weir.port, 'self', `http://127.0.0.1:${weir.port}/ok`), /^HTTP\/1\.1 508 /);
+    },
+    spans: [
+      {
+        name: 'http.get',
+        status: 2,
+        attributes: { 'weir.outcome': 'blocked', 'weir.action': 'block', 'weir.response.status_code': 508 },
+      },
+    ],
+    rows: [{ outcome: 'blocked', action: 'block', status: 508 }],
+    events: ['weir.finding', 'weir.policy.decision'],
+  },
+  {
+    agent: 'limited',
+    act: async ({ weir }) => {
+      assert.match(await ask(weir.port, 'limited', 'http://plain.test/ok'), /^HTTP\/1\.1 200 /);
+      const answer = await ask(weir.port, 'limited', 'http://plain.test/ok?page=2');
+      assert.match(answer, /^HTTP\/1\.1 429 /);
+      assert.match(answer, /\r\nretry-after: \d+\r\n/);
+    },
+    spans: [
+      {
+        name: 'http.get',
+        status: 2,
+        attributes: { 'weir.outcome': 'blocked', 'weir.response.status_code': 429, 'error.type': 'policy-denied' },
+      },
+      { name: 'http.get', status: 0, attributes: { 'weir.outcome': 'forwarded' } },
+    ],
+    rows: [{ status: 200 }, { status: 429, action: 'block', outcome: 'blocked' }],
+    events: ['weir.finding', 'weir.policy.decision'],
+  },
+  {
+    agent: 'broken-body',
+    act: async ({ weir }) => {
+      const fields = `Host: plain.test\r\n${claim('broken-body')}Transfer-Encoding: chunked\r\n`;
+      const peer = peerOf(await dial(weir.port));
+      await peer.send(`POST http://plain.test/echo HTTP/1.1\r\n${fields}\r\n5\r\nhello\r\n`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await peer.send('no size\r\n');
+      await peer.ended();
+      assert.match(peer.received.toString(), /^HTTP\/1\.1 400 /);
+    },
+    spans: [{ name: 'http.post', status: 2, attributes: { 'weir.outcome': 'failed', 'error.type': 'bad-request' } }],
+    rows: [{ outcome: 'failed', error_type: 'bad-request', rules: ['agent-first-seen', 'cleartext-upload'] }],
+    events: ['weir.finding'],
+  },
+  {
+    agent: 'ssh',
+    act: async ({ weir }) => {
+      const { socket } = await tunnel(weir.port, 'ssh', 'plain.test:22');
+      // Longer than the CONNECT waits for first bytes: that time is the agent's, not ours.
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      const peer = peerOf(socket);
+      await peer.send('SSH-2.0-test\r\n');
+      await peer.ended();
+      peer.destroy();
+    },
+    spans: [
+      connectSpan('plain.test', 22, { 'weir.tunnel.protocol': undefined }),
+      {
+        name: 'weir.tunnel',
+        status: 0,
+        links: 1,
+        attributes: { 'weir.tunnel.protocol': 'ssh', 'weir.request.body.size': 14, 'weir.would': 'block' },
+      },
+    ],
+    rows: [{ kind: 'tunnel', tunnel_protocol: 'ssh', rules: ['agent-first-seen', 'opaque-protocol'], would: 'block' }],
+    events: ['weir.finding', 'weir.policy.decision'],
+  },
+  {
+    agent: 'early-ssh',
+    act: async ({ weir }) => {
+      const { socket } = await tunnel(weir.port, 'early-ssh', 'plain.test:22');
+      const peer = peerOf(socket);
+      await peer.send('SSH-2.0-test\r\n');
+      await peer.ended();
+      peer.destroy();
+    },
+    spans: [
+      connectSpan('plain.test', 22, { 'weir.tunnel.protocol': 'ssh', 'weir.would': 'block' }),
+      {
+        name: 'weir.tunnel',
+        status: 0,
+        links: 1,
+        attributes: { 'weir.tunnel.protocol': 'ssh', 'weir.would': 'block' },
+      },
+    ],
+    rows: [{ kind: 'tunnel', rules: ['agent-first-seen', 'opaque-protocol'], would: 'block' }],
+    events: ['weir.finding', 'weir.policy.decision'],
+  },
+  {
+    agent: 'blocked-inside',
+    act: async (house) => {
+      const peer = await inside(house, 'blocked-inside', 'read.test');
+      assert.match(
+        await get(peer, 'read.test', '/secret'),
+        /^HTTP\/1\.1 403 Blocked by Weir: read\.test is not allowed/,
+      );
+    },
+    spans: [
+      { ...connectSpan('read.test', 443, { 'weir.outcome': 'blocked', 'weir.action': 'block' }), status: 2 },
+      {
+        name: 'http.get',
+        status: 2,
+        links: 1,
+        attributes: {
+          'weir.outcome': 'blocked',
+          'weir.response.status_code': 403,
+          'http.response.status_code': undefined,
+          'url.full': 'https://read.test/',
+          'network.peer.address': undefined,
+        },
+      },
+    ],
+    rows: [
+      { kind: 'connect', outcome: 'blocked' },
+      { kind: 'exchange', path: '/secret', outcome: 'blocked' },
+    ],
+    events: ['weir.finding', 'weir.finding', 'weir.policy.decision', 'weir.policy.decision'],
+  },
+  {
+    agent: 'rejects-ca',
+    act: async (house) => {
+      // Node closes without an alert: one such close may be anything, three of a client kind are a rejection.
+      const { socket } = await tunnel(house.weir.port, 'rejects-ca', 'read.test:443');
+      await assert.rejects(secure(socket, { servername: 'read.test', ca: house.authority.cert }));
+    },
+    spans: [connectSpan('read.test', 443, { 'weir.outcome': 'client-gone', 'error.type': undefined })],
+    rows: [{ kind: 'connect', outcome: 'client-gone', close_reason: 'client-gone' }],
+  },
+  {
+    agent: 'unknown-upgrade',
+    act: async ({ weir }) => {
+      const peer = peerOf(await dial(weir.port));
+      const fields = `Host: plain.test\r\n${claim('unknown-upgrade')}Connection: upgrade\r\nUpgrade: odd/1\r\n`;
+      await peer.send(`GET http://plain.test/switch HTTP/1.1\r\n${fields}\r\n`);
+      await peer.until('\r\n\r\n');
+      await peer.send('some bytes');
+      await peer.ended();
+      peer.destroy();
+    },
+    spans: [
+      {
+        name: 'http.get',
+        status: 0,
+        attributes: { 'http.response.status_code': 101, 'weir.tunnel.protocol': 'odd/1' },
+      },
+    ],
+    rows: [{ status: 101, tunnel_protocol: 'odd/1' }],
+    events: ['weir.finding', 'weir.policy.decision'],
+  },
 ];
