@@ -5,7 +5,7 @@ import type { Consumer } from './model/ports.ts';
 import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
 import { purgeMatch } from './record/erase.ts';
 import { type Journal, openJournal } from './record/journal.ts';
-import { loadPatterns, type Pattern } from './record/patterns.ts';
+import { patternsOrNone } from './record/patterns.ts';
 import { createPresenter } from './record/presentable.ts';
 import type { FromRecorder, PurgeQuery, RecentQuery, RecorderData, ToRecorder } from './record/protocol.ts';
 import { createPumps, type Pumps } from './record/pumps.ts';
@@ -43,16 +43,6 @@ function log(level: Level, event: string, fields: Record<string, unknown> = {}):
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
-function readPatterns(problems: string[]): Pattern[] {
-  try {
-    return loadPatterns(data.patterns);
-  } catch (error) {
-    // Without patterns secrets in paths could leave: then no path does.
-    problems.push(`patterns cannot be loaded, URLs are stored without path: ${(error as Error).message}`);
-    return [];
-  }
-}
-
 function storeSlot(journal: Journal): StoreSlot | undefined {
   const { store } = data;
   if (store === undefined) return undefined;
@@ -85,7 +75,7 @@ class Recorder {
   #ending = false;
 
   constructor() {
-    const patterns = readPatterns(this.#problems);
+    const patterns = patternsOrNone(data.patterns, this.#problems);
     const url = patterns.length === 0 ? 'host' : data.telemetry.url;
     this.#present = createPresenter({ patterns, key: Buffer.from(data.key), url });
     const directory = data.journal === false ? undefined : join(data.stateDir, 'journal');

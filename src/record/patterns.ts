@@ -129,3 +129,13 @@ export function loadPatterns(directory: string): Pattern[] {
   }
   return patterns;
 }
+
+/** As `loadPatterns`, but a failure is a problem to report. Without patterns no path may leave: a secret in it would. */
+export function patternsOrNone(directory: string, problems: string[]): Pattern[] {
+  try {
+    return loadPatterns(directory);
+  } catch (error) {
+    problems.push(`patterns cannot be loaded, URLs are kept without path: ${(error as Error).message}`);
+    return [];
+  }
+}
