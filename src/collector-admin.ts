@@ -31,13 +31,15 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
     preflight: (agent, mode) => preflightOf(house(), agent, mode),
     mode: async (agent, verb, actor) => changeMode(house(), agent, verb, actor),
     baselines: async (agent) => {
-      const all = house().baseline.agents();
-      return agent === undefined ? all : all.filter((stat) => stat.agent === agent);
+      const { baseline } = house();
+      const all = baseline.agents();
+      return agent === undefined ? all : all.filter((stat) => stat.agent === baseline.keyOf(agent));
     },
     baseline: async (request: BaselineRequest) => editBaseline(house(), request),
     logs: async (query) => {
       const rows = await house().recorder.recent({
         limit: query.limit ?? 200,
+        events: true,
         ...(query.agent === undefined ? {} : { agent: query.agent }),
         ...(query.blocked === undefined ? {} : { blocked: query.blocked }),
         ...(query.since === undefined ? {} : { sinceMs: query.since }),
@@ -54,7 +56,9 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       historyDir: join(house().state.path, 'history'),
     }),
     purge: async (filter, actor): Promise<PurgeResult> => {
-      const purged = await house().recorder.purge(filter);
+      const { recorder, baseline } = house();
+      const purged = await recorder.purge(filter);
+      baseline.replace(await recorder.baseline());
       house().audit(actor, 'purge', `purged ${JSON.stringify(filter)}: ${purged.rows} rows`);
       return purged;
     },
@@ -88,8 +92,16 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
   };
 }
 
+/** A typing mistake must not look like a stopped agent. */
+function isKnown({ config, corridor, baseline }: House, agent: string): boolean {
+  if (agent === config.agent || config.agents.has(agent)) return true;
+  return corridor.agents().has(agent) || baseline.agents().some((stat) => stat.agent === agent);
+}
+
 function changeMode(house: House, agent: string | undefined, verb: ModeVerb, actor: string): ModeResult {
   const { overrides } = house;
+  if (agent !== undefined && !isKnown(house, agent))
+    throw new Error(`nobody here is called ${agent}. Who is known: weir status`);
   const before = house.stages.modeFor(agent ?? house.config.agent, { host: '', port: 0 });
   const who = agent ?? 'every agent';
   let lowered = verb === 'resume';

@@ -1,4 +1,5 @@
 import type { House } from './collector-house.ts';
+import { readExport } from './inspect/baseline-edits.ts';
 import type { BaselineRequest } from './model/admin.ts';
 import { parseAuthority } from './model/host.ts';
 import type { BaselineEdit, DestinationStat } from './model/record.ts';
@@ -6,9 +7,12 @@ import { ulid } from './model/ulid.ts';
 
 /** A person changes what is normal: in memory at once, in the store through the journal, with an audit event. Throws Error for people. */
 export function editBaseline(house: House, request: BaselineRequest): { readonly message: string } {
-  const { verb, agent, actor } = request;
-  const destinations = verb === 'import' ? (request.document?.destinations ?? []) : named(house, request);
+  const { verb, actor } = request;
+  const agent = house.baseline.keyOf(request.agent);
+  const destinations = verb === 'import' ? imported(request) : named(house, agent, request);
   if (verb === 'import' && destinations.length === 0) throw new Error('the document has no destinations to import');
+  if ((verb === 'accept' || verb === 'ignore') && destinations.length === 0)
+    throw new Error(`say which destination to ${verb}: weir baseline ${verb} ${agent} HOST`);
   house.baseline.edit(verb, agent, destinations);
   const edit: BaselineEdit = { kind: 'baseline-edit', id: ulid(), at: Date.now(), agent, verb, destinations };
   house.recorder.post(edit);
@@ -21,9 +25,14 @@ export function editBaseline(house: House, request: BaselineRequest): { readonly
   return { message };
 }
 
+/** What an export holds, validated and normalised: memory and store must read the same names. */
+function imported({ agent, document }: BaselineRequest): readonly DestinationStat[] {
+  return readExport({ weirBaseline: 1, ...document, agent }, Date.now()).destinations;
+}
+
 /** `host` means every port the agent knows of it, else 443; `host:port` that one. */
-function named(house: House, request: BaselineRequest): DestinationStat[] {
-  const known = house.baseline.agents().find((stat) => stat.agent === request.agent)?.destinations ?? [];
+function named(house: House, agent: string, request: BaselineRequest): DestinationStat[] {
+  const known = house.baseline.agents().find((stat) => stat.agent === agent)?.destinations ?? [];
   return request.destinations.flatMap((text) => {
     const parsed = parseAuthority(text, 0);
     if ('error' in parsed) throw new Error(`"${text}" is not a host or host:port: ${parsed.error}`);

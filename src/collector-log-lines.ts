@@ -1,14 +1,30 @@
 import type { LogLine } from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
 import type { ExchangeRecord, WeirRecord } from './model/record.ts';
-import type { RecentExchange } from './store/read.ts';
+import type { RecentRow } from './record/client.ts';
+import { deciding } from './verdict/judge.ts';
 
-/** A stored exchange as a line of `weir logs`. */
-export function lineOfRow(row: RecentExchange): LogLine {
+/** A stored exchange or event as a line of `weir logs`. */
+export function lineOfRow(row: RecentRow): LogLine {
+  const told = {
+    ...(row.severity === null ? {} : { severity: row.severity }),
+    ...(row.message === null ? {} : { message: row.message }),
+  };
+  if (row.kind === 'finding' || row.kind === 'audit') {
+    return {
+      at: row.startedAt,
+      id: row.id,
+      kind: row.kind,
+      agent: row.agent,
+      ...(row.host === '' ? {} : { destination: hostPort(row.host, row.port) }),
+      rules: row.rules,
+      ...told,
+    };
+  }
   return {
     at: row.startedAt,
     id: row.id,
-    kind: row.visibility === 'tunnel' ? 'tunnel' : 'exchange',
+    kind: row.kind,
     agent: row.agent,
     method: row.method,
     destination: hostPort(row.host, row.port),
@@ -22,6 +38,7 @@ export function lineOfRow(row: RecentExchange): LogLine {
     responseBytes: row.responseBytes,
     durationMs: row.durationMs,
     rules: row.rules,
+    ...told,
   };
 }
 
@@ -51,7 +68,7 @@ export function lineOf(record: WeirRecord): LogLine | undefined {
 }
 
 function exchangeLine(record: ExchangeRecord): LogLine {
-  const finding = record.findings.at(-1);
+  const finding = deciding(record.findings);
   const status = record.status ?? record.answeredStatus;
   return {
     at: record.startedAt,

@@ -11,8 +11,10 @@ import { createListener, type Listener } from './connection/listener.ts';
 import { createBaseline } from './inspect/baseline.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import { compileCategories } from './inspect/categories.ts';
+import { createAgentKeys } from './inspect/identity.ts';
 import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
 import type { RelayLimits, Upstream } from './model/ports.ts';
+import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
 import { relayHttp1 } from './protocol/http1.ts';
 import { relayHttp2 } from './protocol/http2.ts';
@@ -66,6 +68,7 @@ export function baselineOf(config: Config, data: StageData, modeOf: Parameters<t
   const { baseline, limits } = config;
   const asOne = baselineKeyOf(config, modeOf);
   const categories = compileCategories(data.destinations);
+  const keys = createAgentKeys(config.agents.keys(), config.agent);
   return createBaseline({
     readyAfterRequests: baseline.ready_after_requests,
     readyAfterHours: baseline.ready_after_hours,
@@ -75,7 +78,7 @@ export function baselineOf(config: Config, data: StageData, modeOf: Parameters<t
     asOne,
     clock: Date.now,
     riskyCategory: (host) => categories.risky(host)?.name,
-    isConfigured: (agent) => agent === config.agent || config.agents.has(agent),
+    isConfigured: keys.known,
   });
 }
 
@@ -89,7 +92,7 @@ export function baselineReady(
 ): Promise<void> {
   const loading = recorder.ready.then((ready) => {
     baseline.load(ready.baseline);
-    if (config.baseline.seed !== undefined) seed(baseline, config.baseline.seed, log);
+    if (config.baseline.seed !== undefined) seed(recorder, baseline, config.baseline.seed, log);
     loaded();
   });
   const giveUp = new Promise<void>((resolve) => {
@@ -99,9 +102,13 @@ export function baselineReady(
   return Promise.race([loading.catch(() => undefined), giveUp]);
 }
 
-function seed(baseline: Baseline, file: string, log: Log): void {
+/** In memory and through the journal into the store, so that `show`, `export` and the next start agree. */
+function seed(recorder: RecorderClient, baseline: Baseline, file: string, log: Log): void {
   try {
-    baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
+    const taken = baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
+    if (taken === undefined) return;
+    recorder.post({ kind: 'baseline-edit', id: ulid(), at: Date.now(), verb: 'import', ...taken });
+    log.info({ file, agent: taken.agent, destinations: taken.destinations.length }, 'baseline-seeded');
   } catch (error) {
     log.error({ file, error: String(error) }, 'baseline-seed-unusable');
   }

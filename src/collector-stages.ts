@@ -118,10 +118,23 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     verification: (exchange) =>
       exchange.destination.host === VERIFY_HOST ? verify(exchange, modeFor, inputs) : undefined,
     account,
-    stopped: (agent) => overrides.everyoneStopped || overrides.stopped.has(agent),
+    stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
     normalise: (authority, scheme) =>
       parseAuthority(authority, scheme === 'tcp' ? undefined : scheme === 'https' ? 443 : 80),
   };
+}
+
+/** By name, or by the glob that rules it; stopping the default agent does not stop every name nobody configured. */
+function isStopped(
+  agent: string,
+  stopped: ReadonlySet<string>,
+  configKey: (agent: string) => string,
+  defaultAgent: string,
+): boolean {
+  if (stopped.size === 0) return false;
+  if (stopped.has(agent)) return true;
+  const key = configKey(agent);
+  return key !== defaultAgent && stopped.has(key);
 }
 
 /** Whose account a readable request uses (product.md §6). A CONNECT says nothing of it. */
@@ -177,8 +190,9 @@ function modesOf(config: Config, overrides: ModeOverrides, agentKey: (agent: str
     lists.flatMap((rule): ModeRule[] =>
       rule.mode === undefined ? [] : [{ host: rule.host, ports: rule.ports, mode: rule.mode }],
     );
-  const compiled = compileModes({
+  return compileModes({
     global: overrides.global ?? config.mode,
+    overrides: overrides.agents,
     agents: new Map(
       [...config.agents].map(([key, agent]) => [
         key,
@@ -188,8 +202,6 @@ function modesOf(config: Config, overrides: ModeOverrides, agentKey: (agent: str
     agentKey,
     destinations: rules([...config.destinations.blocked, ...config.destinations.allowed]),
   });
-  if (overrides.agents.size === 0) return compiled;
-  return (agent, destination) => overrides.agents.get(agent) ?? compiled(agent, destination);
 }
 
 /** `intercept:` as a question per host; categories are written `@llm`. */

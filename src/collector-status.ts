@@ -85,18 +85,18 @@ function problemOf(message: string): Problem {
 }
 
 function agentsOf(house: House): AgentStatus[] {
-  const { corridor, baseline, overrides, stages } = house;
+  const { corridor, baseline, stages } = house;
   const counters = corridor.agents();
   const learned = new Map(baseline.agents().map((stat) => [stat.agent, stat]));
   const names = new Set([...counters.keys(), ...learned.keys()]);
   return [...names].sort().map((agent) => {
     const seen = counters.get(agent);
-    const stat = learned.get(agent);
+    const stat = learned.get(baseline.keyOf(agent));
     return {
       agent,
       identifiedBy: seen?.identifiedBy ?? 'default',
       mode: stages.modeFor(agent, { host: '', port: 0 }),
-      stopped: overrides.everyoneStopped || overrides.stopped.has(agent),
+      stopped: stages.stopped(agent),
       baseline: {
         state: baseline.state(agent),
         requests: stat?.requests ?? 0,

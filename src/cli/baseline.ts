@@ -81,7 +81,7 @@ async function edit(
 async function exportOne(cli: Cli, agent: string, file?: string): Promise<void> {
   const [stat] = await cli.withClient((client) => client.baselines(agent));
   if (!stat) throw new CliError(`nothing is learned of ${safe(agent)}. Who is known: weir status`);
-  const text = `${JSON.stringify(stat, undefined, 2)}\n`;
+  const text = `${JSON.stringify({ weirBaseline: 1, exportedAt: new Date().toISOString(), ...stat }, undefined, 2)}\n`;
   if (file === undefined) cli.stdout.write(text);
   else writeFileSync(file, text, { mode: 0o600 });
 }

@@ -28,13 +28,19 @@ export interface AgentFinding {
   readonly finding: Finding;
 }
 
+/** What a seed file brought. */
+export interface Seed {
+  readonly agent: string;
+  readonly destinations: readonly DestinationStat[];
+}
+
 /** The learned baseline in memory (product.md §6). One per traffic thread; nothing here waits for anything. */
 export interface Baseline {
   /** Takes the stored baseline in, beside what was seen since the start. */
   load(snapshot: BaselineSnapshot): void;
   observe(exchange: Exchange): Observation;
-  /** Called at close for exchanges that teach. */
-  teach(exchange: Exchange): void;
+  /** Called at close for exchanges that may teach. The key they taught under; undefined where nothing may be learned without a person. */
+  teach(exchange: Exchange): string | undefined;
   /** A finding of this room re-graded by what left; others come back as they are. Idempotent. */
   grade(exchange: Exchange, finding: Finding): Finding;
   /** Reported once per agent, and only for names nobody configured. */
@@ -42,8 +48,15 @@ export interface Baseline {
   /** Bytes out far beyond the agent's history for this destination; asked at close, cheap for small requests. */
   volume(exchange: Exchange): Finding | undefined;
   edit(verb: BaselineEdit['verb'], agent: string, destinations: readonly DestinationStat[]): void;
-  /** Takes an exported file (parsed JSON) in as accepted. `agent` overrides the name in it. Throws Error when it is none. */
-  seed(json: unknown, agent?: string): void;
+  /**
+   * Starts an agent that knows nothing yet from an exported file (parsed JSON), all of it accepted. `agent` overrides the name
+   * in it. What was taken in, for the store; undefined when the agent has a baseline already. Throws Error when it is no export.
+   */
+  seed(json: unknown, agent?: string): Seed | undefined;
+  /** Name an agent learns under. */
+  keyOf(agent: string): string;
+  /** Forgets everything and takes this instead (after rows were erased). */
+  replace(snapshot: BaselineSnapshot): void;
   export(agent: string): unknown;
   agents(): readonly AgentStat[];
   sentence(agent: string): string | undefined;

@@ -24,7 +24,9 @@ export function editAgent(
     return;
   }
   if (verb === 'import') {
-    for (const stat of destinations) merge(index, stat, stat.status);
+    const fresh = index.known === 0;
+    for (const stat of destinations) take(index, stat);
+    adopt(index, fresh);
     return;
   }
   if (verb === 'forget') {
@@ -41,6 +43,36 @@ export function editAgent(
     if (known.length === 0 && stat.port > 0) known.push(add(index, stat.host, stat.port, now));
     for (const entry of known) settle(index, entry, status);
   }
+}
+
+/** An imported statistic never lowers what is known: the same file twice changes nothing. */
+function take(index: AgentIndex, stat: DestinationStat): void {
+  const entry = find(index, stat.host, stat.port);
+  if (entry === undefined) {
+    merge(index, stat, stat.status);
+    return;
+  }
+  const { count, requestBytes, responseBytes } = entry;
+  const status = stat.status === 'learned' && entry.status !== 'pending' ? entry.status : stat.status;
+  merge(index, stat, status);
+  entry.count = Math.max(count, stat.count);
+  entry.requestBytes = Math.max(requestBytes, stat.requestBytes);
+  entry.responseBytes = Math.max(responseBytes, stat.responseBytes);
+}
+
+/** The agent is as old and as busy as its destinations say; the store does the same with its rows. */
+function adopt(index: AgentIndex, fresh: boolean): void {
+  let requests = 0;
+  let newest = fresh ? 0 : index.lastNewAt;
+  for (const entry of entries(index)) {
+    if (entry.status === 'pending') continue;
+    requests += entry.count;
+    newest = Math.max(newest, entry.firstSeen);
+    index.firstSeen = Math.min(index.firstSeen, entry.firstSeen);
+    index.lastSeen = Math.max(index.lastSeen, entry.lastSeen);
+  }
+  index.requests = Math.max(index.requests, requests);
+  if (index.known > 0) index.lastNewAt = newest;
 }
 
 /** As people type it (`Example.ORG`, `bücher.example`) → as the index keeps it; nothing for what is no host. */
@@ -89,18 +121,18 @@ export function exportOf(stat: AgentStat, now: number): BaselineExport {
   return { weirBaseline: 1, agent: stat.agent, exportedAt: new Date(now).toISOString(), destinations };
 }
 
-/** Validates an exported baseline. Throws Error with a sentence for people. */
-export function readExport(json: unknown): BaselineExport {
+/** Validates an exported baseline; what has no date is dated `now`. Throws Error with a sentence for people. */
+export function readExport(json: unknown, now: number): BaselineExport {
   const file = json as Partial<BaselineExport> | null;
   if (typeof file !== 'object' || file === null || file.weirBaseline !== 1 || !Array.isArray(file.destinations)) {
     throw new Error('this is no file of weir baseline export (no "weirBaseline": 1)');
   }
   if (typeof file.agent !== 'string') throw new Error('the exported baseline names no agent');
-  const destinations = file.destinations.map((entry: unknown, i) => readStat(entry, i));
+  const destinations = file.destinations.map((entry: unknown, i) => readStat(entry, i, now));
   return { weirBaseline: 1, agent: file.agent, exportedAt: String(file.exportedAt), destinations };
 }
 
-function readStat(entry: unknown, i: number): DestinationStat {
+function readStat(entry: unknown, i: number, now: number): DestinationStat {
   const stat = entry as Partial<DestinationStat> | null;
   const normal = typeof stat?.host === 'string' ? normaliseHost(stat.host) : undefined;
   const port = stat?.port;
@@ -118,8 +150,8 @@ function readStat(entry: unknown, i: number): DestinationStat {
   return {
     host: normal.host,
     port: port as number,
-    firstSeen: number(stat?.firstSeen),
-    lastSeen: number(stat?.lastSeen),
+    firstSeen: number(stat?.firstSeen) || now,
+    lastSeen: number(stat?.lastSeen) || now,
     count: number(stat?.count),
     requestBytes: number(stat?.requestBytes),
     responseBytes: number(stat?.responseBytes),

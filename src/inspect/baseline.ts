@@ -2,7 +2,7 @@ import { registrableDomain } from '../model/domain.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
-import type { AgentFinding, Baseline, BaselineOptions, Observation } from './baseline-contract.ts';
+import type { AgentFinding, Baseline, BaselineOptions, Observation, Seed } from './baseline-contract.ts';
 import { editAgent, exportOf, readExport, restoredState } from './baseline-edits.ts';
 import { contactSeverity, isVoluminous, volumeFinding } from './baseline-grade.ts';
 import {
@@ -138,27 +138,30 @@ class Memory implements Baseline {
     return this.#o.riskyCategory(host) !== undefined;
   }
 
-  teach(exchange: Exchange): void {
-    const index = this.#index(this.#o.asOne(exchange.identity.agent), exchange.startedAt);
+  teach(exchange: Exchange): string | undefined {
     const now = exchange.startedAt;
-    index.requests++;
-    if (now > index.lastSeen) index.lastSeen = now;
+    const index = this.#index(this.#o.asOne(exchange.identity.agent), now);
     const { host, port } = exchange.destination;
     const entry = find(index, host, port);
-    if (entry === undefined) return;
+    if (entry === undefined) return undefined;
+    if (entry.status === 'pending' && !this.#learn(index, entry, now)) return undefined;
+    index.requests++;
+    if (now > index.lastSeen) index.lastSeen = now;
     entry.count++;
     if (now > entry.lastSeen) entry.lastSeen = now;
     entry.requestBytes += exchange.requestBytes;
     entry.responseBytes += exchange.responseBytes;
     if (exchange.kind === 'exchange') entry.methods |= methodBit(exchange.request.method);
-    if (entry.status === 'pending') this.#learn(index, entry, now);
+    return index.agent;
   }
 
-  #learn(index: AgentIndex, entry: Entry, now: number): void {
-    if (index.locked || this.#o.riskyCategory(entry.host) !== undefined) return;
-    if (index.state === 'ready' && this.#o.onUnknown === 'block') return;
+  /** False for what only a person may make normal. */
+  #learn(index: AgentIndex, entry: Entry, now: number): boolean {
+    if (index.locked || this.#o.riskyCategory(entry.host) !== undefined) return false;
+    if (index.state === 'ready' && this.#o.onUnknown === 'block') return false;
     settle(index, entry, 'learned');
     index.lastNewAt = Math.max(index.lastNewAt, now);
+    return true;
   }
 
   grade(exchange: Exchange, finding: Finding): Finding {
@@ -187,19 +190,33 @@ class Memory implements Baseline {
       this.#agents.delete(key);
       return;
     }
-    const index = this.#index(key, this.#o.clock());
-    editAgent(index, verb, destinations, this.#o.clock());
-    if (verb === 'unlock') index.state = restoredState(index, this.#o, this.#o.clock());
+    const now = this.#o.clock();
+    const index = this.#index(key, now);
+    editAgent(index, verb, destinations, now);
+    // Who imports years of history is no newborn.
+    const may = verb === 'unlock' || (verb === 'import' && index.state === 'learning');
+    if (may) index.state = restoredState(index, this.#o, now);
   }
 
-  seed(json: unknown, agent?: string): void {
-    const file = readExport(json);
-    const index = this.#index(this.#o.asOne(agent ?? file.agent), this.#o.clock());
-    for (const destination of file.destinations) {
-      // What this agent has learned itself, or a person said here, stands.
-      if (find(index, destination.host, destination.port) !== undefined) continue;
-      merge(index, destination, destination.status === 'ignored' ? 'ignored' : 'accepted');
-    }
+  seed(json: unknown, agent?: string): Seed | undefined {
+    const file = readExport(json, this.#o.clock());
+    const key = this.#o.asOne(agent ?? file.agent);
+    // What this agent has learned itself, or a person said here, stands.
+    if ((this.#agents.get(key)?.known ?? 0) > 0 || file.destinations.length === 0) return undefined;
+    const destinations = file.destinations.map((stat): DestinationStat => {
+      return { ...stat, status: stat.status === 'ignored' ? 'ignored' : 'accepted' };
+    });
+    this.edit('import', key, destinations);
+    return { agent: key, destinations };
+  }
+
+  keyOf(agent: string): string {
+    return this.#o.asOne(agent);
+  }
+
+  replace(snapshot: BaselineSnapshot): void {
+    this.#agents.clear();
+    this.load(snapshot);
   }
 
   export(agent: string): unknown {

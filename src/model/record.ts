@@ -68,6 +68,8 @@ export interface ExchangeRecord {
   readonly baselineState: BaselineState;
   /** Whether this record teaches the baseline (product.md §6). */
   readonly teaches: boolean;
+  /** Key it taught under, where that is not the agent (`baseline: as-one`). */
+  readonly baselineAgent?: string;
   readonly tenant?: string;
   readonly credentialFp?: string;
   readonly userAgent?: string;

@@ -199,10 +199,9 @@ class Passage implements LiveCorridor {
     gradeFirstContact(state);
     const volume = state.kind === 'connect' ? undefined : state.stages.baseline.volume(state);
     if (volume !== undefined) state.findings.push(volume);
-    const teach = teaches(state, settled);
-    if (teach) state.stages.baseline.teach(state);
+    const taught = teaches(state, settled) ? state.stages.baseline.teach(state) : undefined;
     countExchange(this.#agents, state);
-    this.#options.post(exchangeRecord(state, performance.now(), settled, teach));
+    this.#options.post(exchangeRecord(state, performance.now(), settled, taught));
   }
 
   onRevoked(exchange: Exchange, revoke: () => void): void {
@@ -235,7 +234,7 @@ class Passage implements LiveCorridor {
     for (const exchange of this.#live) {
       if (now - exchange.startedMono < OPEN_ROW_MS) break;
       if (exchange.wasOpen) continue;
-      this.#options.post(exchangeRecord(exchange, now, undefined, false));
+      this.#options.post(exchangeRecord(exchange, now, undefined, undefined));
       exchange.wasOpen = true;
     }
   }

@@ -70,12 +70,12 @@ function addTrace(record: Mutable<Partial<ExchangeRecord>>, exchange: LiveExchan
   }
 }
 
-/** The one record of an exchange, raw (the recorder makes it presentable). `facts` undefined = it is still open. */
+/** The one record of an exchange, raw (the recorder makes it presentable). `facts` undefined = it is still open; `taught` = key it taught under. */
 export function exchangeRecord(
   exchange: LiveExchange,
   nowMono: number,
   facts: CloseFacts | undefined,
-  teaches: boolean,
+  taught: string | undefined,
 ): ExchangeRecord {
   const { connection, destination, ruling, request } = exchange;
   const sent = exchange.sentMono ?? nowMono;
@@ -110,9 +110,10 @@ export function exchangeRecord(
     findings: exchange.findings,
     firstSeen: exchange.firstSeen,
     baselineState: exchange.baselineState,
-    teaches,
+    teaches: taught !== undefined,
     overheadMs: overhead,
   };
+  if (taught !== undefined && taught !== record.agent) record.baselineAgent = taught;
   if (exchange.wasOpen && facts !== undefined) record.wasOpen = true;
   if (facts?.error !== undefined) record.errorType = facts.error;
   if (facts?.detail !== undefined) record.errorDetail = facts.detail;

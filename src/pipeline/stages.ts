@@ -14,8 +14,8 @@ export interface BaselineReader {
     readonly state: BaselineState;
     readonly findings: readonly Finding[];
   };
-  /** Called once when the exchange ends; `teaches` is decided by the corridor (product.md §6). */
-  teach(exchange: Exchange): void;
+  /** Called once when an exchange ends that may teach (product.md §6). The key it taught under; undefined when it taught nothing. */
+  teach(exchange: Exchange): string | undefined;
   /** Re-grades a first contact by what left: info for a small read, medium for an upload or a risky category. */
   grade(exchange: Exchange, finding: Finding): Finding;
   /** Bytes out far beyond the agent's own history for this destination; asked at close. */

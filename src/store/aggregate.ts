@@ -73,7 +73,7 @@ export function isPort(port: number): boolean {
 /** DuckDB stores UTF-8: names that differ only in broken UTF-16 are one key there, so they must be one here. */
 function learn(sums: Sums, r: ExchangeRecord): void {
   if (!isPort(r.port)) return;
-  const agentName = r.agent.toWellFormed();
+  const agentName = (r.baselineAgent ?? r.agent).toWellFormed();
   const host = r.host.toWellFormed();
   const key = `${agentName}\0${host}\0${r.port}`;
   const known = sums.destinations.get(key);

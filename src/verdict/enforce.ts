@@ -22,6 +22,8 @@ export interface ModeOptions {
   >;
   readonly agentKey: (agent: string) => string;
   readonly destinations: readonly ModeRule[];
+  /** Said live of single agents (`weir mode`): stands in for the agent's own mode, below its destinations. */
+  readonly overrides?: ReadonlyMap<string, Mode>;
   /** Whether a host is in a category; needed for rules that name one. */
   readonly inCategory?: (category: string, host: string) => boolean;
 }
@@ -33,7 +35,7 @@ type Lookup = (host: string, port: number) => Mode | undefined;
 
 /** Compiles the mode table; immutable, a reload compiles another one. Throws Error for a host that is no pattern. */
 export function compileModes(options: ModeOptions): ModeFor {
-  const { global, agentKey } = options;
+  const { global, agentKey, overrides = new Map<string, Mode>() } = options;
   const everywhere = compileLookup(options.destinations, options.inCategory);
   const agents = new Map(
     [...options.agents].map(([key, agent]) => [
@@ -41,10 +43,12 @@ export function compileModes(options: ModeOptions): ModeFor {
       { mode: agent.mode, lookup: compileLookup(agent.destinations, options.inCategory) },
     ]),
   );
-  if (agents.size === 0 && everywhere === undefined) return () => global;
+  if (agents.size === 0 && everywhere === undefined && overrides.size === 0) return () => global;
   return (name, { host, port }) => {
-    const agent = agents.get(agentKey(name));
-    return agent?.lookup?.(host, port) ?? agent?.mode ?? everywhere?.(host, port) ?? global;
+    const key = agentKey(name);
+    const agent = agents.get(key);
+    const said = overrides.get(name) ?? overrides.get(key);
+    return agent?.lookup?.(host, port) ?? said ?? agent?.mode ?? everywhere?.(host, port) ?? global;
   };
 }
 

@@ -134,7 +134,7 @@ function nextOf(header: string, rule: string, host: string, agent: string, ref: 
       return `This destination is on a block list. Do not retry or look for another way; ${tell}`;
     case 'first-seen':
     case 'not-in-baseline':
-      return `${agent} has never used this destination. Do not retry or look for another way; tell the user: weir baseline accept --agent ${agent} ${host}`;
+      return `${agent} has never used this destination. Do not retry or look for another way; tell the user: weir baseline accept ${agent} ${host}`;
     case 'self-target':
       return 'This address is the proxy itself, not a server. Use the address of the server you want to reach.';
     default:

@@ -54,7 +54,10 @@ function house(
         seen.add(exchange.destination.host);
         return { firstSeen, state: 'ready', findings: firstSeen ? [CONTACT] : [] };
       },
-      teach: (exchange) => void taught.push(exchange.destination.host),
+      teach: (exchange) => {
+        taught.push(exchange.destination.host);
+        return exchange.identity.agent;
+      },
       grade: (exchange, finding) => (exchange.requestBytes >= 1024 ? { ...finding, severity: 'medium' } : finding),
       agentFirstSeen: () => undefined,
       volume: () => undefined,
