@@ -18,6 +18,8 @@ export interface IntakeOwner {
   /** The body broke its framing; nothing is read any more. */
   bodyBroken(detail: string): void;
   headTimeout(): void;
+  /** The agent's FIN has come and every complete request before it is done; `insideHead`: after half a head. */
+  inputEnded(insideHead: boolean): void;
 }
 
 const HEAD = 0;
@@ -43,6 +45,7 @@ export class Intake {
   #state = HEAD;
   #backlog: Buffer | undefined;
   #pumping = false;
+  #ended = false;
   #paused = 0;
   #headTimer: NodeJS.Timeout | undefined;
 
@@ -64,6 +67,12 @@ export class Intake {
   /** A request head has begun and is not complete. */
   get headBegun(): boolean {
     return this.#state === HEAD && this.#reader.begun;
+  }
+
+  /** The agent sends no more. */
+  end(): void {
+    this.#ended = true;
+    if (!this.#pumping) this.#checkEnd();
   }
 
   /** Begins to read, unless the first bytes already said to wait. */
@@ -149,6 +158,11 @@ export class Intake {
     }
     this.#pumping = false;
     if (this.#backlog === undefined) this.#unpause(FOR_BACKLOG);
+    this.#checkEnd();
+  }
+
+  #checkEnd(): void {
+    if (this.#ended && this.#state === HEAD && this.#backlog === undefined) this.#owner.inputEnded(this.#reader.begun);
   }
 
   #head(chunk: Buffer): void {

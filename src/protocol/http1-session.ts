@@ -74,11 +74,13 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   agentFinished(): void {
     if (this.agentEnded || this.closed) return;
     this.agentEnded = true;
-    if (this.exchange !== undefined) {
-      if (this.#responseDone && !this.#intake.done) losses.halfRequest(this);
-      else this.#passAgentEnd();
-    } else if (this.#intake.headBegun) this.#reject('bad-request', 'the connection ended inside a request head');
-    else if (!this.#intake.hasBacklog) this.shutdown('agent-closed', closeGently);
+    if (this.exchange !== undefined && this.#responseDone && !this.#intake.done) losses.halfRequest(this);
+    else this.#intake.end();
+    if (this.exchange !== undefined) this.#passAgentEnd();
+  }
+  inputEnded(insideHead: boolean): void {
+    if (insideHead) this.#reject('bad-request', 'the connection ended inside a request head');
+    else this.shutdown('agent-closed', closeGently);
   }
   agentDrained(): void {
     this.up?.agentDrained();
@@ -226,10 +228,6 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   }
 
   #nextRequest(): void {
-    if (this.agentEnded && !this.#intake.hasBacklog) {
-      this.shutdown('agent-closed', closeGently);
-      return;
-    }
     this.#idle.restart();
     this.#intake.next();
   }

@@ -48,7 +48,7 @@ export function answerOf(code: ErrorCode): Answer {
 let serial = 0;
 
 function destinationOf(request: RequestFacts): Destination {
-  const url = new URL(`http://${request.authority}`);
+  const url = URL.parse(`http://${request.authority}`) ?? new URL('http://not.a.name');
   const port = url.port === '' ? (request.scheme === 'https' ? 443 : 80) : Number(url.port);
   return { scheme: request.scheme, host: url.hostname.replace(/^\[|\]$/g, ''), port };
 }

@@ -173,6 +173,20 @@ describe('HTTP/1 relay: endings', () => {
     );
   });
 
+  it('a whole request, half a head, FIN: the request is answered, the half is refused, nothing stays open', async () => {
+    const agent = await agentTo(house, 'link');
+    await agent.send(`${INNER}GET /half`);
+    agent.fin();
+    const server = await house.origin.next();
+    await server.until('\r\n\r\n');
+    await server.send(OK);
+    await agent.until('ok');
+    assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 400 /);
+    assert.equal(await agent.ended(), 'fin');
+    assert.equal(await server.ended(), 'fin');
+    assert.equal(house.corridor.connectionsClosed.length, 1);
+  });
+
   it('revoked: both ends are destroyed', async () => {
     const agent = await agentTo(house);
     await agent.send(GET);
