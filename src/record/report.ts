@@ -36,6 +36,11 @@ export function problemsOf({ journal, pumps, slot, endpoint, problems }: Reporte
   return found;
 }
 
+/** Without userinfo, path and query: any of them may be a credential. */
+function shown(url: string | undefined): string {
+  return url === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : new URL(url).origin;
+}
+
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {
   const { journal, pumps, slot, endpoint } = parts;
   const summary = await slot?.store?.summary().catch(() => undefined);
@@ -50,7 +55,7 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
       summary === undefined
         ? nothing
         : `${(summary.bytes / 1e6).toFixed(1)} MB, ${summary.historyDays} closed days in history`,
-    ...(endpoint?.traces === true ? { endpoint: endpoint.url ?? 'OTEL_EXPORTER_OTLP_ENDPOINT' } : {}),
+    ...(endpoint?.traces === true ? { endpoint: shown(endpoint.url) } : {}),
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
     problems: problemsOf(parts),
   };

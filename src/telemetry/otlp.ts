@@ -211,7 +211,14 @@ export function createLogs(options: OtlpOptions): Consumer {
     name: 'otlp-logs',
     async consume(batch) {
       const events: LogEvent[] = [];
-      for (const record of batch) events.push(...toLogEvents(record, isExchange(record) ? reported.before(record) : 0));
+      // An open row and its end may come in one batch.
+      const here = new Map<string, number>();
+      for (const record of batch) {
+        if (isExchange(record)) {
+          events.push(...toLogEvents(record, here.get(record.spanId) ?? reported.before(record)));
+          if (record.state === 'open') here.set(record.spanId, record.findings.length);
+        } else events.push(...toLogEvents(record));
+      }
       let dropped: Record<string, number> = {};
       if (events.length > 0) {
         const { exporter, build } = await parts.get();
