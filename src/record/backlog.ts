@@ -150,7 +150,8 @@ export class Backlog {
     this.#unacked.splice(at, 1);
     this.#unackedRecords -= batch.records.length;
     this.#unackedBytes -= batch.bytes;
-    this.#sent = Math.min(this.#sent, this.#unacked.length);
+    // What stood behind it moved up: it must not count as sent.
+    if (at < this.#sent) this.#sent--;
     this.#dropPosted(reason, batch);
   }
 

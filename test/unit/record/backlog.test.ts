@@ -55,6 +55,19 @@ test('batches are bounded, acknowledged in order, and sent again after a death',
   assert.ok(backlog.idle);
 });
 
+test('a refused batch does not take the one behind it along', () => {
+  const backlog = new Backlog({ maxRecords: 100, maxBytes: 1 << 30, started: () => 2 });
+  backlog.add(exchangeSample());
+  backlog.next(false);
+  backlog.add(exchangeSample());
+  backlog.next(false);
+  backlog.rewind();
+  const first = backlog.next(false);
+  assert.ok(first !== undefined);
+  backlog.giveUp(first, 'clone');
+  assert.equal(backlog.next(false)?.number, 2);
+});
+
 test('every batch balances in the journal, whatever is dropped, refused or dies', () => {
   const step = fc.constantFrom('begin', 'add', 'add', 'add', 'post', 'ack', 'die', 'refuse');
   fc.assert(
