@@ -322,7 +322,7 @@ describe('baseline: what people say, and what survives', () => {
       await learn(weir, 'ruled');
       assert.match(
         await done('show', 'ruled'),
-        /^ruled: ready, 6 requests, 1 destination[^]*DESTINATION +STATUS[^]*known\.test:80 +learned +6/,
+        /^ruled: ready, 6 requests, 1 destination[\s\S]*DESTINATION +STATUS[\s\S]*known\.test:80 +learned +6/,
       );
       await done('ignore', 'ruled', 'Noise.TEST:80');
       await plain(weir, 'http://noise.test/', { agent: 'ruled' });
