@@ -22,10 +22,14 @@ const SCHEMES = new Map<string, 'http' | 'https'>([
   ['wss', 'https'],
 ]);
 
+/**
+ * A `#` does not end it: no request target has a fragment (RFC 9112 §3.2), and readers disagree where the host of
+ * `http://a#@b/` ends. As part of the authority it is refused with it.
+ */
 function endOfAuthority(target: string, from: number): number {
   for (let i = from; i < target.length; i++) {
     const byte = target.charCodeAt(i);
-    if (byte === 0x2f || byte === 0x3f || byte === 0x23) return i;
+    if (byte === 0x2f || byte === 0x3f) return i;
   }
   return target.length;
 }
