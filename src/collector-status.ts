@@ -46,6 +46,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
     open,
     dropped: recorder.dropped,
     consumers: recorder.consumers.map(consumerOf),
+    ...(recorder.identity === undefined ? {} : { identity: recorder.identity }),
     journalBytes: recorder.journalBytes,
     store: {
       path: config.store.path,

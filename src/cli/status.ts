@@ -104,6 +104,13 @@ function losses(report: StatusReport): string {
   const lines = [
     `started ${report.started}, open ${report.open}, ${plural(report.connections, 'connection')}, journal ${bytes(report.journalBytes)}`,
   ];
+  const { identity } = report;
+  if (identity !== undefined) {
+    const lost = Object.values(identity.dropped).reduce((sum, count) => sum + count, 0);
+    lines.push(
+      `  since the first start: ${identity.started} begun ${identity.holds ? '=' : '≠'} ${identity.exported} exported + ${identity.journalled} waiting + ${identity.open} open + ${identity.sampledOut} sampled out + ${lost} dropped`,
+    );
+  }
   const dropped = counts(report.dropped);
   if (dropped !== '') lines.push(`  dropped before the journal: ${dropped}`);
   for (const c of report.consumers) {

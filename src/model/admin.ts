@@ -71,6 +71,23 @@ export interface ConsumerStatus {
   readonly failing?: string;
 }
 
+/**
+ * What became of every exchange, CONNECT and tunnel begun, over all process lives of this state directory:
+ * `started = exported + journalled + open + sampledOut + dropped{reason}` (product.md §5 "Loss").
+ */
+export interface LossIdentity {
+  /** The consumer it is drawn up for: spans when they are exported, else rows. */
+  readonly consumer?: string | undefined;
+  readonly started: number;
+  readonly exported: number;
+  readonly journalled: number;
+  readonly open: number;
+  readonly sampledOut: number;
+  readonly dropped: Readonly<Record<string, number>>;
+  /** False means a bug. */
+  readonly holds: boolean;
+}
+
 /** Everything `weir status` shows; the human form is a projection of it, nothing is computed twice. */
 export interface StatusReport {
   readonly version: string;
@@ -104,6 +121,8 @@ export interface StatusReport {
   /** Given up before the journal, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
   readonly consumers: readonly ConsumerStatus[];
+  /** Absent while the recorder does not run. */
+  readonly identity?: LossIdentity;
   readonly journalBytes: number;
   readonly store: { readonly path: string; readonly bytes: number; readonly sentence: string };
   readonly telemetry: { readonly endpoint?: string; readonly sentence: string };
