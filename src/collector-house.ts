@@ -84,6 +84,12 @@ export class House {
     this.listener = listenerOf(config, this.corridor, this.authority, this.exceptions, () => this.stages, log);
   }
 
+  /** Reads what the first exchange would otherwise wait for. */
+  warm(): void {
+    this.#data.categories.risky('weir.invalid');
+    this.#data.tenantOf('weir.invalid', 'GET', '/');
+  }
+
   /** Compiles the configuration and the overrides anew and judges again what is open. Throws and keeps the old set. */
   recompile(next: Config = this.config): void {
     const before = this.#upstream;

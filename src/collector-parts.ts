@@ -10,8 +10,9 @@ import type { Exceptions } from './connection/exceptions.ts';
 import { createListener, type Listener } from './connection/listener.ts';
 import { createBaseline } from './inspect/baseline.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
-import { compileCategories } from './inspect/categories.ts';
+import { type Categories, compileCategories } from './inspect/categories.ts';
 import { createAgentKeys } from './inspect/identity.ts';
+import { compileTenants, type TenantOf } from './inspect/tenant.ts';
 import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
 import type { RelayLimits, Upstream } from './model/ports.ts';
 import { ulid } from './model/ulid.ts';
@@ -31,9 +32,28 @@ export function dataFile(name: string): string {
   return new URL(`../patterns/${name}`, import.meta.url).pathname;
 }
 
+/** The data files, read and compiled when first asked: a start that listens sooner serves sooner. */
 export function stageData(): StageData {
   const read = (name: string): unknown => parse(readFileSync(dataFile(name), 'utf8'));
-  return { destinations: read('destinations.yaml'), tenants: read('tenants.yaml') };
+  let categories: Categories | undefined;
+  let tenants: TenantOf | undefined;
+  const compiled = (): Categories => {
+    categories ??= compileCategories(read('destinations.yaml'));
+    return categories;
+  };
+  return {
+    categories: {
+      get names() {
+        return compiled().names;
+      },
+      of: (host) => compiled().of(host),
+      risky: (host) => compiled().risky(host),
+    },
+    tenantOf(host, method, target) {
+      tenants ??= compileTenants(read('tenants.yaml'));
+      return tenants(host, method, target);
+    },
+  };
 }
 
 export function recorderOptions(
@@ -67,7 +87,6 @@ export function recorderOptions(
 export function baselineOf(config: Config, data: StageData, modeOf: Parameters<typeof baselineKeyOf>[1]): Baseline {
   const { baseline, limits } = config;
   const asOne = baselineKeyOf(config, modeOf);
-  const categories = compileCategories(data.destinations);
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   return createBaseline({
     readyAfterRequests: baseline.ready_after_requests,
@@ -77,7 +96,7 @@ export function baselineOf(config: Config, data: StageData, modeOf: Parameters<t
     destinationsPerAgent: limits.destinations_per_agent,
     asOne,
     clock: Date.now,
-    riskyCategory: (host) => categories.risky(host)?.name,
+    riskyCategory: (host) => data.categories.risky(host)?.name,
     isConfigured: keys.known,
   });
 }

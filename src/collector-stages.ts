@@ -1,14 +1,14 @@
 import type { Config } from './config/schema.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
-import { type Categories, compileCategories } from './inspect/categories.ts';
+import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
 import { namesInspectors } from './inspect/names.ts';
 import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
-import { compileTenants } from './inspect/tenant.ts';
+import type { TenantOf } from './inspect/tenant.ts';
 import type { Containment } from './model/admin.ts';
 import type { Exchange } from './model/exchange.ts';
 import type { Mode } from './model/finding.ts';
@@ -33,10 +33,10 @@ export interface ModeOverrides {
   everyoneStopped: boolean;
 }
 
-/** Parsed data files of `patterns/`. */
+/** The data files of `patterns/`, compiled. */
 export interface StageData {
-  readonly destinations: unknown;
-  readonly tenants: unknown;
+  readonly categories: Categories;
+  readonly tenantOf: TenantOf;
 }
 
 export interface StageInputs {
@@ -63,7 +63,7 @@ export interface CompiledStages extends Stages {
 /** Configuration → one immutable set of stages. Throws Error with a sentence for people; then the old set stays. */
 export function compileStages(inputs: StageInputs): CompiledStages {
   const { config, baseline, overrides } = inputs;
-  const categories = compileCategories(inputs.data.destinations);
+  const { categories } = inputs.data;
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   const modeFor = modesOf(config, overrides, keys.configKey);
   const wantsTls = interceptionOf(config, categories);
@@ -139,7 +139,7 @@ function isStopped(
 
 /** Whose account a readable request uses (product.md §6). A CONNECT says nothing of it. */
 function accountsOf(inputs: StageInputs): Stages['account'] {
-  const tenantOf = compileTenants(inputs.data.tenants);
+  const { tenantOf } = inputs.data;
   const fingerprint = createFingerprints(inputs.hash);
   return ({ kind, request, destination }) => {
     if (kind !== 'exchange') return {};

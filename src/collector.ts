@@ -87,6 +87,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         setInterval(() => house.postDigests(false), DIGEST_MS),
       );
       for (const timer of timers) timer.unref();
+      setImmediate(() => house.warm());
     },
     listeningLine: () => listeningLine(house),
     firstLines: () => firstLines(house),

@@ -149,11 +149,21 @@ class LocalAuthority implements Authority {
     mkdirSync(`${dir}/public`, { recursive: true, mode: 0o755 });
     // The state directory itself is 0700 by umask or by hand; what is mounted into containers must be readable there.
     chmodSync(`${dir}/public`, 0o755);
-    replace(`${dir}/public/bundle.pem`, this.bundle(), 0o644);
+    const bundle = `${dir}/public/bundle.pem`;
+    // Reading the system's roots takes longer than the rest of the start together: a bundle of today is kept.
+    if (!isFresh(bundle, this.#signer.certPem, this.#options.extraRoots ?? [])) replace(bundle, this.bundle(), 0o644);
     if (ephemeral) return;
     replace(`${dir}/public/ca.pem`, this.#signer.certPem, 0o644);
     replace(`${dir}/ca.pem`, this.#signer.certPem, 0o644);
   }
+}
+
+/** The bundle was written less than a day ago and holds our certificate and the extra roots. */
+function isFresh(file: string, certPem: string, extra: readonly string[]): boolean {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined || Math.abs(Date.now() - stat.mtimeMs) > 86_400_000) return false;
+  const text = readFileSync(file, 'utf8');
+  return splitPem([certPem, ...extra]).every((pem) => text.includes(pem.trim()));
 }
 
 function removeKept(dir: string): void {

@@ -93,7 +93,7 @@ test('files are at most 300 lines and named in kebab-case', () => {
     [],
   );
   assert.deepEqual(
-    all.filter((source) => !/^(?:[a-z0-9-]+\/)?[a-z0-9-]+\.ts$/.test(source.path)).map((source) => source.path),
+    all.filter((source) => !/^(?:[a-z0-9-]+\/)?[a-z0-9-]+(?:\.d)?\.ts$/.test(source.path)).map((source) => source.path),
     [],
   );
 });
