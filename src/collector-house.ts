@@ -24,7 +24,7 @@ import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
 import { createCorridor } from './pipeline/corridor.ts';
-import { createRecorderClient, type RecorderClient } from './record/client.ts';
+import { createRecorderClient, type RecorderClient, type RecorderStatus } from './record/client.ts';
 
 const NOWHERE = { host: '', port: 0 };
 
@@ -45,6 +45,8 @@ export class House {
   containment: Containment = 'cooperative';
   /** A `weir verify` has passed since the start. */
   verified = false;
+  /** What the recorder said last that is not as it should be, one sentence each. */
+  recorderProblems: readonly string[] = [];
   /** The stored baseline is in memory. */
   baselineLoaded = false;
   /** Our own sockets, known once they are bound. */
@@ -80,6 +82,9 @@ export class House {
       spansPerTraceHour: config.limits.spans_per_trace_hour,
       log: (level, event, fields) => log[level](fields, event),
     });
+    this.recorder.ready.then(({ problems }) => {
+      this.recorderProblems = problems;
+    });
     this.recorder.tally(() => this.corridor.tally());
     this.listener = listenerOf(config, this.corridor, this.authority, this.exceptions, () => this.stages, log);
   }
@@ -88,6 +93,13 @@ export class House {
   warm(): void {
     this.#data.categories.risky('weir.invalid');
     this.#data.tenantOf('weir.invalid', 'GET', '/');
+  }
+
+  /** Asks the recorder what is wrong, for whoever may not wait for it (`/readyz`). */
+  async askRecorder(): Promise<RecorderStatus> {
+    const status = await this.recorder.status();
+    this.recorderProblems = status.problems;
+    return status;
   }
 
   /** Compiles the configuration and the overrides anew and judges again what is open. Throws and keeps the old set. */

@@ -8,7 +8,7 @@ import type { RecorderStatus } from './record/client.ts';
 /** Everything `weir status` shows. */
 export async function statusOf(house: House, admin: AdminServer): Promise<StatusReport> {
   const { options, config, corridor, listener, authority } = house;
-  const recorder = await house.recorder.status();
+  const recorder = await house.askRecorder();
   const { started, open } = corridor.tally();
   const { bundle } = authority.files;
   const adminAddress = admin.adminAddress();
@@ -57,7 +57,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
       ...(recorder.endpoint === undefined ? {} : { endpoint: recorder.endpoint }),
       sentence: recorder.endpointSentence,
     },
-    problems: [...readinessOf(house).problems, ...recorder.problems.map(problemOf)],
+    problems: readinessOf(house).problems,
   };
 }
 
@@ -137,5 +137,6 @@ export function readinessOf(house: House): Readiness {
   if (!house.baselineLoaded)
     add('baseline-not-loaded', 'warn', 'the stored baseline is not loaded (yet): first contacts may be old ones');
   if (house.overrides.everyoneStopped) add('stopped', 'warn', 'every agent is stopped: weir mode resume');
+  for (const message of house.recorderProblems) problems.push(problemOf(message));
   return { ok: problems.every((problem) => problem.severity !== 'error'), problems };
 }

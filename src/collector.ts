@@ -9,6 +9,8 @@ import { createIsSelf } from './inspect/self.ts';
 
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
+/** `/readyz` tells what the recorder said at most this long ago. */
+const PROBLEMS_MS = 5_000;
 /** A dead Collector must not hold the process: what is not exported by then stays in the journal (product.md §5). */
 const SHUTDOWN_MS = 2_500;
 
@@ -85,6 +87,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
       timers.push(
         setInterval(() => corridor.sweep(), SWEEP_MS),
         setInterval(() => house.postDigests(false), DIGEST_MS),
+        setInterval(() => void house.askRecorder(), PROBLEMS_MS),
       );
       for (const timer of timers) timer.unref();
       setImmediate(() => house.warm());
