@@ -112,7 +112,9 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     fail: (code, exchange, detail) =>
       failure({
         code,
-        ...(exchange === undefined ? {} : { destination: exchange.destination, ref: refOf(exchange.id) }),
+        ...(exchange === undefined ? {} : { ref: refOf(exchange.id) }),
+        // Port 0: the request names no destination anybody could read.
+        ...(exchange === undefined || exchange.destination.port === 0 ? {} : { destination: exchange.destination }),
         ...(detail === undefined ? {} : { detail }),
       }),
     verification: (exchange) =>

@@ -12,6 +12,9 @@ import { type First, Race, SILENCE } from './race.ts';
 /** A CONNECT is reported at the latest this long after its 200: a never-seen host shows at once (product.md §5). */
 const SETTLE_MS = 250;
 
+/** Close reason of a refused CONNECT whose refusal the request inside gets: that request leaves the row. */
+const ANSWERED_INSIDE = 'answered-inside';
+
 export interface Relays {
   readonly http1: Relay;
   readonly http2: Relay;
@@ -110,11 +113,15 @@ export class Tunnel {
   settle(facts?: CloseFacts): void {
     clearTimeout(this.#settleTimer);
     const { corridor } = this.env;
-    const closing = facts ?? { outcome: this.#answer === undefined ? 'forwarded' : 'blocked' };
+    const closing =
+      facts ??
+      (this.#answer === undefined
+        ? ({ outcome: 'forwarded' } as const)
+        : ({ outcome: 'blocked', closeReason: ANSWERED_INSIDE } as const));
     if (!this.#settled) {
       this.#settled = true;
       corridor.close(this.connect, closing);
-    } else if (facts !== undefined && facts.outcome !== 'forwarded' && this.#answer === undefined) {
+    } else if (facts !== undefined && facts.outcome !== 'forwarded') {
       corridor.close(corridor.openTunnel(this.connect), facts);
     }
   }

@@ -15,8 +15,11 @@ export interface AgentCounters {
 
 const STRENGTH: Readonly<Record<IdentifiedBy, number>> = { token: 4, listener: 3, source: 2, claim: 1, default: 0 };
 
+/** Close reason of a CONNECT that was refused inside, where the request that reads it counts (connection/tunnel.ts). */
+const ANSWERED_INSIDE = 'answered-inside';
+
 /** Counts a closed exchange or tunnel. A CONNECT is counted by what flowed inside it, unless it ended there. */
-export function countExchange(agents: Map<string, AgentCounters>, exchange: LiveExchange): void {
+export function countExchange(agents: Map<string, AgentCounters>, exchange: LiveExchange, closeReason?: string): void {
   const { identity, ruling } = exchange;
   let counters = agents.get(identity.agent);
   if (counters === undefined) {
@@ -33,7 +36,7 @@ export function countExchange(agents: Map<string, AgentCounters>, exchange: Live
   }
   if (STRENGTH[identity.by] > STRENGTH[counters.identifiedBy]) counters.identifiedBy = identity.by;
   counters.lastSeen = exchange.startedAt;
-  if (exchange.kind === 'connect' && exchange.answeredFor === undefined) return;
+  if (exchange.kind === 'connect' && (exchange.answeredFor === undefined || closeReason === ANSWERED_INSIDE)) return;
   counters.requests++;
   counters.requestBytes += exchange.requestBytes;
   counters.responseBytes += exchange.responseBytes;

@@ -23,6 +23,18 @@ export function createCorridor(options: CorridorOptions): LiveCorridor {
   return new Passage(options);
 }
 
+/** Judges an open exchange again by other stages than it was opened with; what they find anew is added to it. */
+function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stages']): boolean {
+  const known = exchange.findings.length;
+  const again: LiveExchange = { ...exchange, stages, findings: [] };
+  inspect(again, 'request', {});
+  if (judge(again)) return true;
+  const rules = new Set(exchange.findings.map((finding) => finding.rule));
+  exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
+  if (exchange.findings.length > known) exchange.ruling = again.ruling;
+  return false;
+}
+
 class Passage implements LiveCorridor {
   readonly ready: Promise<void>;
   readonly #options: CorridorOptions;
@@ -119,9 +131,14 @@ class Passage implements LiveCorridor {
 
   checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked {
     const state = connect as LiveExchange;
-    // A CONNECT that said nothing is no open exchange any more: the kill switch is asked again when it wakes.
-    if (this.#options.stages().stopped(state.identity.agent)) return this.#fail(state, 'stopped');
+    // A CONNECT that said nothing is no open exchange any more: kill switch and lists are asked again when it wakes.
+    const stages = this.#options.stages();
+    if (stages.stopped(state.identity.agent)) return this.#fail(state, 'stopped');
     const before = state.findings.length;
+    if (state.stages !== stages && !stillAllowed(state, stages)) {
+      if (state.closed) state.connection.lateFindings = state.findings.slice(before);
+      return this.#refuse(state);
+    }
     inspect(state, 'tls', tls === undefined ? { protocol } : { tls, protocol });
     if (state.findings.length === before) return FORWARD;
     // The CONNECT record may have left already: what is found now belongs to the tunnel.
@@ -243,15 +260,7 @@ class Passage implements LiveCorridor {
     const stages = this.#options.stages();
     for (const exchange of this.#live) {
       if (exchange.revoke === undefined || exchange.revoked === true) continue;
-      if (!stages.stopped(exchange.identity.agent)) {
-        const known = exchange.findings.length;
-        const again: LiveExchange = { ...exchange, stages, findings: [] };
-        inspect(again, 'request', {});
-        if (judge(again)) continue;
-        const rules = new Set(exchange.findings.map((finding) => finding.rule));
-        exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
-        if (exchange.findings.length > known) exchange.ruling = again.ruling;
-      }
+      if (!stages.stopped(exchange.identity.agent) && stillAllowed(exchange, stages)) continue;
       exchange.revoked = true;
       this.#count('revoked');
       exchange.revoke();

@@ -6,12 +6,16 @@ export type Cell = string | number | boolean | null | readonly string[];
 /** Cells in the order of the table's columns (`schema.ts`). */
 export type Row = readonly Cell[];
 
+/** Close reason of a CONNECT that was refused inside (connection/tunnel.ts). */
+const ANSWERED_INSIDE = 'answered-inside';
+
 /**
  * Whether this record leaves a row in `exchanges`. A forwarded CONNECT leaves none: its tunnel (same id) or the exchanges
- * inside it do. While it is still being dialled it has an open row like everything that lasts.
+ * inside it do, and so does the request that reads the refusal of a blocked one inside. While it is still being dialled it has an open row like everything that lasts.
  */
 export function hasExchangeRow(record: ExchangeRecord): boolean {
-  return record.kind !== 'connect' || record.state === 'open' || record.outcome !== 'forwarded';
+  if (record.kind !== 'connect' || record.state === 'open') return true;
+  return record.outcome !== 'forwarded' && record.closeReason !== ANSWERED_INSIDE;
 }
 
 /** Row of `exchanges`. */
