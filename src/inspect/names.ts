@@ -33,9 +33,11 @@ export function namesInspectors(options: NamesOptions): readonly Inspector[] {
 }
 
 function requestNames(options: NamesOptions, exchange: Exchange): readonly Finding[] {
-  const { upgrade } = exchange.request;
+  const { method, upgrade } = exchange.request;
   const names = disagreements(exchange);
-  return upgrade === undefined || upgrade === 'websocket' ? names : [...names, ...switches(options, exchange, upgrade)];
+  // A CONNECT that is a request (to a proxy behind the tunnel, or a stream of HTTP/2) opens one as opaque as any upgrade.
+  const becomes = upgrade ?? (method === 'CONNECT' && exchange.kind === 'exchange' ? 'connect' : undefined);
+  return becomes === undefined || becomes === 'websocket' ? names : [...names, ...switches(options, exchange, becomes)];
 }
 
 function disagreements(exchange: Exchange): readonly Finding[] {

@@ -26,10 +26,19 @@ export interface Witness {
 /** What the witness sends for one head it has read. */
 export type Reply = (head: string, socket: Socket) => void;
 
-const OK: Reply = (_head, socket) => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+/** `/stream` begins and does not end, `/switch` agrees to any upgrade, CONNECT too; everything else is a small 200. */
+const OBEDIENT: Reply = (head, socket) => {
+  const asked = /\r\nUpgrade: ([^\r]+)/i.exec(head)?.[1];
+  if (/^CONNECT /.test(head)) socket.write('HTTP/1.1 200 Connected\r\n\r\n');
+  else if (/^\S+ \S*\/switch /.test(head) && asked !== undefined) {
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: ${asked}\r\n\r\n`);
+  } else if (/^\S+ \S*\/stream /.test(head)) {
+    socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n');
+  } else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+};
 
 /** Starts a witness; it reads as leniently as the worst server, so that whatever reaches it counts. */
-export async function witness(leaf?: Leaf, reply: Reply = OK, host = '127.0.0.1'): Promise<Witness> {
+export async function witness(leaf?: Leaf, reply: Reply = OBEDIENT, host = '127.0.0.1'): Promise<Witness> {
   const open = new Set<Socket>();
   let accepted = 0;
   let heard = '';
