@@ -100,6 +100,8 @@ function tlsServer(
     cert: leaf.cert,
     ALPNProtocols: [...(options.alpn ?? ['http/1.1'])],
     allowHalfOpen: true,
+    // A half-open handshake would be waited for, for two minutes.
+    handshakeTimeout: 3000,
   } as object);
   server.on('connection', (socket: Socket) => {
     track(socket);
@@ -107,7 +109,7 @@ function tlsServer(
     raws.set(key, socket);
     socket.on('close', () => raws.delete(key));
   });
-  server.on('tlsClientError', () => undefined);
+  server.on('tlsClientError', (_error: Error, socket: TLSSocket) => socket.destroy());
   server.on('secureConnection', (socket: TLSSocket) => {
     const raw = raws.get(`${socket.remoteAddress} ${socket.remotePort}`);
     socket.on('error', () => undefined);
