@@ -1,9 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { bannerProtocol, createSniffer, type Sniffed, type Sniffer } from './sniff.ts';
+import { bannerProtocol, createSniffer, isSettings, type Sniffed, type Sniffer } from './sniff.ts';
 
 /** Protocol of a tunnel in which nothing was said that could be judged. */
 export const SILENCE = '';
+
+/** How long the server's SETTINGS may wait for the agent's preface: a client that speaks HTTP/2 sends it at once. */
+const PREFACE_MS = 250;
 
 /** Who spoke first inside a CONNECT, and what. */
 export interface First {
@@ -65,9 +68,20 @@ export class Race {
     if (this.#over || this.#upstream === undefined || this.#sniffer.helloBegun) return;
     const bytes = this.#upstream.read() as Buffer | null;
     if (bytes === null) return;
+    if (isSettings(bytes)) {
+      // An HTTP/2 server sends its SETTINGS without waiting (RFC 9113 §3.4); whose turn it is the agent's preface says.
+      this.#upstream.off('readable', this.#onUpstream);
+      this.#timer ??= setTimeout(() => this.#serverFirst(bytes), PREFACE_MS);
+      this.#upstream.unshift(bytes);
+      return;
+    }
     this.#upstream.unshift(bytes);
-    this.#decide({ kind: 'opaque', protocol: bannerProtocol(bytes) });
+    this.#serverFirst(bytes);
   };
+
+  #serverFirst(bytes: Buffer): void {
+    if (!this.#over) this.#decide({ kind: 'opaque', protocol: bannerProtocol(bytes) });
+  }
 
   /** One side closed its direction without deciding anything: the other may still have something to say. */
   readonly #onEnd = (): void => {

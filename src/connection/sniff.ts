@@ -131,6 +131,12 @@ export function bannerProtocol(bytes: Buffer): string {
   return 'server-first';
 }
 
+/** The start of an HTTP/2 SETTINGS frame on stream 0 that is no acknowledgement (RFC 9113 §6.5). */
+export function isSettings(bytes: Buffer): boolean {
+  if (bytes.length < 9 || bytes[3] !== 4 || bytes[4] !== 0 || bytes.readUInt32BE(5) !== 0) return false;
+  return bytes.readUIntBE(0, 3) % 6 === 0;
+}
+
 function startName(table: readonly (readonly [string, string])[], bytes: Buffer): string | undefined {
   const start = bytes.toString('latin1', 0, 5);
   return table.find(([text]) => start.startsWith(text))?.[1];

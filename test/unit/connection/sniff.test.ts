@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bannerProtocol, createSniffer } from '../../../src/connection/sniff.ts';
+import { bannerProtocol, createSniffer, isSettings } from '../../../src/connection/sniff.ts';
 
 const whole = (text: string | Buffer): unknown => {
   const result = createSniffer().push(Buffer.from(text as string, 'latin1'));
@@ -64,4 +64,14 @@ test('banners', () => {
   assert.equal(bannerProtocol(Buffer.from('+OK POP3\r\n')), 'pop3');
   assert.equal(bannerProtocol(Buffer.from('* OK IMAP4\r\n')), 'imap');
   assert.equal(bannerProtocol(Buffer.from([0x4a, 0, 0])), 'server-first');
+});
+
+test('the SETTINGS an HTTP/2 server sends unasked are recognised, banners and acknowledgements are not', () => {
+  const settings = Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100]);
+  assert.equal(isSettings(settings), true);
+  assert.equal(isSettings(Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])), true);
+  assert.equal(isSettings(Buffer.from([0, 0, 0, 4, 1, 0, 0, 0, 0])), false);
+  assert.equal(isSettings(Buffer.from([0, 0, 6, 4, 0, 0, 0, 0, 1])), false);
+  assert.equal(isSettings(Buffer.from('SSH-2.0-x\r\n')), false);
+  assert.equal(isSettings(settings.subarray(0, 8)), false);
 });
