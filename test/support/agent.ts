@@ -1,8 +1,8 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
-import type { Socket } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { dial, readHead, secure } from './origins.ts';
+import { readHead, secure } from './origins.ts';
 
 /** What came back, as an agent's HTTP library shows it. */
 export interface Answer {
@@ -24,6 +24,8 @@ export interface Ask {
   /** Further fields: on the request, and on the CONNECT for `connectTo`. */
   readonly fields?: Readonly<Record<string, string>>;
   readonly userAgent?: string;
+  /** Loopback address to come from (any of 127/8 on Linux). */
+  readonly from?: string;
 }
 
 /** Where the proxy is. */
@@ -60,12 +62,32 @@ export function plain(proxy: Proxy, url: string, ask: Ask = {}): Promise<Answer>
     const headers: Record<string, string> = { host, ...credentials(ask), ...ask.fields };
     if (ask.userAgent !== undefined) headers['user-agent'] = ask.userAgent;
     if (ask.body !== undefined) headers['content-length'] = String(Buffer.byteLength(ask.body));
-    const options = { host: proxy.host ?? '127.0.0.1', port: proxy.port, path: url, agent: false as const };
+    const options = {
+      host: proxy.host ?? '127.0.0.1',
+      port: proxy.port,
+      path: url,
+      agent: false as const,
+      ...(ask.from === undefined ? {} : { localAddress: ask.from }),
+    };
     const sent = httpRequest({ ...options, method: ask.method ?? 'GET', headers, timeout: 20_000 });
     sent.on('response', (response) => read(response).then(resolve, reject));
     sent.on('timeout', () => sent.destroy(new Error(`no answer for ${url}`)));
     sent.on('error', reject);
     sent.end(ask.body);
+  });
+}
+
+/** Opens a TCP connection to the proxy (half-open allowed, no Nagle). */
+function reach(proxy: Proxy, from: string | undefined): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const { port, host = '127.0.0.1' } = proxy;
+    const local = from === undefined ? {} : { localAddress: from };
+    const socket = connectTcp({ port, host, allowHalfOpen: true, noDelay: true, ...local });
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject).on('error', () => undefined);
+      resolve(socket);
+    });
   });
 }
 
@@ -75,7 +97,7 @@ export async function connectTo(
   authority: string,
   ask: Ask = {},
 ): Promise<{ readonly socket: Socket; readonly answer: Answer }> {
-  const socket = await dial(proxy.port, proxy.host);
+  const socket = await reach(proxy, ask.from);
   const fields = { host: authority, ...credentials(ask), ...ask.fields } as Record<string, string>;
   if (ask.userAgent !== undefined) fields['user-agent'] = ask.userAgent;
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
