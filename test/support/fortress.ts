@@ -173,10 +173,15 @@ export async function refusals(weir: Weir): Promise<Readonly<Record<string, numb
   return (await weir.status()).limitsReached;
 }
 
-/** Every line of `weir logs` of this agent (or of all). */
-export async function linesOf(weir: Weir, agent?: string): Promise<LogLine[]> {
-  const query = agent === undefined ? '' : `&agent=${agent}`;
-  return JSON.parse((await weir.admin(`/logs?limit=2000${query}`)).body) as LogLine[];
+/** The lines of `weir logs` that satisfy `wanted`, once there are as many as expected (8 s); fails with what there was. */
+export async function linesOf(weir: Weir, count: number, wanted: (line: LogLine) => boolean): Promise<LogLine[]> {
+  let found: LogLine[] = [];
+  for (let left = 80; left > 0 && found.length < count; left--) {
+    found = (JSON.parse((await weir.admin('/logs?limit=5000')).body) as LogLine[]).filter(wanted);
+    if (found.length < count) await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.equal(found.length, count, JSON.stringify(found, undefined, 1).slice(-4000));
+  return found;
 }
 
 /** Waits until nothing is open. */

@@ -3,7 +3,16 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { parse, stringify } from 'yaml';
-import { type Fortress, lastWords, openFortress, quiet, ROADS, type Road, refusals } from '../support/fortress.ts';
+import {
+  type Fortress,
+  lastWords,
+  linesOf,
+  openFortress,
+  quiet,
+  ROADS,
+  type Road,
+  refusals,
+} from '../support/fortress.ts';
 import type { Peer } from '../support/peer.ts';
 import { claim, peerOf, tunnel } from '../support/watched.ts';
 
@@ -155,11 +164,7 @@ describe('E24: the kill switch and a reload reach what is already open', () => {
     );
     assert.match(await lastWords(peer), /^HTTP\/1\.1 403 /);
     await quiet(fortress.weir);
-    const lines = await fortress.weir.records(
-      'every one',
-      (one) => one.agent === 'doomed' && one.outcome === 'blocked',
-    );
-    assert.equal(lines.length, STREAMS.length + 1, JSON.stringify(lines));
+    await linesOf(fortress.weir, STREAMS.length + 1, (one) => one.agent === 'doomed' && one.outcome === 'blocked');
     const audit = await fortress.weir.records('the audit row', ({ kind }) => kind === 'audit');
     assert.ok(audit.length > 0);
     await fortress.weir.admin('/mode', 'POST', { agent: 'doomed', mode: 'resume' });
