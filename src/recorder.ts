@@ -5,8 +5,9 @@ import type { Consumer } from './model/ports.ts';
 import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
 import { purgeMatch } from './record/erase.ts';
 import { type Journal, openJournal } from './record/journal.ts';
+import { createUnpacker } from './record/pack.ts';
 import { patternsOrNone } from './record/patterns.ts';
-import { createPresenter } from './record/presentable.ts';
+import { createPresentation } from './record/presentable.ts';
 import type { FromRecorder, PurgeQuery, RecentQuery, RecorderData, ToRecorder } from './record/protocol.ts';
 import { createPumps, type Pumps } from './record/pumps.ts';
 import { newSnapshot, problemsOf, type Reported, removeSnapshots, statusOf } from './record/report.ts';
@@ -60,7 +61,7 @@ function storeSlot(journal: Journal): StoreSlot | undefined {
 /** Everything of the recorder thread: presenter → journal → pumps → consumers. */
 class Recorder {
   readonly #journal: Journal;
-  readonly #present: (record: WeirRecord) => WeirRecord;
+  readonly #unpack: (text: string) => WeirRecord[];
   readonly #metrics = createMetrics();
   readonly #delay = monitorEventLoopDelay({ resolution: 20 });
   readonly #problems: string[] = [];
@@ -77,7 +78,7 @@ class Recorder {
   constructor() {
     const patterns = patternsOrNone(data.patterns, this.#problems);
     const url = patterns.length === 0 ? 'host' : data.telemetry.url;
-    this.#present = createPresenter({ patterns, key: Buffer.from(data.key), url });
+    this.#unpack = createUnpacker(createPresentation({ patterns, key: Buffer.from(data.key), url }));
     const directory = data.journal === false ? undefined : join(data.stateDir, 'journal');
     this.#journal = openJournal({ directory, maxBytes: data.telemetry.journalMaxBytes, boot: data.boot, log });
     for (const record of this.#journal.interrupted) this.#metrics.record(record);
@@ -182,12 +183,8 @@ class Recorder {
       tell({ type: 'ack', batch: message.batch });
       return;
     }
-    const records: WeirRecord[] = [];
-    for (const record of message.records) {
-      const shown = this.#present(record);
-      records.push(shown);
-      this.#metrics.record(shown);
-    }
+    const records = this.#unpack(message.text);
+    for (const record of records) this.#metrics.record(record);
     this.#journal.append(records, message.tally, message.batch);
     tell({ type: 'ack', batch: message.batch });
     this.#pumps?.wake();

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
 import { BATCH, Backlog } from './backlog.ts';
 import type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
+import { pack } from './pack.ts';
 import type {
   FromRecorder,
   PurgeQuery,
@@ -176,9 +177,9 @@ class Client implements RecorderClient {
     for (let batch = this.#backlog.next(whole, force); batch !== undefined; batch = this.#backlog.next(whole, force)) {
       const { number, records, tally } = batch;
       try {
-        this.#worker?.postMessage({ type: 'records', batch: number, records, tally } satisfies ToRecorder);
+        this.#worker?.postMessage({ type: 'records', batch: number, text: pack(records), tally } satisfies ToRecorder);
       } catch (error) {
-        // Something in it cannot be cloned: a bug of ours, which must not stop the others.
+        // Something in it cannot be written down: a bug of ours, which must not stop the others.
         this.#backlog.giveUp(batch, 'clone');
         this.#options.log('error', 'record-not-clonable', { error: (error as Error).message });
       }

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { printable } from '../model/printable.ts';
 import type { WeirRecord } from '../model/record.ts';
+import type { Presentation } from './pack.ts';
 import type { Pattern } from './patterns.ts';
 import { createRedactor, type Redactor } from './redact.ts';
 import { createTarget, decodeLayers, type UrlDetail, WINDOW } from './target.ts';
@@ -12,7 +13,6 @@ export interface PresenterOptions {
   /** `telemetry.url`. */
   readonly url: UrlDetail;
 }
-export type Presenter = (record: WeirRecord) => WeirRecord;
 
 /** Distinct strings remembered per kind of field; most fields have few. */
 const CACHE = 4096;
@@ -118,7 +118,7 @@ function createHost(redactor: Redactor, key: Buffer): Field {
  * The one function that makes a record fit to leave the process (product.md §5 "Nothing secret"): every string of it,
  * also of fields added later, passes patterns and `printable()`; URLs and host names have rules of their own.
  */
-export function createPresenter(options: PresenterOptions): Presenter {
+export function createPresentation(options: PresenterOptions): Presentation {
   const redactor = createRedactor(options.patterns);
   const text = createText(redactor, 200);
   const host = createHost(createRedactor(options.patterns, true), options.key);
@@ -149,5 +149,11 @@ export function createPresenter(options: PresenterOptions): Presenter {
     }
     return out;
   };
-  return (record) => object(record as unknown as Record<string, unknown>) as unknown as WeirRecord;
+  return {
+    field: (name) => {
+      const string = fields.get(name) ?? text;
+      return (value) => (typeof value === 'string' ? string(value) : present(value, name));
+    },
+    record: (record) => object(record as unknown as Record<string, unknown>) as unknown as WeirRecord,
+  };
 }

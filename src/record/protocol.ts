@@ -39,7 +39,8 @@ export interface RecorderData {
 
 /** Traffic side to recorder thread. */
 export type ToRecorder =
-  | { readonly type: 'records'; readonly batch: number; readonly records: readonly WeirRecord[]; readonly tally: Tally }
+  /** `text` as `pack` writes it. */
+  | { readonly type: 'records'; readonly batch: number; readonly text: string; readonly tally: Tally }
   | { readonly type: 'call'; readonly id: number; readonly name: RecorderVerb; readonly args: unknown }
   | { readonly type: 'subscribe'; readonly on: boolean }
   | { readonly type: 'shutdown'; readonly deadlineMs: number };

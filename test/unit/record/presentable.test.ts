@@ -3,13 +3,13 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ExchangeRecord, WeirRecord } from '../../../src/model/record.ts';
 import { loadPatterns } from '../../../src/record/patterns.ts';
-import { createPresenter } from '../../../src/record/presentable.ts';
+import { createPresentation } from '../../../src/record/presentable.ts';
 import type { UrlDetail } from '../../../src/record/target.ts';
 import { exchangeSample, fullSamples } from './samples.ts';
 
 const patterns = loadPatterns(new URL('../../../patterns', import.meta.url).pathname);
 const key = Buffer.alloc(32, 7);
-const presenter = (url: UrlDetail = 'keys') => createPresenter({ patterns, key, url });
+const presenter = (url: UrlDetail = 'keys') => createPresentation({ patterns, key, url }).record;
 const shown = (change: Partial<ExchangeRecord>, url: UrlDetail = 'keys') =>
   presenter(url)(exchangeSample(change)) as ExchangeRecord;
 const TOKEN = `ghp_${'Zq7'.repeat(12)}`;
@@ -95,7 +95,7 @@ test('host labels keep equality, not the secret', () => {
   assert.equal(shown({ host: `${HOSTED}.evil.com` }).host, first);
   assert.equal(shown({ sni: `${HOSTED}.evil.com` }).sni, first);
   assert.notEqual(shown({ host: `${HOSTED.replace('zq7', 'zq8')}.evil.com` }).host, first);
-  const other = createPresenter({ patterns, key: Buffer.alloc(32, 8), url: 'keys' });
+  const other = createPresentation({ patterns, key: Buffer.alloc(32, 8), url: 'keys' }).record;
   assert.notEqual((other(exchangeSample({ host: `${HOSTED}.evil.com` })) as ExchangeRecord).host, first);
   assert.equal(shown({ host: 'user:secret@api.example.com' }).host, 'api.example.com');
   const jwt = `eyj${'h'.repeat(20)}.eyj${'b'.repeat(40)}.${'s'.repeat(43)}.evil.com`;

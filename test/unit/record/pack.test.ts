@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ExchangeRecord, WeirRecord } from '../../../src/model/record.ts';
+import { FIELDS } from '../../../src/record/fields.ts';
+import { createUnpacker, type Presentation, pack } from '../../../src/record/pack.ts';
+import { loadPatterns } from '../../../src/record/patterns.ts';
+import { createPresentation } from '../../../src/record/presentable.ts';
+import { exchangeSample, fullSamples } from './samples.ts';
+
+const asItIs: Presentation = { field: () => (value) => value, record: (record) => record };
+const unpack = createUnpacker(asItIs);
+const patterns = loadPatterns(new URL('../../../patterns', import.meta.url).pathname);
+const presentation = createPresentation({ patterns, key: Buffer.alloc(32, 7), url: 'keys' });
+const finding = { inspector: 'i', rule: 'r', severity: 'high', disposition: 'flag', message: 'm' } as const;
+
+/** A record with every field, each value unlike any other. */
+function everyField(): ExchangeRecord {
+  const values = FIELDS.map((name, i) => [name, i % 3 === 0 ? `${name}-${i}` : i % 3 === 1 ? i + 0.5 : i % 2 === 0]);
+  return { ...Object.fromEntries(values), kind: 'tunnel', findings: [finding] } as ExchangeRecord;
+}
+
+test('every field travels in its own place', () => {
+  const whole = everyField();
+  assert.deepEqual(unpack(pack([whole])), [whole]);
+  const base = exchangeSample();
+  for (const name of FIELDS) {
+    if (name === 'kind') continue;
+    const one = { ...base, [name]: whole[name] } as ExchangeRecord;
+    const { [name]: _gone, ...rest } = one;
+    const without = (name in base ? base : rest) as ExchangeRecord;
+    assert.deepEqual(unpack(pack([one, without, one])), [one, without, one], name);
+  }
+});
+
+test('any sequence of records comes out as it went in', () => {
+  const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 12 }), fc.constantFrom('a', 'b', '\ud800', '\u2028"\\'));
+  const change = fc.record(
+    {
+      kind: fc.constantFrom('exchange', 'connect', 'tunnel'),
+      state: fc.constantFrom('open', 'closed'),
+      id: text,
+      host: text,
+      target: text,
+      agent: text,
+      port: fc.nat(65_535),
+      durationMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: Number.MIN_VALUE }),
+      teaches: fc.boolean(),
+      findings: fc.array(fc.record({ rule: text, message: text }, { noNullPrototype: true }), { maxLength: 2 }),
+      status: fc.constantFrom(200, 404, 503),
+      wasOpen: fc.boolean(),
+      priorRules: fc.array(text, { maxLength: 2 }),
+      errorDetail: text,
+      sni: text,
+      ech: fc.boolean(),
+      tlsMs: fc.constantFrom(0, 1.5),
+    },
+    { requiredKeys: [] },
+  );
+  const others = fullSamples().filter((record) => record.kind !== 'exchange');
+  const record = fc.oneof(
+    { weight: 6, arbitrary: change.map((fields) => exchangeSample(fields as unknown as Partial<ExchangeRecord>)) },
+    { weight: 1, arbitrary: fc.constantFrom(...others) },
+  );
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 12 }), (records: WeirRecord[]) => {
+      assert.deepEqual(unpack(pack(records)), records);
+      assert.deepEqual(createUnpacker(presentation)(pack(records)), records.map(presentation.record));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a secret that stays from record to record is hidden in each of them', () => {
+  const secret = `ghp_${'Zq7'.repeat(12)}`;
+  const records = [1, 2, 3].map(() =>
+    exchangeSample({ target: `/x/${secret}`, userAgent: secret, host: `${secret}.io` }),
+  );
+  const out = createUnpacker(presentation)(pack([...records, exchangeSample(), ...records]));
+  assert.equal(out.length, 7);
+  assert.ok(!JSON.stringify(out).toLowerCase().includes(secret.toLowerCase()));
+  assert.equal((out[3] as ExchangeRecord).userAgent, 'python-httpx/0.28');
+});
+
+test('an exchange like the one before costs little', () => {
+  const record = exchangeSample();
+  const one = pack([record]).length;
+  assert.ok(pack(Array.from({ length: 101 }, () => record)).length - one < 100 * 12);
+});
