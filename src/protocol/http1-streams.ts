@@ -1,24 +1,31 @@
 import type { Duplex } from 'node:stream';
 
-/** What Node's sockets have beyond their types: the handle below TLS, which alone can send a RST for it. */
+/** What Node's TCP sockets have beyond their types, and where a TLS socket keeps the one below it. */
 interface Resettable {
+  readonly connecting?: boolean;
   readonly encrypted?: boolean;
-  readonly resetAndDestroy?: () => unknown;
-  readonly _handle?: { readonly _parent?: { reset?(done: () => void): number } } | null;
+  readonly writableEnded: boolean;
+  readonly writableFinished: boolean;
+  readonly _handle?: { readonly reset?: unknown; readonly _parentWrap?: Resettable | null } | null;
+  /** What `resetAndDestroy` sets: `destroy` then closes with RST. */
+  resetAndClosing?: boolean;
+}
+
+/** libuv refuses a RST while a shutdown is under way, and Node then leaks the handle (it spins at exit). */
+function isShuttingDown(socket: Resettable): boolean {
+  return socket.writableEnded && !socket.writableFinished;
 }
 
 /**
- * Ends a stream so that a reset stays a reset: RST on TCP, and on the TCP below TLS (`resetAndDestroy` refuses TLS
- * sockets; without this the peer would see a FIN). A stream that knows no RST is destroyed.
+ * Ends a stream so that a reset stays a reset, at once. `resetAndDestroy` is not that: it sends FIN first, waits for
+ * what is unsent, and refuses TLS. A stream that knows no RST is destroyed.
  */
 export function reset(stream: Duplex): void {
   if (stream.destroyed) return;
-  const socket = stream as Duplex & Resettable;
-  try {
-    if (socket.encrypted === true) socket._handle?._parent?.reset?.(() => {});
-    else if (typeof socket.resetAndDestroy === 'function') socket.resetAndDestroy();
-  } catch {
-    // A pipe, or a handle already gone: destroyed like any other stream.
+  const socket: Resettable = stream as Duplex & Resettable;
+  const tcp = socket.encrypted === true ? socket._handle?._parentWrap : socket;
+  if (tcp?._handle?.reset !== undefined && tcp.connecting !== true && !isShuttingDown(socket) && !isShuttingDown(tcp)) {
+    tcp.resetAndClosing = true;
   }
   stream.destroy();
 }

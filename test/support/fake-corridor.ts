@@ -76,11 +76,13 @@ export function fakeExchange(connection: Connection, request: RequestFacts, kind
 
 /** An open TCP (or TLS) link to a port of 127.0.0.1. */
 export async function dialLocal(port: number, secure?: UpstreamTls): Promise<Link> {
-  const socket: Duplex & { destroy(): unknown } =
-    secure === undefined
-      ? net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true })
-      : tls.connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ALPNProtocols: [...secure.alpn] });
-  await once(socket, secure === undefined ? 'connect' : 'secureConnect');
+  const tcp = net.connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+  await once(tcp, 'connect');
+  let socket: Duplex = tcp;
+  if (secure !== undefined) {
+    socket = tls.connect({ socket: tcp, rejectUnauthorized: false, ALPNProtocols: [...secure.alpn] });
+    await once(socket, 'secureConnect');
+  }
   return { socket, peer: { address: '127.0.0.1', port }, timings: { connectMs: 1 }, delegated: false };
 }
 
