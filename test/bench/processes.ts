@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -20,6 +20,19 @@ export async function cpuMicros(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+}
+
+/** The same by kind of thread: the main (traffic) thread, the recorder, and the rest (V8's collector and compilers, libuv, DuckDB). */
+export async function cpuByThread(pid: number): Promise<Readonly<Record<'traffic' | 'recorder' | 'others', number>>> {
+  const micros = { traffic: 0, recorder: 0, others: 0 };
+  for (const task of await readdir(`/proc/${pid}/task`)) {
+    const stat = await readFile(`/proc/${pid}/task/${task}/stat`, 'utf8').catch(() => '');
+    if (stat === '') continue;
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const kind = task === String(pid) ? 'traffic' : stat.includes('(weir-recorder') ? 'recorder' : 'others';
+    micros[kind] += (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  }
+  return micros;
 }
 
 /** Starts `test/bench/<file>` with a JSON argument; resolves at its first line. */

@@ -58,7 +58,7 @@ export interface Http2House {
   readonly weir: Weir;
   readonly origin: Http2Origin;
   /** The pair of lanes to compare. */
-  lanes(name: 'tunnel' | 'intercepted'): { readonly direct: Http2Lane; readonly proxied: Http2Lane };
+  lanes(name: 'connect' | 'tunnel' | 'intercepted'): { readonly direct: Http2Lane; readonly proxied: Http2Lane };
   close(): Promise<void>;
 }
 
@@ -69,17 +69,26 @@ export function openHttp2House(config: Record<string, unknown> = {}): Promise<Ht
     later(upstream.close);
     const origin = await http2Origin(upstream.authority.issue([HOSTS.tunnel, HOSTS.intercepted]));
     later(origin.close);
+    const clear = await http2Origin();
+    later(clear.close);
     const address = `127.0.0.1:${origin.port}`;
     const weir = await startWeir({
       config: {
         intercept: { only: [HOSTS.intercepted] },
-        upstream: { resolve: { [HOSTS.tunnel]: address, [HOSTS.intercepted]: address }, ca_file: upstream.caFile },
+        upstream: {
+          resolve: { [HOSTS.plain]: `127.0.0.1:${clear.port}`, [HOSTS.tunnel]: address, [HOSTS.intercepted]: address },
+          ca_file: upstream.caFile,
+        },
         ...config,
       },
     });
     later(weir.stop);
     const ca = await weir.ca();
     const lanes: Http2House['lanes'] = (name) => {
+      if (name === 'connect') {
+        const direct = { host: HOSTS.plain, origin: clear };
+        return { direct, proxied: { ...direct, proxyPort: weir.port } };
+      }
       const trusted = name === 'intercepted' ? ca : upstream.authority.cert;
       return {
         direct: { host: HOSTS[name], origin, ca: upstream.authority.cert },

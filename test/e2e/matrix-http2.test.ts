@@ -10,7 +10,7 @@ describe('matrix, HTTP/2: fields, DATA, trailers, flags and codes are what a dir
   });
   after(() => house?.close());
 
-  for (const name of ['tunnel', 'intercepted'] as const) {
+  for (const name of ['connect', 'tunnel', 'intercepted'] as const) {
     for (const scenario of MATRIX2) {
       it(`${name} × ${scenario.name}`, () => {
         const { direct, proxied } = house.lanes(name);

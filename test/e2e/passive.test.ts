@@ -29,7 +29,7 @@ describe('passive: lock-step over HTTP/2', () => {
   });
   after(() => house?.close());
 
-  for (const name of ['tunnel', 'intercepted'] as const) {
+  for (const name of ['connect', 'tunnel', 'intercepted'] as const) {
     it(`${name} × 1000 steps each way on one stream`, () => {
       const { direct, proxied } = house.lanes(name);
       return assertPassiveHttp2(duplex2(1000), direct, proxied);

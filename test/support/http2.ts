@@ -4,13 +4,17 @@ import {
   connect,
   constants,
   createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
   type Http2Session,
   type Http2Stream,
   type SecureServerOptions,
   type ServerHttp2Session,
   type ServerHttp2Stream,
+  type ServerOptions,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Leaf } from './certs.ts';
 
@@ -64,14 +68,13 @@ export interface Http2Origin {
   close(): Promise<void>;
 }
 
-/** An HTTP/2 origin (ALPN h2 only) that records every stream. */
-export async function http2Origin(leaf: Leaf): Promise<Http2Origin> {
-  const server = createSecureServer({
-    key: leaf.key,
-    cert: leaf.cert,
-    ...WIDE,
-    streamResetBurst: 5000,
-  } as SecureServerOptions);
+/** An HTTP/2 origin (ALPN h2 only, or cleartext with prior knowledge) that records every stream. */
+export async function http2Origin(leaf?: Leaf): Promise<Http2Origin> {
+  const settings = { ...WIDE, streamResetBurst: 5000 };
+  const server: Http2Server | Http2SecureServer =
+    leaf === undefined
+      ? createServer(settings as ServerOptions)
+      : createSecureServer({ key: leaf.key, cert: leaf.cert, ...settings } as SecureServerOptions);
   const open = new Set<ServerHttp2Session>();
   let sessions = 0;
   let closing: Promise<void>[] = [];
@@ -90,7 +93,7 @@ export async function http2Origin(leaf: Leaf): Promise<Http2Origin> {
         server.close(() => resolve());
       }),
   };
-  server.on('session', (session) => {
+  server.on('session', (session: ServerHttp2Session) => {
     sessions++;
     open.add(session);
     session.on('error', () => undefined);
@@ -107,10 +110,12 @@ export async function http2Origin(leaf: Leaf): Promise<Http2Origin> {
   return Object.assign(origin, { port: (server.address() as AddressInfo).port });
 }
 
-/** An HTTP/2 client session over an already secured socket. */
-export async function http2Client(socket: TLSSocket, host: string): Promise<ClientHttp2Session> {
-  if (socket.alpnProtocol !== 'h2') throw new Error(`the other side chose ${String(socket.alpnProtocol)}, not h2`);
-  const session = connect(`https://${host}`, { createConnection: () => socket, ...WIDE } as object);
+/** An HTTP/2 client session over an open socket; a secured one must have agreed on h2. */
+export async function http2Client(socket: Socket | TLSSocket, host: string): Promise<ClientHttp2Session> {
+  if ('alpnProtocol' in socket && socket.alpnProtocol !== 'h2')
+    throw new Error(`the other side chose ${String(socket.alpnProtocol)}, not h2`);
+  const scheme = 'alpnProtocol' in socket ? 'https' : 'http';
+  const session = connect(`${scheme}://${host}`, { createConnection: () => socket, ...WIDE } as object);
   session.on('error', () => undefined);
   await settingsOf(session);
   return session;
@@ -126,6 +131,11 @@ function settingsOf(session: Http2Session): Promise<void> {
   });
 }
 
+/** `https`, or `http` on a cleartext session. */
+export function schemeOf(session: ClientHttp2Session): string {
+  return session.encrypted === true ? 'https' : 'http';
+}
+
 /** Opens a stream with fields in exactly this order. */
 export function openStream(
   session: ClientHttp2Session,
@@ -136,7 +146,7 @@ export function openStream(
   endStream = false,
   waitForTrailers = false,
 ): ClientHttp2Stream {
-  const pseudo = [':method', method, ':authority', host, ':scheme', 'https', ':path', path];
+  const pseudo = [':method', method, ':authority', host, ':scheme', schemeOf(session), ':path', path];
   return session.request([...pseudo, ...fields] as never, { endStream, waitForTrailers });
 }
 

@@ -9,8 +9,8 @@ import type { Http2Scenario } from './scenarios-http2.ts';
 export interface Http2Lane {
   readonly host: string;
   readonly origin: Http2Origin;
-  /** What the agent trusts. */
-  readonly ca: string;
+  /** What the agent trusts; absent = cleartext HTTP/2 with prior knowledge. */
+  readonly ca?: string;
   /** Through this proxy port; absent = directly. */
   readonly proxyPort?: number;
 }
@@ -27,14 +27,13 @@ export async function playHttp2(scenario: Http2Scenario, lane: Http2Lane): Promi
   lane.origin.handle = (stream, raw) => {
     void Promise.resolve(scenario.origin(stream, signals, raw)).catch((error: Error) => stream.destroy(error));
   };
+  const { ca, host } = lane;
   const socket =
     lane.proxyPort === undefined
       ? await dial(lane.origin.port)
-      : (await connectThrough(lane.proxyPort, `${lane.host}:443`, AGENT_FIELDS)).socket;
-  const session = await http2Client(
-    await secure(socket, { servername: lane.host, ca: lane.ca, alpn: ['h2', 'http/1.1'] }),
-    lane.host,
-  );
+      : (await connectThrough(lane.proxyPort, `${host}:${ca === undefined ? 80 : 443}`, AGENT_FIELDS)).socket;
+  const road = ca === undefined ? socket : await secure(socket, { servername: host, ca, alpn: ['h2', 'http/1.1'] });
+  const session = await http2Client(road, host);
   try {
     const result = await limited(
       scenario.client({ session, host: lane.host, signal: (n) => signals.signal(n), wait: (n) => signals.wait(n) }),

@@ -6,6 +6,7 @@ import {
   openStream,
   recordStream,
   type StreamLog,
+  schemeOf,
 } from './http2.ts';
 
 /** Signals between both scripts, and the client's session. */
@@ -230,6 +231,46 @@ const grpcTrailersOnly: Http2Scenario = {
   },
 };
 
+/** A gRPC message (length-prefixed, uncompressed). */
+function message(text: string): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(text.length, 1);
+  return Buffer.concat([head, Buffer.from(text)]);
+}
+
+const grpcStream: Http2Scenario = {
+  name: 'gRPC: bidirectional stream of messages, status in the trailers',
+  client: (stage) =>
+    request(
+      stage,
+      {
+        method: 'POST',
+        path: '/weir.Test/Talk',
+        fields: ['content-type', 'application/grpc', 'te', 'trailers', 'grpc-timeout', '10S'],
+      },
+      async (stream) => {
+        const hear = heard(stream);
+        for (let i = 0; i < 20; i++) {
+          await write(stream, message(`ask ${i};`));
+          await hear(`answer ${i};`);
+        }
+        stream.end();
+      },
+    ),
+  origin: async (stream) => {
+    const hear = heard(stream);
+    stream.on('wantTrailers', () =>
+      stream.sendTrailers({ 'grpc-status': '0', 'grpc-message': '', 'x-trail-bin': 'AP8B' }),
+    );
+    respond(stream, [...OK, 'content-type', 'application/grpc'], false, true);
+    for (let i = 0; i < 20; i++) {
+      await hear(`ask ${i};`);
+      await write(stream, message(`answer ${i};`));
+    }
+    stream.end();
+  },
+};
+
 function bodiless(name: string, method: string, fields: readonly string[]): Http2Scenario {
   return {
     name,
@@ -335,7 +376,7 @@ const webSocket: Http2Scenario = {
       ':protocol',
       'websocket',
       ':scheme',
-      'https',
+      schemeOf(stage.session),
       ':path',
       '/ws',
       ':authority',
@@ -384,6 +425,7 @@ export const MATRIX2: readonly Http2Scenario[] = [
   hints,
   trailers,
   grpcTrailersOnly,
+  grpcStream,
   bodiless('HEAD: a length without a body', 'HEAD', [...OK, 'content-length', '123456']),
   bodiless('204/304: no content', 'DELETE', [':status', '204', 'x-a', 'b']),
   bodiless('204/304: not modified', 'GET', [':status', '304', 'etag', '"abc"']),
