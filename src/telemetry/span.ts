@@ -6,7 +6,7 @@ import { ATTR, KNOWN_METHODS, SCOPE } from './semconv.ts';
 import { urlOf } from './url.ts';
 
 // Values of the API's enums; importing them would load the API package.
-const KIND_CLIENT = 2;
+export const KIND_CLIENT = 2;
 const STATUS_UNSET: SpanStatus = { code: 0 };
 const STATUS_ERROR = 2;
 const SAMPLED = 1;
@@ -26,97 +26,106 @@ export function spanName(record: ExchangeRecord): string {
   return KNOWN_METHODS.has(record.method) ? `http.${record.method.toLowerCase()}` : 'http.other';
 }
 
-function set(attributes: Attributes, name: string, value: string | number | boolean | undefined): void {
-  if (value !== undefined) attributes[name] = value;
-}
+/** Takes one attribute; undefined = it is not there. */
+export type Put = (name: string, value: string | number | boolean | string[] | undefined) => void;
 
-function setHttp(attributes: Attributes, record: ExchangeRecord): void {
+function putHttp(put: Put, record: ExchangeRecord): void {
+  const url = urlOf(record);
   if (record.kind === 'exchange') {
-    if (KNOWN_METHODS.has(record.method)) attributes[ATTR.HTTP_REQUEST_METHOD] = record.method;
+    if (KNOWN_METHODS.has(record.method)) put(ATTR.HTTP_REQUEST_METHOD, record.method);
     else {
-      attributes[ATTR.HTTP_REQUEST_METHOD] = '_OTHER';
-      attributes[ATTR.HTTP_REQUEST_METHOD_ORIGINAL] = record.method;
+      put(ATTR.HTTP_REQUEST_METHOD, '_OTHER');
+      put(ATTR.HTTP_REQUEST_METHOD_ORIGINAL, record.method);
     }
-    attributes[ATTR.URL_FULL] = urlOf(record);
-    attributes[ATTR.URL_SCHEME] = record.scheme;
-    attributes[ATTR.NETWORK_PROTOCOL_VERSION] = record.protocol;
-    set(attributes, ATTR.HTTP_RESPONSE_STATUS_CODE, record.status);
-    attributes[ATTR.HTTP_REQUEST_BODY_SIZE] = record.requestBytes;
-    attributes[ATTR.HTTP_RESPONSE_BODY_SIZE] = record.responseBytes;
-    attributes[ATTR.STRATHON_TOOL_NAME] = `http.${record.method.toLowerCase()}`;
+    put(ATTR.URL_FULL, url);
+    put(ATTR.URL_SCHEME, record.scheme);
+    put(ATTR.NETWORK_PROTOCOL_VERSION, record.protocol);
+    put(ATTR.HTTP_RESPONSE_STATUS_CODE, record.status);
+    put(ATTR.HTTP_REQUEST_BODY_SIZE, record.requestBytes);
+    put(ATTR.HTTP_RESPONSE_BODY_SIZE, record.responseBytes);
+    put(ATTR.STRATHON_TOOL_NAME, `http.${record.method.toLowerCase()}`);
   } else {
-    if (record.kind === 'connect') attributes[ATTR.HTTP_REQUEST_METHOD] = 'CONNECT';
-    attributes[ATTR.NETWORK_TRANSPORT] = 'tcp';
-    attributes[ATTR.STRATHON_TOOL_NAME] = 'http.connect';
+    if (record.kind === 'connect') put(ATTR.HTTP_REQUEST_METHOD, 'CONNECT');
+    put(ATTR.NETWORK_TRANSPORT, 'tcp');
+    put(ATTR.STRATHON_TOOL_NAME, 'http.connect');
   }
-  attributes[ATTR.STRATHON_HTTP_URL] = urlOf(record);
-  attributes[ATTR.STRATHON_SOURCE] = 'egress_proxy';
-  attributes[ATTR.STRATHON_AGENT_NAME] = record.agent;
-  set(attributes, ATTR.USER_AGENT_ORIGINAL, record.userAgent);
+  put(ATTR.STRATHON_HTTP_URL, url);
+  put(ATTR.STRATHON_SOURCE, 'egress_proxy');
+  put(ATTR.STRATHON_AGENT_NAME, record.agent);
+  put(ATTR.USER_AGENT_ORIGINAL, record.userAgent);
 }
 
-function setJudgement(attributes: Attributes, record: ExchangeRecord): void {
-  attributes[ATTR.MODE] = record.mode;
-  attributes[ATTR.VERDICT] = record.verdict;
-  attributes[ATTR.ACTION] = record.action;
-  attributes[ATTR.WOULD] = record.would;
-  attributes[ATTR.WOULD_BLOCK] = record.would === 'block';
-  attributes[ATTR.OUTCOME] = record.outcome;
-  attributes[ATTR.DESTINATION_FIRST_SEEN] = record.firstSeen;
-  attributes[ATTR.BASELINE_STATE] = record.baselineState;
+function putJudgement(put: Put, record: ExchangeRecord): void {
+  put(ATTR.MODE, record.mode);
+  put(ATTR.VERDICT, record.verdict);
+  put(ATTR.ACTION, record.action);
+  put(ATTR.WOULD, record.would);
+  put(ATTR.WOULD_BLOCK, record.would === 'block');
+  put(ATTR.OUTCOME, record.outcome);
+  put(ATTR.DESTINATION_FIRST_SEEN, record.firstSeen);
+  put(ATTR.BASELINE_STATE, record.baselineState);
   if (record.findings.length > 0) {
     const rules = [...new Set(record.findings.map((finding) => finding.rule))];
-    attributes[ATTR.FINDING_RULES] = rules;
-    attributes[ATTR.STRATHON_POLICY_MATCHED_IDS] = rules.join(',');
+    put(ATTR.FINDING_RULES, rules);
+    put(ATTR.STRATHON_POLICY_MATCHED_IDS, rules.join(','));
   }
   if (record.action !== 'block') return;
   const deciding = record.findings.find((finding) => finding.disposition === 'block');
-  set(attributes, ATTR.STRATHON_POLICY_NAME, deciding?.rule);
-  set(attributes, ATTR.STRATHON_POLICY_MESSAGE, deciding?.message);
+  put(ATTR.STRATHON_POLICY_NAME, deciding?.rule);
+  put(ATTR.STRATHON_POLICY_MESSAGE, deciding?.message);
   // Strathon draws and counts every value as an intervention, so monitor sets none, not even for a refusal to proxy to itself.
   if (record.mode === 'monitor') return;
-  attributes[ATTR.STRATHON_INTERVENTION_STATE] = 'blocked';
-  attributes[ATTR.STRATHON_POLICY_BLOCKED] = true;
+  put(ATTR.STRATHON_INTERVENTION_STATE, 'blocked');
+  put(ATTR.STRATHON_POLICY_BLOCKED, true);
 }
 
-function setConnection(attributes: Attributes, record: ExchangeRecord): void {
-  attributes[ATTR.AGENT] = record.agent;
-  attributes[ATTR.AGENT_IDENTIFIED_BY] = record.identifiedBy;
-  attributes[ATTR.VISIBILITY] = record.visibility;
-  attributes[ATTR.VIA] = record.via;
-  attributes[ATTR.SERVER_ADDRESS] = record.host;
-  attributes[ATTR.SERVER_PORT] = record.port;
-  attributes[ATTR.CLIENT_ADDRESS] = record.clientAddress;
-  set(attributes, ATTR.NETWORK_PEER_ADDRESS, record.peerAddress);
-  set(attributes, ATTR.NETWORK_PEER_PORT, record.peerPort);
-  set(attributes, ATTR.ADDRESS_DELEGATED, record.delegated);
-  set(attributes, ATTR.TLS_PROTOCOL_VERSION, record.tlsVersion);
-  set(attributes, ATTR.TLS_SNI, record.sni);
-  set(attributes, ATTR.TLS_ALPN, record.alpn);
-  set(attributes, ATTR.TLS_JA4, record.ja4);
-  set(attributes, ATTR.TLS_ECH, record.ech);
-  set(attributes, ATTR.TUNNEL_PROTOCOL, record.tunnelProtocol);
-  set(attributes, ATTR.INTERCEPTION_SKIPPED, record.interceptionSkipped);
-  set(attributes, ATTR.CLOSE_REASON, record.closeReason);
+function putConnection(put: Put, record: ExchangeRecord): void {
+  put(ATTR.AGENT, record.agent);
+  put(ATTR.AGENT_IDENTIFIED_BY, record.identifiedBy);
+  put(ATTR.VISIBILITY, record.visibility);
+  put(ATTR.VIA, record.via);
+  put(ATTR.SERVER_ADDRESS, record.host);
+  put(ATTR.SERVER_PORT, record.port);
+  put(ATTR.CLIENT_ADDRESS, record.clientAddress);
+  put(ATTR.NETWORK_PEER_ADDRESS, record.peerAddress);
+  put(ATTR.NETWORK_PEER_PORT, record.peerPort);
+  put(ATTR.ADDRESS_DELEGATED, record.delegated);
+  put(ATTR.TLS_PROTOCOL_VERSION, record.tlsVersion);
+  put(ATTR.TLS_SNI, record.sni);
+  put(ATTR.TLS_ALPN, record.alpn);
+  put(ATTR.TLS_JA4, record.ja4);
+  put(ATTR.TLS_ECH, record.ech);
+  put(ATTR.TUNNEL_PROTOCOL, record.tunnelProtocol);
+  put(ATTR.INTERCEPTION_SKIPPED, record.interceptionSkipped);
+  put(ATTR.CLOSE_REASON, record.closeReason);
 }
 
-function setMeasures(attributes: Attributes, record: ExchangeRecord): void {
-  attributes[ATTR.EXCHANGE_ID] = record.id;
-  attributes[ATTR.CONNECTION_ID] = record.connectionId;
-  attributes[ATTR.PROXY_OVERHEAD_MS] = record.overheadMs;
-  attributes[ATTR.REQUEST_BODY_SIZE] = record.requestBytes;
-  attributes[ATTR.RESPONSE_BODY_SIZE] = record.responseBytes;
-  set(attributes, ATTR.RESPONSE_STATUS_CODE, record.answeredStatus);
-  set(attributes, ATTR.TTFB_MS, record.ttfbMs);
-  set(attributes, ATTR.DNS_MS, record.dnsMs);
-  set(attributes, ATTR.CONNECT_MS, record.connectMs);
-  set(attributes, ATTR.TLS_MS, record.tlsMs);
-  set(attributes, ATTR.DESTINATION_TENANT, record.tenant);
-  set(attributes, ATTR.CREDENTIAL_FINGERPRINT, record.credentialFp);
-  set(attributes, ATTR.REQUEST_CONTENT_TYPE, record.contentType);
-  set(attributes, ATTR.RESPONSE_CONTENT_TYPE, record.responseContentType);
-  set(attributes, ATTR.ERROR_DETAIL, record.errorDetail);
-  set(attributes, ATTR.TRACE_REPARENTED, record.reparented);
+function putMeasures(put: Put, record: ExchangeRecord): void {
+  put(ATTR.EXCHANGE_ID, record.id);
+  put(ATTR.CONNECTION_ID, record.connectionId);
+  put(ATTR.PROXY_OVERHEAD_MS, record.overheadMs);
+  put(ATTR.REQUEST_BODY_SIZE, record.requestBytes);
+  put(ATTR.RESPONSE_BODY_SIZE, record.responseBytes);
+  put(ATTR.RESPONSE_STATUS_CODE, record.answeredStatus);
+  put(ATTR.TTFB_MS, record.ttfbMs);
+  put(ATTR.DNS_MS, record.dnsMs);
+  put(ATTR.CONNECT_MS, record.connectMs);
+  put(ATTR.TLS_MS, record.tlsMs);
+  put(ATTR.DESTINATION_TENANT, record.tenant);
+  put(ATTR.CREDENTIAL_FINGERPRINT, record.credentialFp);
+  put(ATTR.REQUEST_CONTENT_TYPE, record.contentType);
+  put(ATTR.RESPONSE_CONTENT_TYPE, record.responseContentType);
+  put(ATTR.ERROR_DETAIL, record.errorDetail);
+  put(ATTR.TRACE_REPARENTED, record.reparented);
+}
+
+/** Every attribute of the span, in order. */
+export function putAttributes(put: Put, record: ExchangeRecord, error: string | undefined): void {
+  putHttp(put, record);
+  putJudgement(put, record);
+  putConnection(put, record);
+  putMeasures(put, record);
+  put(ATTR.ERROR_TYPE, error);
 }
 
 /** `error.type` of span and metric: the status code of a 4xx/5xx, else our code; undefined when nothing is wrong. */
@@ -130,7 +139,7 @@ export function errorType(record: ExchangeRecord): string | undefined {
   return record.errorType;
 }
 
-function statusOf(record: ExchangeRecord, error: string | undefined): SpanStatus {
+export function statusOf(record: ExchangeRecord, error: string | undefined): SpanStatus {
   if (error === undefined) return STATUS_UNSET;
   if (record.outcome !== 'blocked') return { code: STATUS_ERROR };
   const deciding = record.findings.find((finding) => finding.disposition === 'block');
@@ -141,7 +150,7 @@ function context(traceId: string, spanId: string, isRemote: boolean): SpanContex
   return { traceId, spanId, traceFlags: SAMPLED, ...(isRemote ? { isRemote } : {}) };
 }
 
-function linksOf(record: ExchangeRecord): Link[] {
+export function linksOf(record: ExchangeRecord): Link[] {
   if (record.linkTraceId === undefined || record.linkSpanId === undefined) return NO_LINKS;
   // What a reparented span links to was claimed by the agent; a CONNECT span is our own.
   return [{ context: context(record.linkTraceId, record.linkSpanId, record.reparented === true) }];
@@ -150,12 +159,14 @@ function linksOf(record: ExchangeRecord): Link[] {
 /** The span of a closed exchange, CONNECT or tunnel. Pure; `resource` is the only thing not taken from the record. */
 export function toSpan(record: ExchangeRecord, resource: Resource, version: string): ReadableSpan {
   const attributes: Attributes = {};
-  setHttp(attributes, record);
-  setJudgement(attributes, record);
-  setConnection(attributes, record);
-  setMeasures(attributes, record);
   const error = errorType(record);
-  set(attributes, ATTR.ERROR_TYPE, error);
+  putAttributes(
+    (name, value) => {
+      if (value !== undefined) attributes[name] = value;
+    },
+    record,
+    error,
+  );
   const own = context(record.traceId, record.spanId, false);
   return {
     name: spanName(record),

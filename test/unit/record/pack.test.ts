@@ -67,7 +67,7 @@ test('any sequence of records comes out as it went in', () => {
       assert.deepEqual(unpack(pack(records)), records);
       assert.deepEqual(createUnpacker(presentation)(pack(records)), records.map(presentation.record));
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   );
 });
 
