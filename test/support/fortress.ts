@@ -177,7 +177,9 @@ export async function refusals(weir: Weir): Promise<Readonly<Record<string, numb
 export async function linesOf(weir: Weir, count: number, wanted: (line: LogLine) => boolean): Promise<LogLine[]> {
   let found: LogLine[] = [];
   for (let left = 80; left > 0 && found.length < count; left--) {
-    found = (JSON.parse((await weir.admin('/logs?limit=5000')).body) as LogLine[]).filter(wanted);
+    const answer = await weir.admin('/logs?limit=5000');
+    // 500 while the store is still being opened.
+    found = answer.status === 200 ? (JSON.parse(answer.body) as LogLine[]).filter(wanted) : [];
     if (found.length < count) await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.equal(found.length, count, JSON.stringify(found, undefined, 1).slice(-4000));
