@@ -1,15 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
-import {
-  baselineOf,
-  baselineReady,
-  listenerOf,
-  pemFiles,
-  recorderOptions,
-  stageData,
-  upstreamOf,
-} from './collector-parts.ts';
+import { pemFiles } from './collector-files.ts';
+import { baselineOf, baselineReady, listenerOf, recorderOptions, stageData, upstreamOf } from './collector-parts.ts';
+import { createShown, type Shown } from './collector-shown.ts';
 import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
@@ -52,6 +46,7 @@ export class House {
   /** Our own sockets, known once they are bound. */
   isSelf: IsSelf = () => false;
   readonly #data: StageData = stageData();
+  readonly #shown: Shown;
   #upstream: Upstream;
 
   constructor(options: CollectorOptions, state: StateDir) {
@@ -60,7 +55,8 @@ export class House {
     this.state = state;
     this.config = config;
     this.#upstream = upstreamOf(config, options.env);
-    this.baseline = baselineOf(config, this.#data, (agent) => this.stages.modeFor(agent, NOWHERE));
+    this.#shown = createShown(state.key);
+    this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
     this.stages = this.#compile(config);
     this.authority = createAuthority({
       dir: state.path,
@@ -171,6 +167,7 @@ export class House {
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,
       hash: this.state.hash,
+      shown: this.#shown,
     });
   }
 }

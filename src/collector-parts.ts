@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parse } from 'yaml';
 import type { CollectorOptions, Log } from './collector.ts';
+import { listenerTls, pemFiles } from './collector-files.ts';
+import type { Shown } from './collector-shown.ts';
 import { baselineKeyOf, type CompiledStages, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
@@ -84,7 +86,12 @@ export function recorderOptions(
   };
 }
 
-export function baselineOf(config: Config, data: StageData, modeOf: Parameters<typeof baselineKeyOf>[1]): Baseline {
+export function baselineOf(
+  config: Config,
+  data: StageData,
+  shown: Shown,
+  modeOf: Parameters<typeof baselineKeyOf>[1],
+): Baseline {
   const { baseline, limits } = config;
   const asOne = baselineKeyOf(config, modeOf);
   const keys = createAgentKeys(config.agents.keys(), config.agent);
@@ -95,6 +102,7 @@ export function baselineOf(config: Config, data: StageData, modeOf: Parameters<t
     onUnknown: baseline.on_unknown,
     destinationsPerAgent: limits.destinations_per_agent,
     asOne,
+    shown: shown.host,
     clock: Date.now,
     riskyCategory: (host) => data.categories.risky(host)?.name,
     isConfigured: keys.known,
@@ -143,17 +151,6 @@ export function upstreamOf(config: Config, env: NodeJS.ProcessEnv): Upstream {
     ca: pemFiles(ca_file),
     connectMs: config.limits.connect_ms,
   });
-}
-
-export function pemFiles(file: string | undefined): string[] {
-  if (file === undefined) return [];
-  try {
-    return [readFileSync(file, 'utf8')];
-  } catch (error) {
-    throw new Error(
-      `upstream.ca_file ${file} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
-    );
-  }
 }
 
 export function listenerOf(
@@ -205,21 +202,12 @@ export function listenerOf(
 }
 
 function listenAddress(entry: Config['listen'][number]): Parameters<typeof createListener>[0]['listen'][number] {
-  const { tls } = entry;
-  const file = (path: string): string => readFileSync(path, 'utf8');
+  const tls = listenerTls(entry);
   return {
     address: entry.host,
     port: entry.port,
     ...(entry.agent === undefined ? {} : { agent: entry.agent }),
-    ...(tls === undefined
-      ? {}
-      : {
-          tls: {
-            cert: file(tls.cert),
-            key: file(tls.key),
-            ...(tls.client_ca === undefined ? {} : { clientCa: file(tls.client_ca) }),
-          },
-        }),
+    ...(tls === undefined ? {} : { tls }),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Shown } from './collector-shown.ts';
 import type { Config } from './config/schema.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
@@ -11,7 +12,7 @@ import { type IsSelf, selfInspectors } from './inspect/self.ts';
 import type { TenantOf } from './inspect/tenant.ts';
 import type { Containment } from './model/admin.ts';
 import type { Exchange } from './model/exchange.ts';
-import type { Mode } from './model/finding.ts';
+import type { Finding, Mode } from './model/finding.ts';
 import { compileHosts } from './model/glob.ts';
 import { parseAuthority } from './model/host.ts';
 import type { Upstream } from './model/ports.ts';
@@ -49,6 +50,8 @@ export interface StageInputs {
   readonly containment: () => Containment;
   /** Keyed hash of the state directory. */
   readonly hash: (text: string) => string;
+  /** Agents are told no secret, not even their own. */
+  readonly shown: Shown;
 }
 
 /** Stages with what only the hall asks of them. */
@@ -62,7 +65,7 @@ export interface CompiledStages extends Stages {
 
 /** Configuration → one immutable set of stages. Throws Error with a sentence for people; then the old set stays. */
 export function compileStages(inputs: StageInputs): CompiledStages {
-  const { config, baseline, overrides } = inputs;
+  const { config, baseline, overrides, shown } = inputs;
   const { categories } = inputs.data;
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   const modeFor = modesOf(config, overrides, keys.configKey);
@@ -93,6 +96,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       defaultAgent: config.agent,
       identify: config.identify,
       maxAgents: config.limits.agents,
+      isSecret: (name) => shown.text(name) !== name,
     }),
     // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates.
     inspectors: [
@@ -108,14 +112,16 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     apply: (verdict, findings, exchange) =>
       enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination)),
     mintPermit,
-    refuse: (exchange) => refuse(exchange),
+    refuse: (exchange) => refuse(exchange, shown),
     fail: (code, exchange, detail) =>
       failure({
         code,
         ...(exchange === undefined ? {} : { ref: refOf(exchange.id) }),
         // Port 0: the request names no destination anybody could read.
-        ...(exchange === undefined || exchange.destination.port === 0 ? {} : { destination: exchange.destination }),
-        ...(detail === undefined ? {} : { detail }),
+        ...(exchange === undefined || exchange.destination.port === 0
+          ? {}
+          : { destination: { host: shown.host(exchange.destination.host), port: exchange.destination.port } }),
+        ...(detail === undefined ? {} : { detail: shown.text(detail) }),
       }),
     verification: (exchange) =>
       exchange.destination.host === VERIFY_HOST ? verify(exchange, modeFor, inputs) : undefined,
@@ -151,17 +157,19 @@ function accountsOf(inputs: StageInputs): Stages['account'] {
   };
 }
 
-function refuse(exchange: Exchange): ReturnType<Stages['refuse']> {
-  const finding = deciding(exchange.findings);
+const UNNAMED: Finding = {
+  inspector: 'verdict',
+  rule: 'blocked',
+  severity: 'high',
+  disposition: 'block',
+  message: 'blocked',
+};
+
+function refuse(exchange: Exchange, shown: Shown): ReturnType<Stages['refuse']> {
+  const finding = deciding(exchange.findings) ?? UNNAMED;
   return refusal({
-    finding: finding ?? {
-      inspector: 'verdict',
-      rule: 'blocked',
-      severity: 'high',
-      disposition: 'block',
-      message: 'blocked',
-    },
-    destination: exchange.destination,
+    finding: { ...finding, message: shown.text(finding.message) },
+    destination: { host: shown.host(exchange.destination.host), port: exchange.destination.port },
     agent: exchange.identity.agent,
     mode: exchange.ruling.mode,
     ref: refOf(exchange.id),

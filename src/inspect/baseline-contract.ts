@@ -12,6 +12,8 @@ export interface BaselineOptions extends Readiness {
   /** Epoch ms. */
   readonly clock: () => number;
   readonly riskyCategory: (host: string) => string | undefined;
+  /** Name a host is kept under: the one its rows have, so that memory and store agree. Default: as it is. Must be cheap. */
+  readonly shown?: (host: string) => string;
   /** Configured names are no newcomers. */
   readonly isConfigured?: (agent: string) => boolean;
 }

@@ -34,6 +34,8 @@ import {
 } from './baseline-words.ts';
 import { looksGenerated } from './generated-name.ts';
 
+/** A label that was a secret or random (record/presentable.ts). */
+const REDACTED = 'redacted-';
 const NO_FINDINGS: readonly Finding[] = [];
 const KNOWN: Readonly<Record<BaselineState, Observation>> = {
   learning: { firstSeen: false, state: 'learning', findings: NO_FINDINGS },
@@ -51,9 +53,11 @@ class Memory implements Baseline {
   readonly #o: BaselineOptions;
   readonly #agents: Map<string, AgentIndex> = new Map();
   readonly #met: Set<string> = new Set();
+  readonly #shown: (host: string) => string;
 
   constructor(options: BaselineOptions) {
     this.#o = options;
+    this.#shown = options.shown ?? ((host) => host);
   }
 
   load(snapshot: BaselineSnapshot): void {
@@ -73,12 +77,13 @@ class Memory implements Baseline {
 
   observe(exchange: Exchange): Observation {
     const now = exchange.startedAt;
-    const { host, port } = exchange.destination;
+    const { port } = exchange.destination;
+    const host = this.#shown(exchange.destination.host);
     const index = this.#index(this.#o.asOne(exchange.identity.agent), now);
     hear(index.hearing, now);
     if (index.state === 'learning') this.#advance(index, now);
     const entry = find(index, host, port);
-    if (entry === undefined) return this.#first(index, exchange, now);
+    if (entry === undefined) return this.#first(index, exchange, host, now);
     const { state } = index;
     if (entry.status !== 'pending') {
       const bit = state === 'learning' ? 0 : methodBit(exchange.request.method) & ~(entry.methods | entry.told);
@@ -87,21 +92,20 @@ class Memory implements Baseline {
       return { firstSeen: false, state, findings: [newMethodFinding(host, exchange.request.method)] };
     }
     if (state === 'learning') return KNOWN.learning;
-    return this.#repeat(index, exchange);
+    return this.#repeat(index, exchange, host);
   }
 
   /** Seen before and still not known: silent in `flag` (it was told), told again where unknown is blocked or locked out. */
-  #repeat(index: AgentIndex, exchange: Exchange): Observation {
+  #repeat(index: AgentIndex, exchange: Exchange, host: string): Observation {
     const { state } = index;
     if (this.#o.onUnknown === 'flag' && state !== 'locked') return KNOWN[state];
-    const { host, port } = exchange.destination;
-    const finding = unknownFinding(exchange.identity.agent, host, port, this.#o.onUnknown);
+    const finding = unknownFinding(exchange.identity.agent, host, exchange.destination.port, this.#o.onUnknown);
     return { firstSeen: false, state, findings: [finding] };
   }
 
-  #first(index: AgentIndex, exchange: Exchange, now: number): Observation {
-    const { host, port } = exchange.destination;
-    if (index.size >= this.#o.destinationsPerAgent) return this.#overflow(index, exchange, now);
+  #first(index: AgentIndex, exchange: Exchange, host: string, now: number): Observation {
+    const { port } = exchange.destination;
+    if (index.size >= this.#o.destinationsPerAgent) return this.#overflow(index, host, now);
     const known = knowsHost(index, host);
     add(index, host, port, now);
     if (index.state === 'learning') return FIRST_WHILE_LEARNING;
@@ -112,8 +116,7 @@ class Memory implements Baseline {
   }
 
   /** Past the bound names are remembered by registrable domain only, and that bounded too; nothing there is ever learned. */
-  #overflow(index: AgentIndex, exchange: Exchange, now: number): Observation {
-    const { host } = exchange.destination;
+  #overflow(index: AgentIndex, host: string, now: number): Observation {
     const domain = registrableDomain(host);
     const fresh = !index.overflow.has(domain) && index.overflow.size < this.#o.destinationsPerAgent;
     if (fresh) index.overflow.add(domain);
@@ -131,7 +134,7 @@ class Memory implements Baseline {
     if (!tellNow(index.novelty, host, this.#isRisky(host), now)) return NO_FINDINGS;
     const domain = registrableDomain(host);
     const contact = index.domains.has(domain) ? siblingFinding(host, domain) : firstSeenFinding(host);
-    return looksGenerated(host) ? [contact, generatedFinding(host)] : [contact];
+    return host.startsWith(REDACTED) || looksGenerated(host) ? [contact, generatedFinding(host)] : [contact];
   }
 
   #isRisky(host: string): boolean {
@@ -141,8 +144,7 @@ class Memory implements Baseline {
   teach(exchange: Exchange): string | undefined {
     const now = exchange.startedAt;
     const index = this.#index(this.#o.asOne(exchange.identity.agent), now);
-    const { host, port } = exchange.destination;
-    const entry = find(index, host, port);
+    const entry = find(index, this.#shown(exchange.destination.host), exchange.destination.port);
     if (entry === undefined) return undefined;
     if (entry.status === 'pending' && !this.#learn(index, entry, now)) return undefined;
     index.requests++;
@@ -180,7 +182,7 @@ class Memory implements Baseline {
     if (!isVoluminous(exchange)) return undefined;
     const { host, port } = exchange.destination;
     const index = this.#agents.get(this.#o.asOne(exchange.identity.agent));
-    const entry = index === undefined || index.state === 'learning' ? undefined : find(index, host, port);
+    const entry = index === undefined || index.state === 'learning' ? undefined : find(index, this.#shown(host), port);
     return entry === undefined ? undefined : volumeFinding(exchange, entry);
   }
 
@@ -264,7 +266,7 @@ class Memory implements Baseline {
 
   #status(agent: string, host: string, port: number): Entry['status'] | undefined {
     const index = this.#agents.get(this.#o.asOne(agent));
-    return index === undefined ? undefined : find(index, host, port)?.status;
+    return index === undefined ? undefined : find(index, this.#shown(host), port)?.status;
   }
 
   #advance(index: AgentIndex, now: number): void {

@@ -19,6 +19,8 @@ export interface IdentityOptions {
   readonly identify: 'optional' | 'required';
   /** Names accepted beyond the configuration; later ones become `other` (`limits.agents`). */
   readonly maxAgents: number;
+  /** A name nobody configured that is a secret in the wrong place is no name. */
+  readonly isSecret?: (name: string) => boolean;
 }
 
 /** Name under which agents beyond `maxAgents` are recorded. */
@@ -89,6 +91,7 @@ class Evidence {
       return { agent: name, by: 'claim', challenge: `${name} has a token: give it as the proxy password` };
     }
     if (known) return decided(name, 'claim', [header]);
+    if (this.#options.isSecret?.(name) === true) return { ...this.#fallback(false), invalid: true };
     // Where agents prove themselves with tokens and must, an invented name is no way around them.
     if (this.#options.identify === 'required' && this.#tokens.size > 0) {
       return { agent: this.#options.defaultAgent, by: 'default', challenge: NO_NAME };

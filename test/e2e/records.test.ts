@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { after, before, describe, it } from 'node:test';
+import { secure } from '../support/origins.ts';
 import { assertHas, openRecorded, type Recorded, settled } from '../support/recorded.ts';
-import { converse } from '../support/watched.ts';
+import { converse, tunnel } from '../support/watched.ts';
 import { WAYS } from '../support/ways.ts';
 import { eventually } from '../support/weir.ts';
 
@@ -142,6 +143,23 @@ describe('records: one record on every exit, as span, row and log event', () => 
     assert.equal(otlp.spans.length, before);
     const { limitsReached } = await weir.status();
     assert.ok(Object.keys(limitsReached).includes(String(rows[0]?.['rule'])));
+  });
+
+  it('a client that closes on our certificate is gone, whether its CONNECT was reported already or not', async () => {
+    const { weir, otlp } = house;
+    // Node closes without an alert: one such close may be anything, three of a client kind are a rejection.
+    const { socket } = await tunnel(weir.port, 'rejects-ca', 'read.test:443');
+    await assert.rejects(secure(socket, { servername: 'read.test', ca: house.authority.cert }));
+    await settled(weir);
+    await otlp.until(() => house.spansOf('rejects-ca').length > 0);
+    const last = house.spansOf('rejects-ca').at(-1);
+    assert.equal(last?.attributes['weir.outcome'], 'client-gone');
+    assert.equal(last?.attributes['error.type'], undefined);
+    const rows = await weir.query("SELECT * FROM exchanges WHERE agent = 'rejects-ca'");
+    assert.deepEqual(
+      rows.map((row) => [row['outcome'], row['close_reason']]),
+      [['client-gone', 'client-gone']],
+    );
   });
 
   it('metrics over OTLP and /metrics count the same', async () => {

@@ -33,7 +33,7 @@ export function openRecorded(
     later(() => rm(directory, { recursive: true, force: true }));
     const caFile = join(directory, 'upstream-ca.pem');
     await writeFile(caFile, authority.cert);
-    const origin = await obedientOrigin(authority.issue(['tunnel.test', 'read.test']));
+    const origin = await obedientOrigin(authority.issue(['tunnel.test', 'read.test', '*.tunnel.test', '*.read.test']));
     later(origin.close);
     const h2 = await http2Origin(authority.issue(['h2.test']));
     later(h2.close);
@@ -41,20 +41,26 @@ export function openRecorded(
     later(hole.close);
     const otlp = await startOtlpReceiver();
     later(otlp.close);
-    const resolve = {
-      'plain.test': `127.0.0.1:${origin.plainPort}`,
-      'tunnel.test': `127.0.0.1:${origin.tlsPort}`,
-      'read.test': `127.0.0.1:${origin.tlsPort}`,
-      'h2.test': `127.0.0.1:${h2.port}`,
-      'refused.test': `127.0.0.1:${await closedPort()}`,
-      'silent.test': `127.0.0.1:${hole.port}`,
+    const ports = {
+      'plain.test': origin.plainPort,
+      'tunnel.test': origin.tlsPort,
+      'read.test': origin.tlsPort,
+      'h2.test': h2.port,
+      'refused.test': await closedPort(),
+      'silent.test': hole.port,
     };
+    const resolve = Object.fromEntries(
+      Object.entries(ports).flatMap(([name, port]) => [
+        [name, `127.0.0.1:${port}`],
+        [`*.${name}`, `127.0.0.1:${port}`],
+      ]),
+    );
     const { telemetry, env, ...rest } = options;
     const weir = await startWeir({
       ...rest,
       env: { OTEL_METRIC_EXPORT_INTERVAL: '500', ...env },
       config: {
-        intercept: { only: ['read.test', 'h2.test'] },
+        intercept: { only: ['read.test', '*.read.test', 'h2.test'] },
         upstream: { resolve, ca_file: caFile },
         telemetry: { endpoint: otlp.url, ...telemetry },
         health: { listen: '127.0.0.1:0' },
