@@ -55,6 +55,8 @@ class KeptExceptions implements Exceptions {
   readonly #log: (event: string, fields: object) => void;
   readonly #entries: Map<string, Exception>;
   readonly #strikes: Map<string, number> = new Map();
+  /** Client kinds that sent application data over a handshake with us since the CA was made. */
+  readonly #spoke: Map<string, true> = new Map();
   #writing: Promise<void> = Promise.resolve();
   #dirty = false;
 
@@ -79,6 +81,8 @@ class KeptExceptions implements Exceptions {
 
   strike(agent: string, ja4: string): boolean {
     const key = keyOf('client', agent, ja4);
+    // Pools open connections they never use: a client that has spoken over our certificate does not reject it.
+    if (this.#spoke.has(key)) return false;
     const count = (this.#strikes.get(key) ?? 0) + 1;
     this.#strikes.delete(key);
     if (count >= STRIKES) {
@@ -93,6 +97,8 @@ class KeptExceptions implements Exceptions {
   accepted(agent: string, ja4: string): void {
     const key = keyOf('client', agent, ja4);
     this.#strikes.delete(key);
+    this.#spoke.set(key, true);
+    dropOldest(this.#spoke);
     if (this.#entries.delete(key)) this.#save();
   }
 
@@ -103,6 +109,7 @@ class KeptExceptions implements Exceptions {
 
   clear(): void {
     this.#strikes.clear();
+    this.#spoke.clear();
     this.#entries.clear();
     this.#save();
   }

@@ -29,16 +29,20 @@ test('a host exception is by agent and host, for every client', () => {
   assert.equal(exceptions.find('a', 'any', 'other.test'), undefined);
 });
 
-test('the third consecutive close without data is an exception; data in between starts again', () => {
+test('the third consecutive close without data is an exception, unless the client has ever spoken', () => {
   const exceptions = createExceptions();
-  assert.equal(exceptions.strike('a', 'j'), false);
-  assert.equal(exceptions.strike('a', 'j'), false);
-  exceptions.accepted('a', 'j');
   assert.equal(exceptions.strike('a', 'j'), false);
   assert.equal(exceptions.strike('a', 'j'), false);
   assert.equal(exceptions.strike('a', 'other'), false, 'counted per client kind');
   assert.equal(exceptions.strike('a', 'j'), true);
   assert.equal(exceptions.find('a', 'j', 'x')?.reason, 'closed-without-data');
+  exceptions.accepted('a', 'j');
+  assert.equal(exceptions.find('a', 'j', 'x'), undefined);
+  for (let unused = 0; unused < 10; unused++) {
+    assert.equal(exceptions.strike('a', 'j'), false, 'a pool that pre-connects rejects nothing');
+  }
+  exceptions.clear();
+  for (const expected of [false, false, true]) assert.equal(exceptions.strike('a', 'j'), expected);
 });
 
 test('kept on disk with mode 0600, found again, dropped when the client accepts', async () => {
