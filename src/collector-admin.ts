@@ -5,7 +5,15 @@ import type { House } from './collector-house.ts';
 import { lineOf, lineOfRow } from './collector-log-lines.ts';
 import { preflightOf } from './collector-preflight.ts';
 import { readinessOf, statusOf } from './collector-status.ts';
-import type { AdminHandlers, BaselineRequest, CaFacts, ModeResult, ModeVerb, PurgeResult } from './model/admin.ts';
+import type {
+  AdminHandlers,
+  BaselineRequest,
+  CaFacts,
+  ModeResult,
+  ModeVerb,
+  PurgeFilter,
+  PurgeResult,
+} from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
 import type { Mode } from './model/finding.ts';
 
@@ -59,7 +67,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       const { recorder, baseline } = house();
       const purged = await recorder.purge(filter);
       baseline.replace(await recorder.baseline());
-      house().audit(actor, 'purge', `purged ${JSON.stringify(filter)}: ${purged.rows} rows`);
+      house().audit(actor, 'purge', `${purged.rows} rows erased: ${erasedWhat(filter, house().state.hash)}`);
       return purged;
     },
     ca: async () => house().authorityFacts(),
@@ -96,6 +104,16 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
 function isKnown({ config, corridor, baseline }: House, agent: string): boolean {
   if (agent === config.agent || config.agents.has(agent)) return true;
   return corridor.agents().has(agent) || baseline.agents().some((stat) => stat.agent === agent);
+}
+
+/** What was erased, without the name that was to be erased: equal names still read alike. */
+function erasedWhat({ agent, host, before }: PurgeFilter, hash: (text: string) => string): string {
+  const parts = [
+    ...(agent === undefined ? [] : [`of one agent (${hash(agent).slice(0, 8)})`]),
+    ...(host === undefined ? [] : [`to one host (${hash(host).slice(0, 8)})`]),
+    ...(before === undefined ? [] : [`older than ${new Date(before).toISOString()}`]),
+  ];
+  return parts.length === 0 ? 'everything' : parts.join(', ');
 }
 
 function changeMode(house: House, agent: string | undefined, verb: ModeVerb, actor: string): ModeResult {
