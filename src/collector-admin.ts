@@ -64,8 +64,14 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       historyDir: join(house().state.path, 'history'),
     }),
     purge: async (filter, actor): Promise<PurgeResult> => {
-      const { recorder, baseline } = house();
+      const { recorder, baseline, exceptions } = house();
       const purged = await recorder.purge(filter);
+      // A date alone concerns rows; exceptions end by themselves within a week.
+      if (filter.before === undefined) {
+        if (filter.agent === undefined && filter.host === undefined) exceptions.clear();
+        else exceptions.forget(filter);
+        await exceptions.flush();
+      }
       baseline.replace(await recorder.baseline());
       house().audit(actor, 'purge', `${purged.rows} rows erased: ${erasedWhat(filter, house().state.hash)}`);
       return purged;

@@ -66,6 +66,7 @@ export class House {
     this.exceptions = createExceptions({
       file: join(state.path, 'exceptions.json'),
       log: (event, fields) => log.warn(fields, event),
+      shown: this.#shown.host,
     });
     this.recorder = createRecorderClient(recorderOptions(options, state));
     this.corridor = createCorridor({

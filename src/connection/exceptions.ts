@@ -32,6 +32,8 @@ export interface Exceptions {
   list(): readonly Exception[];
   /** Forgets all (CA rotated: every client must be asked again). */
   clear(): void;
+  /** Forgets those of an agent, or of a host, or of both together (`weir purge`). Returns how many. */
+  forget(filter: { readonly agent?: string | undefined; readonly host?: string | undefined }): number;
   /** Resolves when everything known is on disk. */
   flush(): Promise<void>;
 }
@@ -42,6 +44,8 @@ export interface ExceptionsOptions {
   /** Epoch ms. */
   readonly now?: () => number;
   readonly log?: (event: string, fields: object) => void;
+  /** Name a host is kept and shown under; a label that is a secret is not written down. Default: as it is. */
+  readonly shown?: (host: string) => string;
 }
 
 /** Opens the exceptions. A file that cannot be read or parsed counts as empty and is said so in the log. */
@@ -53,6 +57,7 @@ class KeptExceptions implements Exceptions {
   readonly #file: string | undefined;
   readonly #now: () => number;
   readonly #log: (event: string, fields: object) => void;
+  readonly #shown: (host: string) => string;
   readonly #entries: Map<string, Exception>;
   readonly #strikes: Map<string, number> = new Map();
   /** Client kinds that sent application data over a handshake with us since the CA was made. */
@@ -64,11 +69,13 @@ class KeptExceptions implements Exceptions {
     this.#file = options.file;
     this.#now = options.now ?? Date.now;
     this.#log = options.log ?? (() => {});
+    this.#shown = options.shown ?? ((host) => host);
     this.#entries = options.file === undefined ? new Map() : this.#load(options.file);
   }
 
   find(agent: string, ja4: string, host: string): Exception | undefined {
-    return this.#current(keyOf('client', agent, ja4)) ?? this.#current(keyOf('host', agent, host));
+    if (this.#entries.size === 0) return undefined;
+    return this.#current(keyOf('client', agent, ja4)) ?? this.#current(keyOf('host', agent, this.#shown(host)));
   }
 
   addClient(agent: string, ja4: string, reason: string): void {
@@ -76,7 +83,7 @@ class KeptExceptions implements Exceptions {
   }
 
   addHost(agent: string, host: string, reason: string): void {
-    this.#add('host', agent, host, reason);
+    this.#add('host', agent, this.#shown(host), reason);
   }
 
   strike(agent: string, ja4: string): boolean {
@@ -112,6 +119,18 @@ class KeptExceptions implements Exceptions {
     this.#spoke.clear();
     this.#entries.clear();
     this.#save();
+  }
+
+  forget({ agent, host }: Parameters<Exceptions['forget']>[0]): number {
+    if (agent === undefined && host === undefined) return 0;
+    const before = this.#entries.size;
+    for (const [key, entry] of this.#entries) {
+      if (agent !== undefined && entry.agent !== agent) continue;
+      if (host !== undefined && (entry.kind !== 'host' || entry.subject !== host)) continue;
+      this.#entries.delete(key);
+    }
+    if (this.#entries.size < before) this.#save();
+    return before - this.#entries.size;
   }
 
   async flush(): Promise<void> {

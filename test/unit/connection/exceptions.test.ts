@@ -94,3 +94,35 @@ test('bounded, and many changes are one write', async () => {
   assert.equal(exceptions.find('a', 'j0', ''), undefined);
   assert.notEqual(exceptions.find('a', 'j1499', ''), undefined);
 });
+
+test('a host is kept, written and told under the name it is shown by', async () => {
+  const file = `${dir}/shown.json`;
+  const told: string[] = [];
+  const shown = (host: string): string => host.replace(/^secret\w*/, 'redacted-1a2b3c');
+  const exceptions = createExceptions({
+    file,
+    shown,
+    log: (event, fields) => told.push(event + JSON.stringify(fields)),
+  });
+  exceptions.addHost('a', 'secret99.mtls.test', 'client-certificate-required');
+  assert.equal(exceptions.find('a', 'any', 'secret99.mtls.test')?.subject, 'redacted-1a2b3c.mtls.test');
+  await exceptions.flush();
+  for (const text of [readFileSync(file, 'utf8'), JSON.stringify(exceptions.list()), told.join()]) {
+    assert.ok(text.includes('redacted-1a2b3c.mtls.test') && !text.includes('secret99'), text);
+  }
+});
+
+test('forget: by agent, by host, by both; never everything', async () => {
+  const file = `${dir}/forget.json`;
+  const exceptions = createExceptions({ file });
+  exceptions.addClient('a', 'ja4', 'closed-without-data');
+  exceptions.addHost('a', 'x.test', 'client-certificate-required');
+  exceptions.addHost('b', 'x.test', 'client-certificate-required');
+  exceptions.addHost('b', 'y.test', 'client-certificate-required');
+  assert.equal(exceptions.forget({}), 0);
+  assert.equal(exceptions.forget({ agent: 'b', host: 'x.test' }), 1);
+  assert.equal(exceptions.forget({ host: 'y.test' }), 1);
+  assert.equal(exceptions.forget({ agent: 'a' }), 2);
+  await exceptions.flush();
+  assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')).exceptions, []);
+});
