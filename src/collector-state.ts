@@ -1,7 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** Why a state directory cannot be used, worded for people; `code` for scripts. */
 export class StateError extends Error {
@@ -24,9 +24,9 @@ export interface StateDir {
 /** Makes or opens the state directory: 0700, ours, writable, with its key. Throws StateError with path, owner and the next step. */
 export function openStateDir(path: string): StateDir {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    mkdirSync(join(path, 'private'), { recursive: true, mode: 0o700 });
-    mkdirSync(join(path, 'public'), { recursive: true, mode: 0o755 });
+    makeDirectory(path, 0o700);
+    makeDirectory(join(path, 'private'), 0o700);
+    makeDirectory(join(path, 'public'), 0o755);
   } catch (error) {
     throw unusable(path, error);
   }
@@ -47,6 +47,19 @@ export function openStateDir(path: string): StateDir {
   }
   const key = stateKey(path);
   return { path, key, hash: (text) => createHmac('sha256', key).update(text).digest('hex').slice(0, 16) };
+}
+
+/** One level at a time: Node's recursive mkdir never returns below /proc. */
+function makeDirectory(path: string, mode: number): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  const parent = dirname(path);
+  if (parent !== path) makeDirectory(parent, mode);
+  try {
+    mkdirSync(path, { mode });
+  } catch (error) {
+    // Another start may have made it meanwhile; a file of that name is no directory.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+  }
 }
 
 function stateKey(path: string): Buffer {

@@ -7,6 +7,8 @@ import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
 import { createIsSelf } from './inspect/self.ts';
 
+export { rotateStoredAuthority } from './collector-files.ts';
+
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
 /** `/readyz` tells what the recorder said at most this long ago. */

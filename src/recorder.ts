@@ -74,6 +74,7 @@ class Recorder {
   #early: Records[] | undefined = [];
   #subscribed = false;
   #ending = false;
+  #opening: Promise<unknown> | undefined;
 
   constructor() {
     const patterns = patternsOrNone(data.patterns, this.#problems);
@@ -87,11 +88,14 @@ class Recorder {
   }
 
   async start(): Promise<void> {
+    if (this.#slot !== undefined) tell({ type: 'opening' });
     const opening = this.#slot?.tryOpen() ?? Promise.resolve(false);
+    this.#opening = opening;
     const [endpoint] = await Promise.all([
       resolveEndpoint(data.telemetry.endpoint, process.env),
       Promise.race([opening, sleep(STORE_WAIT_MS)]),
     ]);
+    if (this.#ending) return;
     this.#endpoint = endpoint;
     this.#pumps = createPumps({
       journal: this.#journal,
@@ -278,7 +282,9 @@ class Recorder {
     this.#ending = true;
     if (this.#early !== undefined) this.#accept();
     const left = Math.min(deadlineMs, CONSUMERS_MS);
-    await Promise.all([this.#pumps?.close(left), this.#otlpMetrics?.shutdown(left)]);
+    // A call of DuckDB's that is cut off with its thread takes the whole process down: opening is waited for.
+    await this.#opening;
+    await Promise.all([(this.#pumps ?? this.#slot)?.close(left), this.#otlpMetrics?.shutdown(left)]);
     this.#journal.close();
     tell({ type: 'bye' });
     port?.close();

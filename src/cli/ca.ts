@@ -34,10 +34,22 @@ export function caCommand(cli: Cli): Command {
     .action(async (options: { yes?: boolean }) => {
       if (!options.yes)
         await confirm(cli, 'Make a new CA? Programs that trust only the old one will fail until they get it.');
-      const facts = await cli.withClient((client) => client.rotateCa());
+      const facts = await rotate(cli);
       cli.print(facts, () => human(facts));
     });
   return parent;
+}
+
+/** By the collector; without one, in the state directory: a CA that is damaged keeps the collector from starting. */
+async function rotate(cli: Cli): Promise<CaFacts> {
+  try {
+    return await cli.withClient((client) => client.rotateCa());
+  } catch (error) {
+    if (!(error instanceof AdminError && error.code === 'no-collector')) throw error;
+    const { rotateStoredAuthority } = await import('../collector.ts');
+    rotateStoredAuthority(cli.stateDir());
+    return fromFile(cli.stateDir());
+  }
 }
 
 /** From the collector; without one, from the public copy in the state directory. */

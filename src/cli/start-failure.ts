@@ -9,7 +9,7 @@ import { freePortAfter, portOwner } from './port-owner.ts';
 export async function startFailure(error: unknown, config: Config): Promise<unknown> {
   const { code, port, address, path, syscall } = error as NodeJS.ErrnoException & { port?: number; address?: string };
   if (code === 'EADDRINUSE' && port !== undefined) return inUse(address ?? '127.0.0.1', port, error);
-  if (code === 'EADDRNOTAVAIL' && port !== undefined)
+  if (code === 'EADDRNOTAVAIL' && address !== undefined)
     return failure(`this machine has no address ${address}; change listen (ip addr shows what there is)`, error);
   if (code === 'EACCES' && syscall === 'listen')
     return failure(

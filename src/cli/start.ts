@@ -78,7 +78,7 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
 /** A port in use is said before threads and files are opened; who runs with this state directory is said by the collector. */
 async function checkAddresses(config: Config): Promise<void> {
   try {
-    for (const { host, port } of config.listen) if (port !== 0) await tryListen(host, port);
+    for (const { host, port } of config.listen) await tryListen(host, port);
   } catch (error) {
     if ((await livePid(join(config.state_dir, SOCKET_NAME))) === undefined) throw await startFailure(error, config);
   }

@@ -28,7 +28,7 @@ const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 /** Parses `host:port`; an IPv6 host must be in brackets. Throws Error with a sentence for people. */
 export function parseHostPort(text: string): HostPort {
   const example = '(like 127.0.0.1:8080 or "[::1]:8080")';
-  if (isIP(text) === 6) throw new Error(`an IPv6 address goes in brackets and needs a port: "[${text}]:8080"`);
+  if (isIP(text) === 6) throw new Error(`an IPv6 address goes in brackets and needs a port: "${bracketed(text)}"`);
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   if (!match) throw new Error(`must be host:port ${example}`);
   const host = match[1] ?? match[2] ?? '';
@@ -39,6 +39,15 @@ export function parseHostPort(text: string): HostPort {
     throw new Error(`has no address: write 0.0.0.0:${port} or "[::]:${port}" to listen everywhere`);
   if (isIP(host) === 0 && !isHostName(host.toLowerCase())) throw new Error(`"${host}" is not a host name or address`);
   return { host: host.toLowerCase(), port };
+}
+
+/** `::1:8080` is an address too, but what was meant is `::1` and a port. */
+function bracketed(text: string): string {
+  const colon = text.lastIndexOf(':');
+  const port = text.slice(colon + 1);
+  return isIP(text.slice(0, colon)) === 6 && /^\d{2,5}$/.test(port)
+    ? `[${text.slice(0, colon)}]:${port}`
+    : `[${text}]:8080`;
 }
 
 function isHostName(host: string): boolean {

@@ -33,6 +33,11 @@ export function createArrivals(options: ArrivalOptions): Arrivals {
   return {
     arrive(socket, facts) {
       if (socket.destroyed) return;
+      // It came and left while the stored baseline was being read: its end will not be told again.
+      if (socket.readableEnded) {
+        socket.destroy();
+        return;
+      }
       new Arrival(options, waiting, socket, facts).wait();
     },
     refuse(socket, facts, limit) {
