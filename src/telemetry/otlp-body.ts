@@ -1,6 +1,7 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord } from '../model/record.ts';
-import { createSpanWriter, type Sheet, write } from './otlp-json.ts';
+import { createSpanWriter } from './otlp-json.ts';
+import { Sheet } from './sheet.ts';
 
 /** What an exporter of the SDK makes request bodies with. */
 interface Serializer {
@@ -32,7 +33,7 @@ interface RecordSerializer extends Serializer {
 
 /** Makes export requests of records directly, with the frame the SDK's own serializer writes around them. */
 function createSerializer(own: Serializer, toSpan: (record: ExchangeRecord) => ReadableSpan): RecordSerializer {
-  const writeSpan = createSpanWriter();
+  const spans = createSpanWriter();
   let frame: readonly [string, string] | undefined;
   let current: Buffer | undefined;
   let spare: Buffer | undefined;
@@ -40,14 +41,15 @@ function createSerializer(own: Serializer, toSpan: (record: ExchangeRecord) => R
     serializeRequest(items) {
       const records = items as ExchangeRecord[];
       frame ??= frameOf(own, toSpan(records[0] as ExchangeRecord));
-      const sheet: Sheet = { bytes: spare ?? Buffer.allocUnsafeSlow(records.length * SPAN_BYTES), length: 0 };
+      const sheet = new Sheet(spare ?? Buffer.allocUnsafeSlow(records.length * SPAN_BYTES));
       spare = undefined;
-      write(sheet, frame[0]);
+      sheet.text(frame[0]);
       for (let i = 0; i < records.length; i++) {
-        if (i > 0) write(sheet, ',');
-        writeSpan(records[i] as ExchangeRecord, sheet);
+        if (i > 0) sheet.ascii(',');
+        spans.write(sheet, records[i] as ExchangeRecord);
       }
-      write(sheet, frame[1]);
+      spans.forget();
+      sheet.text(frame[1]);
       current = sheet.bytes;
       return current.subarray(0, sheet.length);
     },

@@ -6,7 +6,8 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import fc from 'fast-check';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
 import { exporterOfRecords } from '../../../src/telemetry/otlp-body.ts';
-import { unixNano } from '../../../src/telemetry/otlp-json.ts';
+import { writeNanos } from '../../../src/telemetry/otlp-json.ts';
+import { Sheet } from '../../../src/telemetry/sheet.ts';
 import { hrTime, toSpan } from '../../../src/telemetry/span.ts';
 import { exchangeSample, fullSamples } from '../record/samples.ts';
 
@@ -133,6 +134,9 @@ test('an exporter that is built otherwise gets spans', () => {
 test('nanoseconds without big integers', () => {
   for (const ms of [0, 0.25, 999.9999999, 1000, 1_770_000_000_000.25, 1_770_000_000_999.9998]) {
     const [seconds, nanos] = hrTime(ms);
-    assert.equal(unixNano(ms), String(BigInt(seconds) * 1_000_000_000n + BigInt(nanos)), String(ms));
+    const sheet = new Sheet(Buffer.alloc(1));
+    writeNanos(sheet, ms);
+    const written = sheet.bytes.toString('latin1', 0, sheet.length);
+    assert.equal(written, String(BigInt(seconds) * 1_000_000_000n + BigInt(nanos)), String(ms));
   }
 });
