@@ -41,6 +41,8 @@ export class House {
   verified = false;
   /** What the recorder said last that is not as it should be, one sentence each. */
   recorderProblems: readonly string[] = [];
+  /** Why rows cannot be kept at the moment. */
+  unrecorded: string | undefined = 'the recorder is starting';
   /** The stored baseline is in memory. */
   baselineLoaded = false;
   /** Our own sockets, known once they are bound. */
@@ -81,6 +83,7 @@ export class House {
     });
     this.recorder.ready.then(({ problems }) => {
       this.recorderProblems = problems;
+      return this.askRecorder();
     });
     this.recorder.tally(() => this.corridor.tally());
     this.listener = listenerOf(config, this.corridor, this.authority, this.exceptions, () => this.stages, log);
@@ -96,6 +99,7 @@ export class House {
   async askRecorder(): Promise<RecorderStatus> {
     const status = await this.recorder.status();
     this.recorderProblems = status.problems;
+    this.unrecorded = status.unrecorded;
     return status;
   }
 
@@ -169,6 +173,7 @@ export class House {
       containment: () => this.containment,
       hash: this.state.hash,
       shown: this.#shown,
+      ...(config.store.required ? { unrecorded: () => this.unrecorded !== undefined } : {}),
     });
   }
 }

@@ -52,6 +52,8 @@ export interface StageInputs {
   readonly hash: (text: string) => string;
   /** Agents are told no secret, not even their own. */
   readonly shown: Shown;
+  /** `store.required`: nothing can be recorded now. */
+  readonly unrecorded?: () => boolean;
 }
 
 /** Stages with what only the hall asks of them. */
@@ -68,7 +70,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   const { config, baseline, overrides, shown } = inputs;
   const { categories } = inputs.data;
   const keys = createAgentKeys(config.agents.keys(), config.agent);
-  const modeFor = modesOf(config, overrides, keys.configKey);
+  const modeFor = modesOf(config, overrides, keys.configKey, categories);
   const wantsTls = interceptionOf(config, categories);
   const destinations = createDestinations({
     global: config.destinations,
@@ -127,6 +129,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       exchange.destination.host === VERIFY_HOST ? verify(exchange, modeFor, inputs) : undefined,
     account,
     stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
+    ...(inputs.unrecorded === undefined ? {} : { unrecorded: inputs.unrecorded }),
     normalise: (authority, scheme) =>
       parseAuthority(authority, scheme === 'tcp' ? undefined : scheme === 'https' ? 443 : 80),
   };
@@ -193,7 +196,12 @@ function expectedProtocol(exchange: Exchange, baseline: Baseline): boolean {
   return baseline.knows(exchange.identity.agent, host, port) && baseline.state(exchange.identity.agent) !== 'learning';
 }
 
-function modesOf(config: Config, overrides: ModeOverrides, agentKey: (agent: string) => string): ModeFor {
+function modesOf(
+  config: Config,
+  overrides: ModeOverrides,
+  agentKey: (agent: string) => string,
+  categories: Categories,
+): ModeFor {
   const rules = (
     lists: readonly { readonly host: string; readonly ports: readonly number[]; readonly mode?: Mode | undefined }[],
   ) =>
@@ -203,6 +211,7 @@ function modesOf(config: Config, overrides: ModeOverrides, agentKey: (agent: str
   return compileModes({
     global: overrides.global ?? config.mode,
     overrides: overrides.agents,
+    inCategory: (name, host) => categories.of(host).some((category) => category.name === name),
     agents: new Map(
       [...config.agents].map(([key, agent]) => [
         key,

@@ -137,6 +137,8 @@ export function readinessOf(house: House): Readiness {
   if (!house.baselineLoaded)
     add('baseline-not-loaded', 'warn', 'the stored baseline is not loaded (yet): first contacts may be old ones');
   if (house.overrides.everyoneStopped) add('stopped', 'warn', 'every agent is stopped: weir mode resume');
+  if (house.config.store.required && house.unrecorded !== undefined)
+    add('not-recorded', 'error', `store.required: traffic is refused while rows cannot be kept: ${house.unrecorded}`);
   for (const message of house.recorderProblems) problems.push(problemOf(message));
   return { ok: problems.every((problem) => problem.severity !== 'error'), problems };
 }

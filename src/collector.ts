@@ -7,12 +7,13 @@ import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
 import { createIsSelf } from './inspect/self.ts';
 
+export { configurationProblems } from './collector-check.ts';
 export { rotateStoredAuthority } from './collector-files.ts';
 
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
 /** `/readyz` tells what the recorder said at most this long ago. */
-const PROBLEMS_MS = 5_000;
+const PROBLEMS_MS = 1_000;
 /** A dead Collector must not hold the process: what is not exported by then stays in the journal (product.md §5). */
 const SHUTDOWN_MS = 2_500;
 

@@ -11,6 +11,7 @@ export const ERRORS = {
   },
   'head-timeout': { status: 408, summary: 'The head was not received within limits.head_ms' },
   'limit-reached': { status: 503, summary: 'A configured limit is reached' },
+  'not-recorded': { status: 503, summary: 'Traffic that cannot be recorded is refused (store.required)' },
   'self-target': { status: 508, summary: 'The target is Weir itself' },
   'dns-failed': { status: 502, summary: 'The name could not be resolved' },
   'connect-refused': { status: 502, summary: 'The upstream refused the connection' },

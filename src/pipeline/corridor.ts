@@ -117,6 +117,7 @@ class Passage implements LiveCorridor {
     if (verification !== undefined) return answered(state, verification, 'verification');
     if (state.identity.challenge !== undefined) return this.#fail(state, 'auth-required', state.identity.challenge);
     if (stages.stopped(state.identity.agent)) return this.#fail(state, 'stopped');
+    if (stages.unrecorded?.() === true) return this.#fail(state, 'not-recorded');
     if ((this.#perAgent.get(connection.countedFor as string) ?? 0) > this.#options.connectionsPerAgent()) {
       this.#count('limit-connections-per-agent');
       return this.#fail(state, 'limit-reached', 'limits.connections_per_agent');

@@ -44,6 +44,8 @@ export interface Stages {
   account(exchange: Exchange): { readonly tenant?: string; readonly credentialFp?: string };
   /** The agent was stopped with `weir mode A stop`. */
   stopped(agent: string): boolean;
+  /** `store.required` and nothing can be recorded now: nothing may go out either. Absent = never asked. */
+  unrecorded?: () => boolean;
   normalise(
     authority: string,
     scheme: 'http' | 'https' | 'tcp',

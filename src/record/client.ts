@@ -230,6 +230,7 @@ class Client implements RecorderClient {
         storeSentence: sentence,
         endpointSentence: sentence,
         problems: [sentence],
+        unrecorded: sentence,
       };
     }
   }
@@ -280,8 +281,8 @@ class Client implements RecorderClient {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#gone = resolve;
-      // Its thread must not be ended while a database is being opened in it: DuckDB would take the process with it.
-      timer = setTimeout(resolve, this.#opening ? OPENING_MS : deadlineMs + GRACE_MS);
+      // Its thread must not be ended while DuckDB works in it, DuckDB would take the process with it: the thread says when.
+      timer = setTimeout(resolve, deadlineMs + OPENING_MS);
       // Before it accepts, the thread keeps what arrives and takes it in order.
       this.#accepting = true;
       this.#flush(false, true);

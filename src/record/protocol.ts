@@ -85,6 +85,8 @@ export interface RecorderStatus {
   readonly endpoint?: string;
   readonly endpointSentence: string;
   readonly problems: readonly string[];
+  /** Why rows cannot be kept at the moment; absent when they can. */
+  readonly unrecorded?: string;
 }
 
 export interface RecentQuery {

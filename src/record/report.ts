@@ -41,10 +41,18 @@ function shown(url: string | undefined): string {
   return url === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : new URL(url).origin;
 }
 
+/** What keeps rows from being kept now (`store.required`). */
+function unrecordedOf({ journal, pumps, slot }: Reported): string | undefined {
+  if (slot === undefined) return 'rows are not stored';
+  if (slot.store === undefined) return slot.problem ?? 'the store is being opened';
+  return journal.status().problem ?? pumps?.status().find(({ name }) => name === slot.name)?.lastError;
+}
+
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {
   const { journal, pumps, slot, endpoint } = parts;
   const summary = await slot?.store?.summary().catch(() => undefined);
   const nothing = slot === undefined ? 'rows are not stored' : (slot.problem ?? 'the store is being opened');
+  const unrecorded = unrecordedOf(parts);
   return {
     dropped: { ...journal.books().dropped },
     consumers: pumps?.status() ?? [],
@@ -58,6 +66,7 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
     ...(endpoint?.traces === true ? { endpoint: shown(endpoint.url) } : {}),
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
     problems: problemsOf(parts),
+    ...(unrecorded === undefined ? {} : { unrecorded }),
   };
 }
 

@@ -22,6 +22,7 @@ const NEXT: { readonly [C in ErrorCode]?: string } = {
   stopped: 'Do not retry or look for another way; tell the user: weir mode <agent> monitor starts it again.',
   uninspectable: 'This client does not trust the CA of Weir; tell the user: weir doctor.',
   'limit-reached': 'Try again in a second, with fewer connections.',
+  'not-recorded': 'Try again in a minute; tell the user: weir status says what is wrong with the store.',
   'self-target': 'This address is the proxy itself, not a server. Use the address of the server you want to reach.',
 };
 
@@ -47,6 +48,7 @@ export function failure(facts: FailureFacts): Answer {
 function extra(code: ErrorCode): readonly (readonly [string, string])[] {
   const name: readonly [string, string] = ['x-weir-error', code];
   if (code === 'auth-required') return [name, ['proxy-authenticate', 'Basic realm="weir"']];
+  if (code === 'not-recorded') return [name, ['retry-after', '60']];
   if (code === 'limit-reached') return [name, ['retry-after', '1']];
   if (code === 'stopped' || code === 'uninspectable' || code === 'self-target') {
     return [name, ['x-strathon-block-reason', code]];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -80,7 +80,7 @@ async function lock(t: TestContext, file: string): Promise<{ readonly pid: numbe
   };
 }
 
-describe('loss: traffic outlives its record', () => {
+describe('loss: traffic outlives its record', { concurrency: 3 }, () => {
   it('a database another program holds: said, spans go on, rows wait in the journal', PATIENT, async (t) => {
     const stateDir = tempDir(t);
     const { start } = await starter(t, stateDir);
@@ -185,6 +185,34 @@ describe('loss: traffic outlives its record', () => {
     assert.deepEqual(status.identity?.dropped, {}, 'no span is lost');
   });
 
+  it('store.required: what cannot be recorded is refused until it can be', PATIENT, async (t) => {
+    const disk = mount(t);
+    if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
+    const { start } = await starter(t, disk);
+    const weir = await start({ store: { min_free_bytes: 0, required: true } });
+    assert.ok((await drive(weir, { count: 10 })).every(({ status }) => status === 200));
+    fill(disk);
+    await eventually(
+      async () => (await drive(weir, { count: 50, tag: 'full' })).some(({ status }) => status === 503),
+      'traffic is refused',
+      20_000,
+    );
+    const ready = await weir.admin('/readyz');
+    assert.equal(ready.status, 503);
+    assert.match(ready.body, /store\.required: traffic is refused while rows cannot be kept/);
+    rmSync(join(disk, 'filler'));
+    await eventually(
+      async () => (await drive(weir, { count: 1, tag: 'after' })).every(({ status }) => status === 200),
+      'traffic goes on',
+      20_000,
+    );
+    assert.equal((await weir.admin('/readyz')).status, 200);
+    const [refused] = await weir.query(
+      "SELECT count(*)::INTEGER AS n FROM exchanges WHERE error_type = 'not-recorded'",
+    );
+    assert.ok(Number(refused?.['n']) > 0, 'refusals are recorded too, once there is room');
+  });
+
   it('a kill on a full disk loses nothing that was exported and starts again', PATIENT, async (t) => {
     const disk = mount(t);
     if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
@@ -224,7 +252,14 @@ function mount(t: TestContext): string | undefined {
   return dir;
 }
 
+/** Weir writes at the same time: the last block is whoever's comes first. */
 function fill(disk: string): void {
-  const stat = statfsSync(disk);
-  writeFileSync(join(disk, 'filler'), Buffer.alloc(stat.bavail * stat.bsize));
+  const file = openSync(join(disk, 'filler'), 'w');
+  try {
+    for (;;) writeSync(file, Buffer.alloc(4096));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  } finally {
+    closeSync(file);
+  }
 }
