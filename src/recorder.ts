@@ -88,7 +88,6 @@ class Recorder {
   }
 
   async start(): Promise<void> {
-    if (this.#slot !== undefined) tell({ type: 'opening' });
     const opening = this.#slot?.tryOpen() ?? Promise.resolve(false);
     this.#opening = opening;
     const [endpoint] = await Promise.all([
@@ -285,6 +284,8 @@ class Recorder {
     // A call of DuckDB's that is cut off with its thread takes the whole process down: opening is waited for.
     await this.#opening;
     await Promise.all([(this.#pumps ?? this.#slot)?.close(left), this.#otlpMetrics?.shutdown(left)]);
+    // Whatever DuckDB is still busy with is interrupted and waited for; the journal has what it had not taken.
+    await this.#slot?.close(0);
     this.#journal.close();
     tell({ type: 'bye' });
     port?.close();

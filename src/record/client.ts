@@ -22,10 +22,8 @@ export type { RecentRow, RecorderReady, RecorderStatus } from './protocol.ts';
 
 const LINGER_MS = 10;
 const RESTART_MS = 1000;
-/** Beyond the recorder's own deadline before the thread is ended. */
-const GRACE_MS = 400;
-/** As long as opening the database may take on a busy disk. */
-const OPENING_MS = 15_000;
+/** Beyond the recorder's own deadline before the thread is ended: as long as DuckDB may take on a busy disk. */
+const GRACE_MS = 15_000;
 
 interface Call {
   readonly resolve: (value: unknown) => void;
@@ -51,7 +49,6 @@ class Client implements RecorderClient {
   #callId = 0;
   #timer: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
-  #opening = false;
   #closing = false;
   #settleReady: (ready: RecorderReady) => void = () => {};
   #gone: () => void = () => {};
@@ -106,7 +103,6 @@ class Client implements RecorderClient {
   #died(reason: string): void {
     this.#worker = undefined;
     this.#accepting = false;
-    this.#opening = false;
     this.#lastDeath = reason;
     for (const call of this.#calls.values()) call.reject(new Error(`the recorder has ended: ${reason}`));
     this.#calls.clear();
@@ -131,11 +127,7 @@ class Client implements RecorderClient {
         this.#backlog.acknowledge(message.batch);
         if (this.#backlog.pending >= BATCH || this.#closing) this.#flush(!this.#closing);
         return;
-      case 'opening':
-        this.#opening = true;
-        return;
       case 'ready':
-        this.#opening = false;
         this.#settleReady({ baseline: message.baseline, endpoint: message.endpoint, problems: message.problems });
         return;
       case 'result': {
@@ -282,7 +274,7 @@ class Client implements RecorderClient {
     await new Promise<void>((resolve) => {
       this.#gone = resolve;
       // Its thread must not be ended while DuckDB works in it, DuckDB would take the process with it: the thread says when.
-      timer = setTimeout(resolve, deadlineMs + OPENING_MS);
+      timer = setTimeout(resolve, deadlineMs + GRACE_MS);
       // Before it accepts, the thread keeps what arrives and takes it in order.
       this.#accepting = true;
       this.#flush(false, true);

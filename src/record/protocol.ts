@@ -59,8 +59,6 @@ export type FromRecorder =
       readonly event: string;
       readonly fields: Record<string, unknown>;
     }
-  /** A database is being opened: the thread must not be ended now. */
-  | { readonly type: 'opening' }
   | { readonly type: 'bye' };
 
 export type RecorderVerb = 'status' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
