@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Command } from 'commander';
 import { AGENT_NAME } from '../config/values.ts';
 import type { EnvironmentFacts } from '../model/admin.ts';
@@ -7,7 +8,7 @@ import { type Cli, CliError, EXIT } from './context.ts';
 const NO_PROXY = 'localhost,127.0.0.1,::1';
 
 /** Variables that hold the path of a CA bundle, each read by some client. */
-const BUNDLE_VARIABLES = [
+export const BUNDLE_VARIABLES = [
   'NODE_EXTRA_CA_CERTS',
   'SSL_CERT_FILE',
   'REQUESTS_CA_BUNDLE',
@@ -45,7 +46,7 @@ export function envCommand(cli: Cli): Command {
 
 async function env(cli: Cli, options: EnvOptions): Promise<void> {
   if (options.unset) {
-    const names = [...variables({ proxy: '127.0.0.1:0', caBundle: '/' }, 'default').keys()];
+    const names = toUnset(cli);
     return cli.print(names, () => `unset ${names.join(' ')}`);
   }
   const agent = options.agent ?? 'default';
@@ -64,6 +65,17 @@ async function env(cli: Cli, options: EnvOptions): Promise<void> {
   if (options.docker && facts.caBundle !== undefined)
     cli.note(`mount the bundle into the container: -v ${facts.caBundle}:${CONTAINER_BUNDLE}:ro`);
   return undefined;
+}
+
+/** What `weir env` sets; of the bundle variables only those that are ours, or somebody's own trust would be lost. */
+function toUnset(cli: Cli): string[] {
+  const ours = join(cli.stateDir(), 'public');
+  const always = [...variables({ proxy: '127.0.0.1:0' }, 'default').keys()];
+  return [...always, ...BUNDLE_VARIABLES.filter((name) => isInside(cli.env[name] ?? '', ours))];
+}
+
+function isInside(file: string, directory: string): boolean {
+  return file === CONTAINER_BUNDLE || file.startsWith(`${directory}/`);
 }
 
 const CONTAINER_BUNDLE = '/etc/weir/ca-bundle.pem';

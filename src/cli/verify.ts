@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Containment } from '../model/admin.ts';
 import { type ProbeTargets, probeAll, type WayOut } from './containment.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
+import { type ShellTrust, shellText, shellTrust } from './shell-trust.ts';
 import { parseCount } from './time.ts';
 import { type ProxyTarget, type VerifyAnswer, verifyThrough } from './verify-request.ts';
 
@@ -32,9 +33,11 @@ async function verify(cli: Cli, options: VerifyOptions): Promise<void> {
   const proven = ways.length > 0 && ways.every((way) => way.state === 'closed');
   const passed = answers.every((answer) => answer.through);
   if (passed) await tell(cli, proven ? 'network' : undefined);
-  cli.print({ through: passed, answers, ...(options.containment ? { ways, contained: proven } : {}) }, () =>
+  const shell = target.shell === undefined ? {} : { shell: target.shell };
+  cli.print({ through: passed, answers, ...shell, ...(options.containment ? { ways, contained: proven } : {}) }, () =>
     [
       ...answers.map((answer) => answerText(answer, cli)),
+      target.shell === undefined ? '' : shellText(target.shell),
       ...ways.map((way) => wayText(way, cli)),
       verdict(ways, proven),
     ]
@@ -45,7 +48,10 @@ async function verify(cli: Cli, options: VerifyOptions): Promise<void> {
 }
 
 /** `--proxy`, else the running collector, else what this shell's programs would use. */
-async function proxyTarget(cli: Cli, { proxy, agent }: VerifyOptions): Promise<ProxyTarget> {
+async function proxyTarget(
+  cli: Cli,
+  { proxy, agent }: VerifyOptions,
+): Promise<ProxyTarget & { readonly shell?: ShellTrust }> {
   const fromUrl = (text: string): ProxyTarget => {
     if (!URL.canParse(text))
       throw new CliError(`${safe(text)} is not a proxy URL like http://researcher:x@127.0.0.1:8080`, EXIT.usage);
@@ -57,7 +63,8 @@ async function proxyTarget(cli: Cli, { proxy, agent }: VerifyOptions): Promise<P
   if (proxy !== undefined) return fromUrl(proxy);
   try {
     const [facts, ca] = await cli.withClient((client) => Promise.all([client.environment(agent), client.ca()]));
-    return { ...fromUrl(`http://${facts.proxy}`), user: agent ?? '', ca: ca.pem };
+    const shell = shellTrust(cli.env, facts.proxy, ca.pem, facts.caBundle !== undefined);
+    return { ...fromUrl(`http://${facts.proxy}`), user: agent ?? '', ca: ca.pem, shell };
   } catch (error) {
     const inherited = cli.env['HTTP_PROXY'] || cli.env['http_proxy'] || cli.env['HTTPS_PROXY'];
     if (!inherited) throw error;

@@ -470,7 +470,10 @@ describe('modes: changed live', () => {
     assert.equal((await stopped).status, 200, (await stopped).body);
     assert.equal(other.destroyed || other.readableEnded, false, 'other agents go on');
     other.destroy();
-    await assert.rejects(secure(silent, { servername: 'ok.tunnel.example', ca: world.upstreamCa }), 'what had said nothing says nothing');
+    await assert.rejects(
+      secure(silent, { servername: 'ok.tunnel.example', ca: world.upstreamCa }),
+      'what had said nothing says nothing',
+    );
     const refused = await plain(world.weir, 'http://ok.test/', { agent: 'walker' });
     assert.equal(refused.status, 403);
     assert.equal(refused.headers['x-strathon-block-reason'], 'stopped');
@@ -546,7 +549,9 @@ describe('modes: which one applies', () => {
   it('destination within the agent, agent, destination, global', async () => {
     const world = await openWorld({
       mode: 'monitor',
-      destinations: { blocked: ['global.test', { host: 'place.test', mode: 'enforce' }] },
+      destinations: {
+        blocked: ['global.test', { host: 'place.test', mode: 'enforce' }, { host: '@paste', mode: 'enforce' }],
+      },
       agents: {
         calm: {
           mode: 'monitor',
@@ -565,6 +570,7 @@ describe('modes: which one applies', () => {
       assert.equal(await status('calm', 'plain.test'), 200, 'agent');
       assert.equal(await status('calm', 'place.test'), 200, 'the agent’s own mode beats a global destination’s');
       assert.equal(await status('other', 'place.test'), 403, 'destination');
+      assert.equal(await status('other', 'pastebin.com'), 403, 'a category is a destination too');
       assert.equal(await status('other', 'global.test'), 200, 'global');
       assert.equal((await world.weir.cli(['mode', 'calm', 'enforce'])).code, 0);
       assert.equal(await status('calm', 'plain.test'), 403, 'said live');

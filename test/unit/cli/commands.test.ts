@@ -96,12 +96,19 @@ test('env prints what product.md §9 sets', async () => {
   assert.match(out, /^export NO_PROXY=localhost,127\.0\.0\.1,::1$/m);
   assert.match(out, /^export GIT_HTTP_PROXY_AUTHMETHOD=basic$/m);
   assert.match(out, /^export NODE_EXTRA_CA_CERTS=\/state\/public\/ca-bundle\.pem$/m);
-  const unset = (await weir(['env', '--unset'], env)).out.trim().split(' ').slice(1);
-  const set = out
-    .trim()
-    .split('\n')
-    .map((text) => text.replace(/^export (\w+)=.*$/, '$1'));
-  assert.deepEqual(unset, set);
+  const set = new Map(
+    out
+      .trim()
+      .split('\n')
+      .map((text) => text.replace(/^export /, '').split('=') as [string, string]),
+  );
+  const names = async (more: Record<string, string>): Promise<string[]> =>
+    (await weir(['env', '--unset'], { ...env, ...more })).out.trim().split(' ').slice(1);
+  const always = [...set.keys()].filter((name) => !/CA|CERT|ROOTS|cafile/.test(name));
+  assert.deepEqual(await names({ SSL_CERT_FILE: '/etc/own.pem' }), always, 'a bundle of somebody else stays');
+  const stateDir = join(dir, 'state');
+  const ours = { WEIR_STATE_DIR: stateDir, SSL_CERT_FILE: join(stateDir, 'public', 'bundle.pem') };
+  assert.deepEqual(await names(ours), [...always, 'SSL_CERT_FILE']);
   const docker = await weir(['env', '--docker'], env);
   assert.match(docker.out, /^HTTPS_PROXY=http:\/\/default:x@host\.docker\.internal:8080$/m);
   assert.match(docker.out, /^SSL_CERT_FILE=\/etc\/weir\/ca-bundle\.pem$/m);

@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import { listenerTls, pemFiles } from './collector-files.ts';
+import { baselineOf, stageData, upstreamOf } from './collector-parts.ts';
+import { createShown } from './collector-shown.ts';
+import { compileStages } from './collector-stages.ts';
+import type { Config } from './config/schema.ts';
+
+/** What a start would refuse beyond the form of the file: categories nobody knows, files that are not what they should be. One sentence each. */
+export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): string[] {
+  const problems: string[] = [];
+  const attempt = (work: () => unknown): void => {
+    try {
+      work();
+    } catch (error) {
+      problems.push((error as Error).message);
+    }
+  };
+  attempt(() => pemFiles(config.upstream.ca_file));
+  for (const entry of config.listen) attempt(() => listenerTls(entry));
+  const trusting = { ...config, upstream: { ...config.upstream, ca_file: undefined } };
+  const data = stageData();
+  const shown = createShown(randomBytes(32));
+  attempt(() =>
+    compileStages({
+      config: trusting,
+      data,
+      shown,
+      baseline: baselineOf(trusting, data, shown, () => trusting.mode),
+      upstream: upstreamOf(trusting, env),
+      overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
+      isSelf: () => false,
+      containment: () => 'cooperative',
+      hash: (text) => text,
+    }),
+  );
+  return problems;
+}
