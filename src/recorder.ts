@@ -279,6 +279,7 @@ class Recorder {
 
   async #end(deadlineMs: number): Promise<void> {
     this.#ending = true;
+    tell({ type: 'ending' });
     if (this.#early !== undefined) this.#accept();
     const left = Math.min(deadlineMs, CONSUMERS_MS);
     // A call of DuckDB's that is cut off with its thread takes the whole process down: opening is waited for.

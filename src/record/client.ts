@@ -22,8 +22,10 @@ export type { RecentRow, RecorderReady, RecorderStatus } from './protocol.ts';
 
 const LINGER_MS = 10;
 const RESTART_MS = 1000;
-/** Beyond the recorder's own deadline before the thread is ended: as long as DuckDB may take on a busy disk. */
-const GRACE_MS = 15_000;
+/** Beyond the recorder's own deadline before a thread that does not answer is ended. */
+const GRACE_MS = 400;
+/** The same for one that answers: as long as DuckDB may take on a busy disk. */
+const BUSY_MS = 15_000;
 
 interface Call {
   readonly resolve: (value: unknown) => void;
@@ -50,6 +52,7 @@ class Client implements RecorderClient {
   #timer: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #closing = false;
+  #patience: NodeJS.Timeout | undefined;
   #settleReady: (ready: RecorderReady) => void = () => {};
   #gone: () => void = () => {};
   #lastDeath: string | undefined;
@@ -122,6 +125,11 @@ class Client implements RecorderClient {
         this.#backlog.acknowledge(message.batch);
         if (this.#listeners.size > 0) this.#send({ type: 'subscribe', on: true });
         this.#flush(false);
+        return;
+      case 'ending':
+        // Its thread must not be ended while DuckDB works in it, DuckDB would take the process with it: the thread says when.
+        clearTimeout(this.#patience);
+        this.#patience = setTimeout(this.#gone, BUSY_MS);
         return;
       case 'ack':
         this.#backlog.acknowledge(message.batch);
@@ -270,17 +278,15 @@ class Client implements RecorderClient {
       return;
     }
     worker.ref();
-    let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.#gone = resolve;
-      // Its thread must not be ended while DuckDB works in it, DuckDB would take the process with it: the thread says when.
-      timer = setTimeout(resolve, deadlineMs + GRACE_MS);
+      this.#patience = setTimeout(resolve, deadlineMs + GRACE_MS);
       // Before it accepts, the thread keeps what arrives and takes it in order.
       this.#accepting = true;
       this.#flush(false, true);
       this.#send({ type: 'shutdown', deadlineMs });
     });
-    clearTimeout(timer);
+    clearTimeout(this.#patience);
     this.#worker = undefined;
     await worker.terminate();
   }

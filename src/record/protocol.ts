@@ -59,6 +59,8 @@ export type FromRecorder =
       readonly event: string;
       readonly fields: Record<string, unknown>;
     }
+  /** It has understood that it is to end, and says `bye` when nothing native is under way any more. */
+  | { readonly type: 'ending' }
   | { readonly type: 'bye' };
 
 export type RecorderVerb = 'status' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
