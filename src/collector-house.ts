@@ -18,7 +18,7 @@ import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
 import { createCorridor } from './pipeline/corridor.ts';
-import { createRecorderClient, type RecorderClient, type RecorderStatus } from './record/client.ts';
+import { createRecorderClient, type RecorderClient, type RecorderHealth } from './record/client.ts';
 
 const NOWHERE = { host: '', port: 0 };
 
@@ -96,11 +96,19 @@ export class House {
   }
 
   /** Asks the recorder what is wrong, for whoever may not wait for it (`/readyz`). */
-  async askRecorder(): Promise<RecorderStatus> {
-    const status = await this.recorder.status();
-    this.recorderProblems = status.problems;
-    this.unrecorded = status.unrecorded;
-    return status;
+  async askRecorder(): Promise<void> {
+    try {
+      this.heard((await this.recorder.call('health')) as RecorderHealth);
+    } catch (error) {
+      const sentence = (error as Error).message;
+      this.heard({ problems: [sentence], unrecorded: sentence });
+    }
+  }
+
+  /** What the recorder said of itself. */
+  heard(health: RecorderHealth): void {
+    this.recorderProblems = health.problems;
+    this.unrecorded = health.unrecorded;
   }
 
   /** Compiles the configuration and the overrides anew and judges again what is open. Throws and keeps the old set. */

@@ -8,7 +8,8 @@ import type { RecorderStatus } from './record/client.ts';
 /** Everything `weir status` shows. */
 export async function statusOf(house: House, admin: AdminServer): Promise<StatusReport> {
   const { options, config, corridor, listener, authority } = house;
-  const recorder = await house.askRecorder();
+  const recorder = await house.recorder.status();
+  house.heard(recorder);
   const { started, open } = corridor.tally();
   const { bundle } = authority.files;
   const adminAddress = admin.adminAddress();

@@ -10,7 +10,7 @@ import { patternsOrNone } from './record/patterns.ts';
 import { createPresentation } from './record/presentable.ts';
 import type { FromRecorder, PurgeQuery, RecentQuery, RecorderData, ToRecorder } from './record/protocol.ts';
 import { createPumps, type Pumps } from './record/pumps.ts';
-import { newSnapshot, problemsOf, type Reported, removeSnapshots, statusOf } from './record/report.ts';
+import { healthOf, newSnapshot, problemsOf, type Reported, removeSnapshots, statusOf } from './record/report.ts';
 import { StoreSlot } from './record/slot.ts';
 import { type Endpoint, resolveEndpoint } from './telemetry/endpoint.ts';
 import { createMetrics } from './telemetry/metric.ts';
@@ -218,6 +218,7 @@ class Recorder {
 
   async #call(name: Extract<ToRecorder, { type: 'call' }>['name'], args: unknown): Promise<unknown> {
     if (name === 'status') return statusOf(this.#parts());
+    if (name === 'health') return healthOf(this.#parts());
     if (name === 'metrics') {
       this.#traffic = (args as { traffic: number }).traffic;
       this.#refresh();

@@ -63,7 +63,7 @@ export type FromRecorder =
   | { readonly type: 'ending' }
   | { readonly type: 'bye' };
 
-export type RecorderVerb = 'status' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
+export type RecorderVerb = 'status' | 'health' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
 
 export interface RecorderReady {
   readonly baseline: BaselineSnapshot;
@@ -73,7 +73,14 @@ export interface RecorderReady {
   readonly problems: readonly string[];
 }
 
-export interface RecorderStatus {
+/** What is asked every second: no query of the store is needed for it. */
+export interface RecorderHealth {
+  readonly problems: readonly string[];
+  /** Why rows cannot be kept at the moment; absent when they can. */
+  readonly unrecorded?: string;
+}
+
+export interface RecorderStatus extends RecorderHealth {
   readonly dropped: Readonly<Record<string, number>>;
   readonly consumers: readonly ConsumerStatus[];
   /** Absent while the recorder thread does not run. */
@@ -84,9 +91,6 @@ export interface RecorderStatus {
   /** Address spans go to, when they do. */
   readonly endpoint?: string;
   readonly endpointSentence: string;
-  readonly problems: readonly string[];
-  /** Why rows cannot be kept at the moment; absent when they can. */
-  readonly unrecorded?: string;
 }
 
 export interface RecentQuery {

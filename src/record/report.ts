@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { ulid } from '../model/ulid.ts';
 import type { Journal } from './journal.ts';
-import type { RecorderStatus } from './protocol.ts';
+import type { RecorderHealth, RecorderStatus } from './protocol.ts';
 import type { Pumps } from './pumps.ts';
 import type { StoreSlot } from './slot.ts';
 
@@ -48,11 +48,15 @@ function unrecordedOf({ journal, pumps, slot }: Reported): string | undefined {
   return journal.status().problem ?? pumps?.status().find(({ name }) => name === slot.name)?.lastError;
 }
 
+export function healthOf(parts: Reported): RecorderHealth {
+  const unrecorded = unrecordedOf(parts);
+  return { problems: problemsOf(parts), ...(unrecorded === undefined ? {} : { unrecorded }) };
+}
+
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {
   const { journal, pumps, slot, endpoint } = parts;
   const summary = await slot?.store?.summary().catch(() => undefined);
   const nothing = slot === undefined ? 'rows are not stored' : (slot.problem ?? 'the store is being opened');
-  const unrecorded = unrecordedOf(parts);
   return {
     dropped: { ...journal.books().dropped },
     consumers: pumps?.status() ?? [],
@@ -65,8 +69,7 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
         : `${(summary.bytes / 1e6).toFixed(1)} MB, ${summary.historyDays} closed days in history`,
     ...(endpoint?.traces === true ? { endpoint: shown(endpoint.url) } : {}),
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
-    problems: problemsOf(parts),
-    ...(unrecorded === undefined ? {} : { unrecorded }),
+    ...healthOf(parts),
   };
 }
 

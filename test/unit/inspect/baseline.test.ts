@@ -203,7 +203,7 @@ test('locked: nothing is learned and everything unknown is told', () => {
   assert.deepEqual(rulesOf(f.use('new.example.org')), ['not-in-baseline']);
   assert.equal(
     f.baseline.sentence('researcher'),
-    'researcher: locked, 4 requests, 1 destination; nothing new is learned',
+    'researcher: locked, 2 requests, 1 destination; nothing new is learned',
   );
   f.baseline.edit('unlock', 'researcher', []);
   assert.equal(f.use('known.example').state, 'learning');
