@@ -93,7 +93,12 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       const address = mine.address === '0.0.0.0' ? '127.0.0.1' : mine.address === '::' ? '::1' : mine.address;
       const { bundle } = found.authority.files;
       const reads = found.config.intercept !== 'none' && bundle !== undefined;
-      return { proxy: hostPort(address, mine.port), ...(reads ? { caBundle: bundle } : {}) };
+      const key = found.stages.configKey(agent ?? found.config.agent);
+      return {
+        proxy: hostPort(address, mine.port),
+        ...(reads ? { caBundle: bundle } : {}),
+        ...(found.config.agents.get(key)?.token === undefined ? {} : { token: true }),
+      };
     },
     reload: async (actor) => ({ message: await house().reload(actor) }),
     verified: ({ containment }, actor) => {
@@ -126,23 +131,28 @@ function changeMode(house: House, agent: string | undefined, verb: ModeVerb, act
   const { overrides } = house;
   if (agent !== undefined && !isKnown(house, agent))
     throw new Error(`nobody here is called ${agent}. Who is known: weir status`);
+  const wasStopped = agent === undefined ? overrides.everyoneStopped : house.stages.stopped(agent);
   const before = house.stages.modeFor(agent ?? house.config.agent, { host: '', port: 0 });
   const who = agent ?? 'every agent';
   let lowered = verb === 'resume';
   let message: string;
-  if (verb === 'stop' || verb === 'resume') {
-    const stop = verb === 'stop';
-    if (agent === undefined) {
-      overrides.everyoneStopped = stop;
-      if (!stop) overrides.stopped.clear();
-    } else if (stop) overrides.stopped.add(agent);
-    else overrides.stopped.delete(agent);
-    message = stop ? `${who} is stopped: open streams are closed, new ones refused` : `${who} may go on`;
+  if (verb === 'stop') {
+    if (agent === undefined) overrides.everyoneStopped = true;
+    else overrides.stopped.add(agent);
+    message = `${who} is stopped: open streams are closed, new ones refused`;
   } else {
-    if (agent === undefined) overrides.global = verb;
-    else overrides.agents.set(agent, verb);
-    lowered = RANK[verb] < RANK[before];
-    message = `${who}: ${verb}${before === verb ? ' (as before)' : `, was ${before}`}`;
+    if (agent === undefined) {
+      overrides.everyoneStopped = false;
+      overrides.stopped.clear();
+    } else overrides.stopped.delete(agent);
+    if (verb === 'resume') message = `${who} may go on`;
+    else {
+      if (agent === undefined) overrides.global = verb;
+      else overrides.agents.set(agent, verb);
+      lowered = wasStopped || RANK[verb] < RANK[before];
+      message = `${who}: ${verb}${wasStopped ? ', was stopped' : before === verb ? ' (as before)' : `, was ${before}`}`;
+    }
+    if (agent !== undefined && overrides.everyoneStopped) message += '; still stopped with everybody: weir mode resume';
   }
   house.recompile();
   house.audit(actor, lowered ? 'mode-lowered' : 'mode', message, agent);

@@ -62,6 +62,7 @@ async function env(cli: Cli, options: EnvOptions): Promise<void> {
       .map(([name, value]) => (options.docker ? `${name}=${value}` : `export ${name}=${quoted(value)}`))
       .join('\n'),
   );
+  if (facts.token) cli.note(`${agent} has a token: put it in the place of the x, before the @`);
   if (options.docker && facts.caBundle !== undefined)
     cli.note(`mount the bundle into the container: -v ${facts.caBundle}:${CONTAINER_BUNDLE}:ro`);
   return undefined;

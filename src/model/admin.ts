@@ -229,6 +229,8 @@ export interface EnvironmentFacts {
   readonly proxy: string;
   /** Bundle path, when interception is on for anything. */
   readonly caBundle?: string;
+  /** The agent has a token, which stays out of this answer. */
+  readonly token?: boolean;
 }
 
 /** The public half of the CA. */

@@ -218,7 +218,7 @@ class Passage implements LiveCorridor {
     const volume = state.kind === 'connect' ? undefined : state.stages.baseline.volume(state);
     if (volume !== undefined) state.findings.push(volume);
     const taught = teaches(state, settled) ? state.stages.baseline.teach(state) : undefined;
-    countExchange(this.#agents, state);
+    countExchange(this.#agents, state, settled.closeReason);
     this.#options.post(exchangeRecord(state, performance.now(), settled, taught));
   }
 

@@ -19,7 +19,7 @@ export interface FailureFacts {
 /** What the agent can do about a failure, where there is something. */
 const NEXT: { readonly [C in ErrorCode]?: string } = {
   'auth-required': 'Set the proxy URL to http://<agent>:<token>@<weir address>; with no token any password will do.',
-  stopped: 'Do not retry or look for another way; tell the user: weir mode <agent> monitor starts it again.',
+  stopped: 'Do not retry or look for another way; tell the user: weir mode <agent> resume lets it go on.',
   uninspectable: 'This client does not trust the CA of Weir; tell the user: weir doctor.',
   'limit-reached': 'Try again in a second, with fewer connections.',
   'not-recorded': 'Try again in a minute; tell the user: weir status says what is wrong with the store.',

@@ -190,6 +190,9 @@ describe('identity: five kinds of evidence', () => {
       assert.doesNotMatch(flat.body + answer.body, /correct-horse|wrong-token|glob-token/);
     }
     assert.doesNotMatch(weir.logs(), /correct-horse|wrong-token|glob-token/);
+    const env = await weir.cli(['env', '--agent', 'researcher']);
+    assert.match(env.stderr, /^weir: researcher has a token: put it in the place of the x, before the @\n$/);
+    assert.doesNotMatch(env.stdout, /correct-horse/);
   });
 
   it('evidence is removed on its way, wherever it can be seen', async () => {

@@ -485,6 +485,13 @@ describe('modes: changed live', () => {
     assert.match(stdout, /^monitor\nwalker: stopped$/m);
     const resumed = await world.weir.cli(['mode', 'walker', 'resume']);
     assert.deepEqual([resumed.code, resumed.stdout], [0, 'walker may go on\n']);
+    await world.weir.cli(['mode', 'walker', 'stop']);
+    const again = await world.weir.cli(['mode', 'walker', 'monitor']);
+    assert.deepEqual(
+      [again.code, again.stdout],
+      [0, 'walker: monitor, was stopped\n'],
+      'a mode is a way to go on, too',
+    );
     assert.equal((await plain(world.weir, 'http://ok.test/', { agent: 'walker' })).status, 200);
   });
 
@@ -533,7 +540,7 @@ describe('modes: changed live', () => {
     );
     assert.deepEqual(
       audit.map((row) => row['rule']),
-      ['mode', 'mode-lowered', 'mode', 'mode-lowered'],
+      ['mode', 'mode-lowered', 'mode', 'mode-lowered', 'mode', 'mode-lowered'],
     );
     assert.match(String(audit.at(-1)?.['actor']), /^cli /);
   });
