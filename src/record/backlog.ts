@@ -1,6 +1,7 @@
 import type { Tally, WeirRecord } from '../model/record.ts';
 import { countDrops, sum } from './books.ts';
 import { isSpan } from './segment.ts';
+import { weigh } from './weight.ts';
 
 /** Records of one post: at most 256, or what ten milliseconds brought (data-path B6). */
 export const BATCH = 256;
@@ -22,14 +23,6 @@ export interface Batch {
   readonly bytes: number;
   /** Recorder threads that died with it. */
   deaths: number;
-}
-
-/** Rough bytes of a record: what varies is its strings from the network. */
-function weigh(record: WeirRecord): number {
-  if (!('target' in record)) return 600;
-  let bytes = 1200 + record.target.length + (record.errorDetail?.length ?? 0) + (record.userAgent?.length ?? 0);
-  for (const finding of record.findings) bytes += 200 + finding.message.length;
-  return bytes;
 }
 
 /** Findings, first contacts and blocks are shed last (threat O7): they may use a second helping of the backlog. */

@@ -7,6 +7,8 @@ export interface JournalOptions {
   readonly segmentBytes?: number;
   /** Records kept in memory for consumers that keep up. Default 8192; 65536 without a directory. */
   readonly tailRecords?: number;
+  /** And about this many bytes of them. Default 16 MiB; 64 MiB without a directory. */
+  readonly tailBytes?: number;
   /** Names the process life: same id after a crash of the recorder thread alone. */
   readonly boot: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;

@@ -1,8 +1,9 @@
 import type { ExchangeRecord, Tally, WeirRecord } from '../model/record.ts';
 import { type Books, closeBooks, interruptedRows, liveTally, newBooks } from './books.ts';
 import type { JournalOptions, JournalStatus } from './journal-contract.ts';
+import { LineWriter } from './line.ts';
 import { type Chunk, closeReader, type JournalCursor, openSegment } from './reader.ts';
-import { checkpointLine, isOpenRow, isSpan, recordLine, type Segment, tallyLine } from './segment.ts';
+import { checkpointLine, isOpenRow, isSpan, type Segment, tallyLine } from './segment.ts';
 import { createTail, type Tail } from './tail.ts';
 import { SegmentFiles } from './writer.ts';
 
@@ -24,6 +25,7 @@ export class Journal {
   readonly #options: JournalOptions;
   readonly #files: SegmentFiles | undefined;
   readonly #tailRecords: number;
+  readonly #lines = new LineWriter();
   #tail: Tail;
   #books: Books = newBooks();
   #open = new Map<string, ExchangeRecord>();
@@ -60,7 +62,8 @@ export class Journal {
   }
 
   #newTail(next: number, spans: number): Tail {
-    return createTail(this.#tailRecords, next, spans);
+    const bytes = this.#options.tailBytes ?? (this.#files === undefined ? 64 << 20 : 16 << 20);
+    return createTail(this.#tailRecords, bytes, next, spans);
   }
 
   /** Once, by `openJournal`. */
@@ -111,6 +114,7 @@ export class Journal {
 
   #appendPart(records: readonly WeirRecord[], tally: Tally | undefined, batch: number | undefined): void {
     const first = this.#tail.next;
+    const spans = this.#tail.spansUntil(first);
     if (tally !== undefined) liveTally(this.#books, tally);
     if (batch !== undefined) this.#batch = batch;
     for (const record of records) {
@@ -123,7 +127,7 @@ export class Journal {
       return;
     }
     try {
-      this.#write(this.#files, records, first);
+      this.#write(this.#files, records, first, spans);
     } catch (error) {
       this.#unwritten = first;
       this.#failed(error);
@@ -137,11 +141,9 @@ export class Journal {
     } else if (this.#open.size > 0 && isSpan(record)) this.#open.delete(record.spanId);
   }
 
-  #write(files: SegmentFiles, records: readonly WeirRecord[], first: number): void {
-    let lines = '';
-    for (const record of records) lines += recordLine(record);
-    const bytes = Buffer.from(lines + this.#tallyLine());
-    if (files.needsSegment(bytes.length)) this.#startSegment(files, first);
+  #write(files: SegmentFiles, records: readonly WeirRecord[], first: number, spans: number): void {
+    const bytes = this.#lines.write(records, this.#tallyLine());
+    if (files.needsSegment(bytes.length)) this.#startSegment(files, first, spans);
     files.append(bytes, records.length);
     this.#writtenBatch = this.#batch;
   }
@@ -150,8 +152,7 @@ export class Journal {
     return tallyLine({ ...this.#books, batch: this.#batch, at: Date.now() });
   }
 
-  #startSegment(files: SegmentFiles, base: number): void {
-    const spans = this.#tail.spansUntil(base);
+  #startSegment(files: SegmentFiles, base: number, spans: number): void {
     // The batch that follows is not in yet: a recorder that dies between the two writes must be sent it again.
     const tally = { ...this.#books, batch: this.#writtenBatch, at: Date.now() };
     files.startSegment(base, spans, checkpointLine({ spans, tally, open: [...this.#open.values()] }));
@@ -172,10 +173,9 @@ export class Journal {
     if (this.#unwritten === undefined || files === undefined || Date.now() < this.#retryAt) return;
     const base = Math.max(this.#unwritten, this.#tail.first);
     try {
-      this.#startSegment(files, base);
-      let lines = '';
-      for (let at = base; at < this.#tail.next; at++) lines += recordLine(this.#tail.at(at));
-      files.append(Buffer.from(lines + this.#tallyLine()), this.#tail.next - base);
+      this.#startSegment(files, base, this.#tail.spansUntil(base));
+      const { records } = this.#readTail(base, this.#tail.next - base);
+      files.append(this.#lines.write(records, this.#tallyLine()), records.length);
       this.#options.log('info', 'the journal is written again', { records_not_written: base - this.#unwritten });
       this.#writtenBatch = this.#batch;
       this.#unwritten = undefined;
@@ -183,6 +183,12 @@ export class Journal {
     } catch (error) {
       this.#failed(error);
     }
+  }
+
+  /** Every consumer has the records up to `sequence`: memory of them can go, files stay until `release`. */
+  passed(sequence: number): void {
+    // What could not be written yet is only here.
+    this.#tail.drop(Math.min(sequence, (this.#unwritten ?? Number.POSITIVE_INFINITY) - 1));
   }
 
   /** No consumer needs records up to `sequence` any more. */

@@ -1,12 +1,11 @@
-import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { WeirRecord } from '../model/record.ts';
 import { build, COUNT, FIELDS, nothing, read } from './fields.ts';
+import { isExchange } from './segment.ts';
 
 /** Fields per mask: small integers on every platform. */
 const GROUP = 30;
 /** In place of a first mask: the next value is a record of another kind, whole. */
 const OTHER = -1;
-const isExchange = (record: WeirRecord): record is ExchangeRecord =>
-  record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel';
 
 /**
  * How records travel to the recorder thread: one JSON text per batch, in which an exchange is only what differs from the one

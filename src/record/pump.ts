@@ -210,6 +210,11 @@ export class Pump {
     this.#cursor.position = chunk.last;
   }
 
+  /** Sequence number of the last record the consumer has. */
+  get position(): number {
+    return this.#cursor.position;
+  }
+
   saved(): SavedCursor {
     return {
       position: this.#cursor.position,

@@ -71,12 +71,17 @@ export function createPumps(options: PumpsOptions): Pumps {
   let timer: NodeJS.Timeout | undefined;
   let complained = false;
 
+  /** Sequence number up to which every consumer has the records. */
+  const passed = (): number => {
+    let least = Number.POSITIVE_INFINITY;
+    for (const pump of pumps) least = Math.min(least, pump.position);
+    return least;
+  };
   const save = (): void => {
     clearTimeout(timer);
     timer = undefined;
     for (const pump of pumps) cursors.set(pump.name, pump.saved());
-    let least = Number.POSITIVE_INFINITY;
-    for (const pump of pumps) least = Math.min(least, pump.saved().position);
+    const least = passed();
     if (path !== undefined) {
       try {
         const text = JSON.stringify({ version: 1, consumers: Object.fromEntries(cursors) });
@@ -93,6 +98,7 @@ export function createPumps(options: PumpsOptions): Pumps {
     journal.release(least);
   };
   const moved = (): void => {
+    journal.passed(passed());
     timer ??= setTimeout(save, options.saveMs ?? 250);
   };
   const pumps = options.consumers.map(
@@ -115,7 +121,9 @@ export function createPumps(options: PumpsOptions): Pumps {
     },
     wake(retry = false) {
       for (const pump of pumps) pump.wake(retry);
-      if (pumps.length === 0) journal.release(Number.POSITIVE_INFINITY);
+      if (pumps.length > 0) return;
+      journal.passed(Number.POSITIVE_INFINITY);
+      journal.release(Number.POSITIVE_INFINITY);
     },
     status: () => pumps.map((pump) => pump.status()),
     identity() {

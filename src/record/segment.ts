@@ -28,24 +28,25 @@ export const isSpanMark = (mark: number): boolean => mark === C || mark === W ||
 export const isErasedMark = (mark: number): boolean => mark === X || mark === Y;
 export const isCheckpointMark = (mark: number): boolean => mark === K;
 
+export const isExchange = (record: WeirRecord): record is ExchangeRecord =>
+  record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel';
+
 /** One span each: closed exchanges, CONNECTs and tunnels. What the loss identity counts. */
 export function isSpan(record: WeirRecord): record is ExchangeRecord & { readonly state: 'closed' } {
-  const kind = record.kind;
-  return (kind === 'exchange' || kind === 'connect' || kind === 'tunnel') && record.state === 'closed';
+  return isExchange(record) && record.state === 'closed';
 }
 
 export function isOpenRow(record: WeirRecord): record is ExchangeRecord & { readonly state: 'open' } {
-  const kind = record.kind;
-  return (kind === 'exchange' || kind === 'connect' || kind === 'tunnel') && record.state === 'open';
+  return isExchange(record) && record.state === 'open';
 }
 
-function markOf(record: WeirRecord): Mark {
+export function recordMark(record: WeirRecord): Mark {
   if (isSpan(record)) return record.wasOpen === true ? 'w' : 'c';
   return isOpenRow(record) ? 'o' : 'r';
 }
 
 export function recordLine(record: WeirRecord): string {
-  return `{"_":"${markOf(record)}",${JSON.stringify(record).slice(1)}\n`;
+  return `{"_":"${recordMark(record)}",${JSON.stringify(record).slice(1)}\n`;
 }
 
 /** Loss accounting as written after every batch. All counts run over process lives. */

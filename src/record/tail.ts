@@ -1,5 +1,6 @@
 import type { WeirRecord } from '../model/record.ts';
 import { isSpan } from './segment.ts';
+import { weigh } from './weight.ts';
 
 /** The newest records in memory: what consumers that keep up are served from. A ring, addressed by sequence number. */
 export interface Tail {
@@ -13,16 +14,28 @@ export interface Tail {
   at(sequence: number): WeirRecord;
   /** Spans in all records before `sequence` (first ≤ sequence ≤ next). */
   spansUntil(sequence: number): number;
+  /** Lets go of records up to `sequence`. */
+  drop(sequence: number): void;
   /** Empties it and goes on at a later sequence number. */
   skipTo(sequence: number): void;
 }
 
-export function createTail(capacity: number, next: number, spans: number): Tail {
+/** At most `capacity` records and about `maxBytes` of them; the oldest go first. */
+export function createTail(capacity: number, maxBytes: number, next: number, spans: number): Tail {
   const ring: (WeirRecord | undefined)[] = new Array(capacity).fill(undefined);
   let first = next;
   let end = next;
   let before = spans;
   let total = spans;
+  let bytes = 0;
+  const dropFirst = (): void => {
+    const record = ring[first % capacity] as WeirRecord;
+    // A reference that stays keeps the record in the collector's way until the ring comes round again.
+    ring[first % capacity] = undefined;
+    bytes -= weigh(record);
+    if (isSpan(record)) before++;
+    first++;
+  };
   return {
     get first() {
       return first;
@@ -34,11 +47,10 @@ export function createTail(capacity: number, next: number, spans: number): Tail 
       return before;
     },
     push(record) {
-      if (end - first === capacity) {
-        if (isSpan(ring[first % capacity] as WeirRecord)) before++;
-        first++;
-      }
+      const more = weigh(record);
+      while (end > first && (end - first === capacity || bytes + more > maxBytes)) dropFirst();
       ring[end % capacity] = record;
+      bytes += more;
       end++;
       if (isSpan(record)) total++;
     },
@@ -55,8 +67,12 @@ export function createTail(capacity: number, next: number, spans: number): Tail 
       for (let at = sequence; at < end; at++) if (isSpan(ring[at % capacity] as WeirRecord)) count--;
       return count;
     },
+    drop(sequence) {
+      while (first < end && first <= sequence) dropFirst();
+    },
     skipTo(sequence) {
       ring.fill(undefined);
+      bytes = 0;
       first = sequence;
       end = sequence;
       before = total;

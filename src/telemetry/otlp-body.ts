@@ -1,7 +1,7 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord } from '../model/record.ts';
+import { Sheet } from '../model/sheet.ts';
 import { createSpanWriter } from './otlp-json.ts';
-import { Sheet } from './sheet.ts';
 
 /** What an exporter of the SDK makes request bodies with. */
 interface Serializer {

@@ -1,6 +1,6 @@
 import type { Link } from '@opentelemetry/api';
 import type { ExchangeRecord } from '../model/record.ts';
-import type { Sheet } from './sheet.ts';
+import type { Sheet } from '../model/sheet.ts';
 import { errorType, KIND_CLIENT, linksOf, type Put, putAttributes, spanName, statusOf } from './span.ts';
 
 const raw = (text: string): Uint8Array => Buffer.from(text);
@@ -82,7 +82,7 @@ function writeAttribute(sheet: Sheet, name: string, value: Value): void {
     sheet.string(value);
   } else if (typeof value === 'number') {
     sheet.raw(Number.isInteger(value) ? intKey(name) : doubleKey(name));
-    sheet.ascii(Number.isFinite(value) ? String(value) : 'null');
+    sheet.number(value);
   } else if (typeof value === 'boolean') {
     sheet.raw(boolKey(name));
     sheet.ascii(String(value));

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import type {
   BaselineEdit,
   ConnectionRecord,
@@ -138,4 +139,37 @@ export function fullSamples(): WeirRecord[] {
     ],
   };
   return [exchange, connection, event, edit];
+}
+
+/** Sequences of records of every kind, exchanges most of all, with fields that come and go. */
+export function anyRecords(): fc.Arbitrary<WeirRecord[]> {
+  const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 12 }), fc.constantFrom('a', 'b', '\ud800', '\u2028"\\'));
+  const change = fc.record(
+    {
+      kind: fc.constantFrom('exchange', 'connect', 'tunnel'),
+      state: fc.constantFrom('open', 'closed'),
+      id: text,
+      host: text,
+      target: text,
+      agent: text,
+      port: fc.nat(65_535),
+      durationMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: Number.MIN_VALUE }),
+      teaches: fc.boolean(),
+      findings: fc.array(fc.record({ rule: text, message: text }, { noNullPrototype: true }), { maxLength: 2 }),
+      status: fc.constantFrom(200, 404, 503),
+      wasOpen: fc.boolean(),
+      priorRules: fc.array(text, { maxLength: 2 }),
+      errorDetail: text,
+      sni: text,
+      ech: fc.boolean(),
+      tlsMs: fc.constantFrom(0, 1.5),
+    },
+    { requiredKeys: [] },
+  );
+  const others = fullSamples().filter((record) => record.kind !== 'exchange');
+  const record = fc.oneof(
+    { weight: 6, arbitrary: change.map((fields) => exchangeSample(fields as unknown as Partial<ExchangeRecord>)) },
+    { weight: 1, arbitrary: fc.constantFrom(...others) },
+  );
+  return fc.array(record, { maxLength: 12 });
 }

@@ -5,9 +5,9 @@ import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import fc from 'fast-check';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
+import { Sheet } from '../../../src/model/sheet.ts';
 import { exporterOfRecords } from '../../../src/telemetry/otlp-body.ts';
 import { writeNanos } from '../../../src/telemetry/otlp-json.ts';
-import { Sheet } from '../../../src/telemetry/sheet.ts';
 import { hrTime, toSpan } from '../../../src/telemetry/span.ts';
 import { exchangeSample, fullSamples } from '../record/samples.ts';
 

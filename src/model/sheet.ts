@@ -5,7 +5,7 @@ const SET = 16;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Bytes of JSON that grow as they are written. No string is made of them: what is exported is copied once. */
+/** Bytes of JSON that grow as they are written, without the strings and the garbage of `JSON.stringify`. */
 export class Sheet {
   bytes: Buffer;
   length = 0;
@@ -31,7 +31,7 @@ export class Sheet {
     this.length += length;
   }
 
-  /** ASCII text as it is: numbers. */
+  /** ASCII text as it is. */
   ascii(text: string): void {
     const { length } = text;
     this.#reserve(length);
@@ -69,6 +69,11 @@ export class Sheet {
     }
     bytes[at++] = QUOTE;
     this.length = at;
+  }
+
+  /** A number as JSON. */
+  number(value: number): void {
+    this.ascii(Number.isFinite(value) ? String(value) : 'null');
   }
 
   /** A whole number from 0 to 999 999 999 in `width` digits. */
