@@ -25,7 +25,13 @@ if (files.length === 0) {
 }
 
 // A test that waits for ever fails after five minutes. Several tests measure event-loop turns or memory of their own process: more files at once than cores would blur them.
-const settings = ['--disable-sigusr1', '--test', '--test-timeout=300000', '--test-concurrency=2', '--test-reporter=spec'];
+const settings = [
+  '--disable-sigusr1',
+  '--test',
+  '--test-timeout=300000',
+  '--test-concurrency=2',
+  '--test-reporter=spec',
+];
 const child = spawn(process.execPath, [...settings, ...flags, ...files], { cwd: root, stdio: 'inherit' });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
