@@ -2,6 +2,8 @@
 const LOOP = 96;
 /** The same of bytes. */
 const SET = 16;
+/** Whole parts that are written digit by digit. */
+const SMALL = 1e9;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -71,9 +73,26 @@ export class Sheet {
     this.length = at;
   }
 
-  /** A number as JSON. */
+  /** A number as JSON. Sizes and times in whole microseconds, most of what there is, without a string. */
   number(value: number): void {
-    this.ascii(Number.isFinite(value) ? String(value) : 'null');
+    const whole = Math.floor(value);
+    if (!(whole >= 0 && whole < SMALL) || Object.is(value, -0)) {
+      this.ascii(Number.isFinite(value) ? String(value) : 'null');
+      return;
+    }
+    const thousandths = Math.round((value - whole) * 1000);
+    if (whole + thousandths / 1000 !== value) {
+      this.ascii(String(value));
+      return;
+    }
+    let width = 1;
+    for (let limit = 10; limit <= whole; limit *= 10) width++;
+    this.digits(whole, width);
+    if (thousandths === 0) return;
+    this.ascii('.');
+    if (thousandths % 100 === 0) this.digits(thousandths / 100, 1);
+    else if (thousandths % 10 === 0) this.digits(thousandths / 10, 2);
+    else this.digits(thousandths, 3);
   }
 
   /** A whole number from 0 to 999 999 999 in `width` digits. */

@@ -266,8 +266,3 @@ async function within(work: Promise<void> | undefined, ms: number): Promise<void
     clearTimeout(timer);
   }
 }
-
-/** `passed` is by construction what the parts add up to; false means a bug. */
-export function balanced(saved: SavedCursor): boolean {
-  return saved.passed === saved.accepted + saved.sampledOut + sum(saved.dropped);
-}

@@ -1,15 +1,10 @@
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import { createHostSlots, createNameCap } from './hosts.ts';
+import { healthInstruments, recordInstruments } from './instruments.ts';
 import { decides } from './log.ts';
-import { createInstrument, type Instrument } from './registry.ts';
-import { ATTR, KNOWN_METHODS } from './semconv.ts';
+import { type Instrument, observe, type Series } from './registry.ts';
+import { KNOWN_METHODS } from './semconv.ts';
 import { errorType } from './span.ts';
-
-/** Seconds; the buckets the HTTP metric convention asks for. */
-const DURATION = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10];
-/** Seconds; what a proxy adds is below a millisecond. */
-const OVERHEAD = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1];
-const CONNECTION = [0.01, 0.1, 1, 5, 10, 30, 60, 300];
 
 /** What only the recorder knows, for the gauges and the loss counters. */
 export interface Health {
@@ -36,134 +31,33 @@ export interface Metrics {
   health(health: Health): void;
 }
 
-function recordInstruments() {
-  return {
-    duration: createInstrument({
-      kind: 'histogram',
-      name: 'http.client.request.duration',
-      unit: 's',
-      description: 'Duration of exchanges, from request head to end of response',
-      labels: [
-        ATTR.HTTP_REQUEST_METHOD,
-        ATTR.SERVER_ADDRESS,
-        ATTR.SERVER_PORT,
-        ATTR.HTTP_RESPONSE_STATUS_CODE,
-        ATTR.ERROR_TYPE,
-        ATTR.NETWORK_PROTOCOL_VERSION,
-      ],
-      bounds: DURATION,
-    }),
-    overhead: createInstrument({
-      kind: 'histogram',
-      name: 'weir.proxy.overhead',
-      unit: 's',
-      description: 'Time Weir itself added before forwarding',
-      labels: [ATTR.MODE, ATTR.VISIBILITY],
-      bounds: OVERHEAD,
-    }),
-    tunnel: createInstrument({
-      kind: 'histogram',
-      name: 'weir.tunnel.duration',
-      unit: 's',
-      description: 'Life of opaque tunnels',
-      labels: [ATTR.AGENT],
-      bounds: CONNECTION,
-    }),
-    requests: createInstrument({
-      kind: 'counter',
-      name: 'weir.egress.requests',
-      unit: '{request}',
-      description: 'Exchanges, CONNECTs and tunnels that ended',
-      labels: [ATTR.AGENT, 'weir.kind', ATTR.ACTION, ATTR.WOULD, ATTR.MODE, ATTR.OUTCOME],
-    }),
-    io: createInstrument({
-      kind: 'counter',
-      name: 'weir.egress.io',
-      unit: 'By',
-      description: 'Body and tunnel bytes',
-      labels: [ATTR.AGENT, ATTR.NETWORK_IO_DIRECTION],
-    }),
-    decisions: createInstrument({
-      kind: 'counter',
-      name: 'weir.policy.decisions',
-      unit: '{decision}',
-      description: 'Exchanges that were blocked or would have been, by rule',
-      labels: [ATTR.SECURITY_RULE_NAME, ATTR.ACTION, ATTR.WOULD, ATTR.MODE],
-    }),
-    findings: createInstrument({
-      kind: 'counter',
-      name: 'weir.findings',
-      unit: '{finding}',
-      description: 'Findings by rule',
-      labels: [ATTR.SECURITY_RULE_NAME, ATTR.FINDING_SEVERITY, ATTR.ACTION],
-    }),
-    firstSeen: createInstrument({
-      kind: 'counter',
-      name: 'weir.destinations.first_seen',
-      unit: '{destination}',
-      description: 'First contacts',
-      labels: [ATTR.AGENT],
-    }),
-  };
+/** The series of a record, kept for the next one like it. */
+interface Counted {
+  readonly record: ExchangeRecord;
+  readonly agent: string;
+  readonly requests: Series;
+  sent?: Series;
+  received?: Series;
+  duration?: Series;
+  overhead?: Series;
 }
 
-function healthInstruments() {
-  return {
-    up: createInstrument({ kind: 'gauge', name: 'weir.up', unit: '', description: 'Weir is running' }),
-    started: createInstrument({
-      kind: 'counter',
-      name: 'weir.spans.started',
-      unit: '{span}',
-      description: 'Exchanges, CONNECTs and tunnels begun, over all process lives',
-    }),
-    open: createInstrument({
-      kind: 'gauge',
-      name: 'weir.exchanges.open',
-      unit: '{exchange}',
-      description: 'Begun and not yet ended',
-    }),
-    dropped: createInstrument({
-      kind: 'counter',
-      name: 'weir.spans.dropped',
-      unit: '{span}',
-      description: 'Spans lost, by consumer (`journal` = before the journal) and reason',
-      labels: [ATTR.CONSUMER, ATTR.REASON],
-    }),
-    accepted: createInstrument({
-      kind: 'counter',
-      name: 'weir.spans.accepted',
-      unit: '{span}',
-      description: 'Spans a consumer of the journal has taken',
-      labels: [ATTR.CONSUMER],
-    }),
-    sampledOut: createInstrument({
-      kind: 'counter',
-      name: 'weir.spans.sampled_out',
-      unit: '{span}',
-      description: 'Spans thinned by telemetry.sample',
-      labels: [ATTR.CONSUMER],
-    }),
-    lag: createInstrument({
-      kind: 'gauge',
-      name: 'weir.journal.lag',
-      unit: '{record}',
-      description: 'Records that wait in the journal for a consumer',
-      labels: [ATTR.CONSUMER],
-    }),
-    journalBytes: createInstrument({
-      kind: 'gauge',
-      name: 'weir.journal.size',
-      unit: 'By',
-      description: 'Bytes of journal segments',
-    }),
-    delay: createInstrument({
-      kind: 'gauge',
-      name: 'weir.event_loop.delay',
-      unit: 's',
-      description: 'Event-loop delay (p99 since the last look), by thread',
-      labels: ['weir.thread'],
-    }),
-  };
+/** Whether two records of one host count in the same series: everything `seriesOf` reads. */
+function alike(a: ExchangeRecord, b: ExchangeRecord): boolean {
+  return (
+    a.agent === b.agent &&
+    a.kind === b.kind &&
+    a.action === b.action &&
+    a.would === b.would &&
+    a.mode === b.mode &&
+    a.outcome === b.outcome &&
+    a.method === b.method &&
+    a.port === b.port &&
+    a.status === b.status &&
+    a.errorType === b.errorType &&
+    a.protocol === b.protocol &&
+    a.visibility === b.visibility
+  );
 }
 
 const NONE: readonly string[] = [];
@@ -175,38 +69,62 @@ export function createMetrics(): Metrics {
   const hosts = createHostSlots();
   const agentName = createNameCap(1000);
   const ruleName = createNameCap(500);
+  /** By host with a name of its own, so no more than there are slots. */
+  const lately = new Map<string, Counted>();
 
-  const exchange = (record: ExchangeRecord): void => {
-    if (record.state !== 'closed') return;
+  /** Where a record counts. Exchanges with a host are mostly like the last one with it. */
+  const seriesOf = (record: ExchangeRecord): Counted => {
+    const last = lately.get(record.host);
+    if (last !== undefined && alike(last.record, record)) return last;
     const agent = agentName(record.agent);
-    own.requests.add([agent, record.kind, record.action, record.would, record.mode, record.outcome], 1);
-    if (record.requestBytes > 0) own.io.add([agent, 'transmit'], record.requestBytes);
-    if (record.responseBytes > 0) own.io.add([agent, 'receive'], record.responseBytes);
-    if (record.firstSeen && record.kind !== 'tunnel') own.firstSeen.add([agent], 1);
+    const counted: Counted = {
+      record,
+      agent,
+      requests: own.requests.at([agent, record.kind, record.action, record.would, record.mode, record.outcome]),
+    };
+    if (record.kind !== 'exchange') return counted;
+    const host = hosts.nameFor(record.host);
+    counted.duration = own.duration.at([
+      KNOWN_METHODS.has(record.method) ? record.method : '_OTHER',
+      host,
+      String(record.port),
+      record.status === undefined ? '' : String(record.status),
+      errorType(record) ?? '',
+      record.protocol,
+    ]);
+    if (record.outcome === 'forwarded') counted.overhead = own.overhead.at([record.mode, record.visibility]);
+    // One that has no name of its own must be counted until it has.
+    if (host === record.host) lately.set(host, counted);
+    return counted;
+  };
+
+  const findings = (record: ExchangeRecord): void => {
     for (const finding of record.findings) {
       own.findings.add([ruleName(finding.rule), finding.severity, record.action], 1);
     }
-    if (decides(record)) {
-      const wanted = record.action === 'block' ? 'block' : record.would;
-      const rule = record.findings.find((finding) => finding.disposition === wanted)?.rule ?? '';
-      own.decisions.add([ruleName(rule), record.action, record.would, record.mode], 1);
+    if (!decides(record)) return;
+    const wanted = record.action === 'block' ? 'block' : record.would;
+    const rule = record.findings.find((finding) => finding.disposition === wanted)?.rule ?? '';
+    own.decisions.add([ruleName(rule), record.action, record.would, record.mode], 1);
+  };
+
+  const exchange = (record: ExchangeRecord): void => {
+    if (record.state !== 'closed') return;
+    const counted = seriesOf(record);
+    counted.requests.value++;
+    if (record.requestBytes > 0) {
+      counted.sent ??= own.io.at([counted.agent, 'transmit']);
+      counted.sent.value += record.requestBytes;
     }
-    if (record.kind === 'tunnel') own.tunnel.observe([agent], record.durationMs / 1000);
-    if (record.kind !== 'exchange') return;
-    own.duration.observe(
-      [
-        KNOWN_METHODS.has(record.method) ? record.method : '_OTHER',
-        hosts.nameFor(record.host),
-        String(record.port),
-        record.status === undefined ? '' : String(record.status),
-        errorType(record) ?? '',
-        record.protocol,
-      ],
-      record.durationMs / 1000,
-    );
-    if (record.outcome === 'forwarded') {
-      own.overhead.observe([record.mode, record.visibility], record.overheadMs / 1000);
+    if (record.responseBytes > 0) {
+      counted.received ??= own.io.at([counted.agent, 'receive']);
+      counted.received.value += record.responseBytes;
     }
+    if (record.firstSeen && record.kind !== 'tunnel') own.firstSeen.add([counted.agent], 1);
+    findings(record);
+    if (record.kind === 'tunnel') own.tunnel.observe([counted.agent], record.durationMs / 1000);
+    if (counted.duration !== undefined) observe(counted.duration, own.duration.bounds, record.durationMs / 1000);
+    if (counted.overhead !== undefined) observe(counted.overhead, own.overhead.bounds, record.overheadMs / 1000);
   };
 
   return {

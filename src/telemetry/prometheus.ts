@@ -1,8 +1,5 @@
 import type { Instrument, Series } from './registry.ts';
 
-/** Content type of the text exposition format 0.0.4. */
-export const PROMETHEUS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
-
 // UCUM units as the OpenTelemetry compatibility rules spell them; `{request}` and the like add nothing.
 const UNITS: Readonly<Record<string, string>> = { s: 'seconds', ms: 'milliseconds', By: 'bytes', '1': 'ratio' };
 

@@ -21,6 +21,8 @@ export interface Instrument {
   readonly labels: readonly string[];
   readonly bounds: readonly number[];
   readonly series: ReadonlyMap<string, Series>;
+  /** The series with these label values; it may be kept. */
+  at(values: readonly string[]): Series;
   add(values: readonly string[], amount: number): void;
   /** Gauges, and counters whose total is kept elsewhere. */
   set(values: readonly string[], value: number): void;
@@ -73,19 +75,22 @@ export function createInstrument(options: InstrumentOptions): Instrument {
     labels,
     bounds,
     series,
+    at,
     add: (values, amount) => {
       at(values).value += amount;
     },
     set: (values, value) => {
       at(values).value = value;
     },
-    observe: (values, value) => {
-      const one = at(values);
-      let bucket = 0;
-      while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket++;
-      one.buckets[bucket] = (one.buckets[bucket] as number) + 1;
-      one.sum += value;
-      one.count++;
-    },
+    observe: (values, value) => observe(at(values), bounds, value),
   };
+}
+
+/** Counts a value in a series of a histogram with these bounds. */
+export function observe(series: Series, bounds: readonly number[], value: number): void {
+  let bucket = 0;
+  while (bucket < bounds.length && value > (bounds[bucket] as number)) bucket++;
+  series.buckets[bucket] = (series.buckets[bucket] as number) + 1;
+  series.sum += value;
+  series.count++;
 }

@@ -16,7 +16,10 @@ const finding = { inspector: 'i', rule: 'r', severity: 'high', disposition: 'fla
 
 /** A record with every field, each value unlike any other. */
 function everyField(): ExchangeRecord {
-  const values = FIELDS.map((name, i) => [name, i % 3 === 0 ? `${name}-${i}` : i % 3 === 1 ? i + 0.5 : i % 2 === 0]);
+  const values = FIELDS.map((name, i) => {
+    if (name.endsWith('Ms') || name === 'startedAt') return [name, i + 0.5];
+    return [name, i % 3 === 0 ? `${name}-${i}` : i % 3 === 1 ? i + 0.5 : i % 2 === 0];
+  });
   return { ...Object.fromEntries(values), kind: 'tunnel', findings: [finding] } as ExchangeRecord;
 }
 
@@ -52,6 +55,12 @@ test('a secret that stays from record to record is hidden in each of them', () =
   assert.equal(out.length, 7);
   assert.ok(!JSON.stringify(out).toLowerCase().includes(secret.toLowerCase()));
   assert.equal((out[3] as ExchangeRecord).userAgent, 'python-httpx/0.28');
+});
+
+test('times travel to the microsecond', () => {
+  const [record] = unpack(pack([exchangeSample({ durationMs: 1.23456789, overheadMs: 0.0004, tlsMs: 7.0019999 })]));
+  const { durationMs, overheadMs, tlsMs, startedAt } = record as ExchangeRecord;
+  assert.deepEqual([durationMs, overheadMs, tlsMs, startedAt], [1.235, 0, 7.002, 1_770_000_000_000.25]);
 });
 
 test('an exchange like the one before costs little', () => {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ExchangeRecord } from '../../../src/model/record.ts';
 import { createHostSlots } from '../../../src/telemetry/hosts.ts';
 import { toLogEvents } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metric.ts';
@@ -44,6 +46,44 @@ test('/metrics has unit suffixes, types and escaped labels', () => {
   assert.match(text, /weir_egress_requests_total\{weir_agent="a\\"b\\\\c",/);
   assert.match(text, /http_client_request_duration_seconds_bucket\{.*server_address="api.example.com".*le="0.05"\} 3/);
   assert.match(text, /http_client_request_duration_seconds_bucket\{.*le="\+Inf"\} 3/);
+});
+
+test('what is remembered of a host never counts in another series', () => {
+  const named = ['a.example', 'b.example'].flatMap((host) => [1, 2, 3].map(() => exchangeSample({ host })));
+  const change = fc.record(
+    {
+      host: fc.constantFrom('a.example', 'b.example'),
+      agent: fc.constantFrom('one', 'two'),
+      kind: fc.constantFrom('exchange', 'connect', 'tunnel'),
+      method: fc.constantFrom('GET', 'POST', 'BREW'),
+      port: fc.constantFrom(80, 443),
+      status: fc.constantFrom(200, 404, 503),
+      outcome: fc.constantFrom('forwarded', 'failed', 'blocked', 'client-gone'),
+      errorType: fc.constantFrom('upstream-reset', 'timeout'),
+      mode: fc.constantFrom('monitor', 'enforce'),
+      action: fc.constantFrom('forward', 'block'),
+      would: fc.constantFrom('none', 'block'),
+      protocol: fc.constantFrom('1.1', '2'),
+      visibility: fc.constantFrom('plaintext', 'intercepted'),
+      requestBytes: fc.constantFrom(0, 7),
+    },
+    { requiredKeys: ['host'] },
+  );
+  const textOf = (records: readonly ExchangeRecord[]): string[] => {
+    const metrics = createMetrics();
+    for (const record of [...named, ...records]) metrics.record({ ...record, durationMs: 1024, overheadMs: 1024 });
+    return writePrometheus(metrics.instruments).split('\n').sort();
+  };
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+      const records = changes.map((fields) => exchangeSample(fields as Partial<ExchangeRecord>));
+      // Each record next to one that it does not follow: whatever is remembered is another one's.
+      const shuffled = records.map((_, i) => records[(i * 7) % records.length] as ExchangeRecord);
+      const order = records.length % 7 === 0 ? records.toReversed() : shuffled;
+      assert.deepEqual(textOf(order), textOf(records));
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('open rows and connections are not counted', () => {

@@ -131,6 +131,18 @@ test('an exporter that is built otherwise gets spans', () => {
   assert.equal((given[0] as ReadableSpan).name, 'http.get');
 });
 
+test('numbers are written as JSON.stringify writes them', () => {
+  const written = (value: number): string => {
+    const sheet = new Sheet(Buffer.alloc(1));
+    sheet.number(value);
+    return sheet.bytes.toString('latin1', 0, sheet.length);
+  };
+  const special = [0, -0, 1, 9, 10, 99, 100, 999_999_999, 1e9, 0.1, 0.05, 0.001, 0.0005, 1e21, -1.5, Number.NaN, 1 / 0];
+  for (const value of special) assert.equal(written(value), JSON.stringify(value));
+  fc.assert(fc.property(fc.double(), (value) => written(value) === JSON.stringify(value)));
+  fc.assert(fc.property(fc.nat(), fc.nat(4), (n, d) => written(n / 10 ** d) === JSON.stringify(n / 10 ** d)));
+});
+
 test('nanoseconds without big integers', () => {
   for (const ms of [0, 0.25, 999.9999999, 1000, 1_770_000_000_000.25, 1_770_000_000_999.9998]) {
     const [seconds, nanos] = hrTime(ms);
