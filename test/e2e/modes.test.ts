@@ -18,7 +18,7 @@ import {
 } from '../support/agent.ts';
 import { assemble } from '../support/assemble.ts';
 import { type EchoOrigin, echoOrigin } from '../support/echo-origin.ts';
-import { dial, secure } from '../support/origins.ts';
+import { dial, readHead, secure } from '../support/origins.ts';
 import { eventually, startWeir, type Weir } from '../support/weir.ts';
 import { openUpstream } from './harness.ts';
 
@@ -440,8 +440,14 @@ describe('modes: changed live', () => {
     const stream = session.request({ ':path': '/hang' });
     stream.on('error', () => undefined);
     await new Promise<void>((resolve) => stream.once('data', () => resolve()));
+    const webSocket = await dial(weir.port);
+    const upgrade =
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+    webSocket.write(`GET http://${open}/ws HTTP/1.1\r\nHost: ${open}\r\n${proxyAuth(agent)}${upgrade}\r\n`);
+    assert.match(await readHead(webSocket), /^HTTP\/1\.1 101 /);
     return new Map<string, Stream>([
       ['plain', flat],
+      ['WebSocket', webSocket],
       ['tunnel', tunnelled],
       ['intercepted', inside],
       ['HTTP/2', stream],
