@@ -18,7 +18,7 @@ import type {
 } from './protocol.ts';
 
 export type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
-export type { RecentRow, RecorderHealth, RecorderReady, RecorderStatus } from './protocol.ts';
+export type { RecentRow, RecorderHealth, RecorderStatus } from './protocol.ts';
 
 const LINGER_MS = 10;
 const RESTART_MS = 1000;

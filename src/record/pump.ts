@@ -1,5 +1,5 @@
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
-import { countDrops, sum } from './books.ts';
+import { countDrops } from './books.ts';
 import type { Journal } from './journal.ts';
 import { type Chunk, closeReader, type JournalCursor } from './reader.ts';
 
