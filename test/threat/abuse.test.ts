@@ -200,6 +200,25 @@ describe('threats to Weir itself: bad clients and bad origins', { timeout: 100_0
     await stillWell();
   });
 
+  it('what was refused is counted by reason and on record', async () => {
+    const { limitsReached } = await house.weir.status();
+    // Slow loris and the CONNECT that never ended; three heads too large; garbage, TLS, the preface and a CONNECT.
+    assert.ok((limitsReached['head-timeout'] ?? 0) >= 2, JSON.stringify(limitsReached));
+    assert.ok((limitsReached['head-too-large'] ?? 0) >= 3, JSON.stringify(limitsReached));
+    assert.ok((limitsReached['bad-request'] ?? 0) >= 3, JSON.stringify(limitsReached));
+    for (const rule of ['head-timeout', 'head-too-large', 'bad-request']) {
+      const lines = await house.weir.records(rule, (line) => line.kind === 'finding' && line.rules.includes(rule));
+      assert.ok(lines.length >= 2, rule);
+    }
+    const outcomes =
+      "SELECT DISTINCT outcome FROM exchanges WHERE path IN ('/hang', '/gone', '/endless') ORDER BY outcome";
+    const rows = await house.weir.query(outcomes);
+    assert.deepEqual(
+      rows.map((row) => row['outcome']),
+      ['client-gone', 'failed'],
+    );
+  });
+
   it('the collector survived it all without a word of a crash', () => {
     assert.doesNotMatch(house.weir.logs(), /uncaught|unhandled|TypeError|RangeError|recorder-died/i);
   });

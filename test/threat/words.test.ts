@@ -54,7 +54,7 @@ describe('E30, W11: names from the network are read by models and terminals', ()
         assert.ok((body['destination'] ?? '').length <= 90, body['destination']);
         assert.ok((body['reason'] ?? '').length <= 200);
         assert.ok((body['next'] ?? '').length <= 300);
-        assert.match(body['next'] ?? '', /weir policy explain [0-9A-Z]{10}$/);
+        assert.match(body['next'] ?? '', /weir query "FROM exchanges WHERE ref = '[0-9A-Z]{10}'"$/);
       }
     });
   }
@@ -86,6 +86,29 @@ describe('E30, W11: names from the network are read by models and terminals', ()
       assert.equal(bad, null, `${name}: ${JSON.stringify(text.slice((bad?.index ?? 0) - 40, (bad?.index ?? 0) + 40))}`);
     }
     assert.match(outputs.logs, /\/dirty/);
+  });
+
+  it('W17: names that are properties of every object are names like any other', async () => {
+    const words = ['__proto__', 'constructor', 'prototype', 'hasownproperty', 'tostring'];
+    for (const word of words) {
+      const host = `${word}.plain.test`;
+      const peer = await fortress.open('plain');
+      await peer.send(
+        `GET http://${host}/${word}?${word}[x]=1 HTTP/1.1\r\nHost: ${host}\r\n${word}: 1\r\n${claim('words')}Connection: close\r\n\r\n`,
+      );
+      assert.match(await lastWords(peer), /^HTTP\/1\.1 200 /, word);
+    }
+    const lines = await linesOf(
+      fortress.weir,
+      words.length,
+      ({ agent, kind }) => agent === 'words' && kind === 'exchange',
+    );
+    assert.deepEqual(
+      lines.map(({ destination }) => destination).sort(),
+      words.map((word) => `${word}.plain.test:80`).sort(),
+    );
+    const { agents } = await fortress.weir.status();
+    assert.equal(agents.find(({ agent }) => agent === 'words')?.requests, words.length);
   });
 
   it('a label value cannot end its line in /metrics', async () => {
