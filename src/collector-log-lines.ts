@@ -1,11 +1,11 @@
 import type { LogLine } from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
+import type { RecentExchange } from './model/recent.ts';
 import type { ExchangeRecord, WeirRecord } from './model/record.ts';
-import type { RecentRow } from './record/client.ts';
 import { deciding } from './verdict/judge.ts';
 
 /** A stored exchange or event as a line of `weir logs`. */
-export function lineOfRow(row: RecentRow): LogLine {
+export function lineOfRow(row: RecentExchange): LogLine {
   const told = {
     ...(row.severity === null ? {} : { severity: row.severity }),
     ...(row.message === null ? {} : { message: row.message }),

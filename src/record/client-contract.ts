@@ -1,13 +1,6 @@
+import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
-import type {
-  PurgeQuery,
-  RecentQuery,
-  RecentRow,
-  RecorderData,
-  RecorderReady,
-  RecorderStatus,
-  RecorderVerb,
-} from './protocol.ts';
+import type { PurgeQuery, RecorderData, RecorderReady, RecorderStatus, RecorderVerb } from './protocol.ts';
 
 export interface RecorderClientOptions extends Omit<RecorderData, 'boot' | 'containment'> {
   readonly containment?: string;
@@ -32,7 +25,7 @@ export interface RecorderClient {
   status(): Promise<RecorderStatus>;
   /** Prometheus text. */
   metrics(): Promise<string>;
-  recent(query: RecentQuery): Promise<readonly RecentRow[]>;
+  recent(query: RecentQuery): Promise<readonly RecentExchange[]>;
   /** The stored baseline, now. */
   baseline(): Promise<BaselineSnapshot>;
   /** Writes the open days as Parquet below the state directory. */

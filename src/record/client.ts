@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
+import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
 import { BATCH, Backlog } from './backlog.ts';
 import type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
@@ -8,8 +9,6 @@ import { pack } from './pack.ts';
 import type {
   FromRecorder,
   PurgeQuery,
-  RecentQuery,
-  RecentRow,
   RecorderData,
   RecorderReady,
   RecorderStatus,
@@ -18,7 +17,7 @@ import type {
 } from './protocol.ts';
 
 export type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
-export type { RecentRow, RecorderHealth, RecorderStatus } from './protocol.ts';
+export type { RecorderHealth, RecorderStatus } from './protocol.ts';
 
 const LINGER_MS = 10;
 const RESTART_MS = 1000;
@@ -242,8 +241,8 @@ class Client implements RecorderClient {
     return this.call('metrics', { traffic: Number.isFinite(delay) ? delay : 0 }) as Promise<string>;
   }
 
-  recent(query: RecentQuery): Promise<readonly RecentRow[]> {
-    return this.call('recent', query) as Promise<readonly RecentRow[]>;
+  recent(query: RecentQuery): Promise<readonly RecentExchange[]> {
+    return this.call('recent', query) as Promise<readonly RecentExchange[]>;
   }
 
   baseline(): Promise<BaselineSnapshot> {

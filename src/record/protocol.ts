@@ -1,4 +1,3 @@
-import type { Severity } from '../model/finding.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
 import type { ConsumerStatus } from './pump.ts';
 import type { Identity } from './pumps.ts';
@@ -91,47 +90,6 @@ export interface RecorderStatus extends RecorderHealth {
   /** Address spans go to, when they do. */
   readonly endpoint?: string;
   readonly endpointSentence: string;
-}
-
-export interface RecentQuery {
-  readonly agent?: string;
-  readonly blocked?: boolean;
-  /** Findings of no exchange and audit events too. */
-  readonly events?: boolean;
-  readonly limit: number;
-  /** Epoch ms. */
-  readonly sinceMs?: number;
-}
-
-/** A stored exchange, as the store gives it (times epoch ms). */
-export interface RecentRow {
-  readonly id: string;
-  readonly ref: string;
-  readonly startedAt: number;
-  readonly agent: string;
-  readonly visibility: string;
-  readonly method: string;
-  readonly scheme: string;
-  readonly host: string;
-  readonly port: number;
-  readonly path: string;
-  readonly status: number | null;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly durationMs: number;
-  readonly mode: string;
-  readonly verdict: string;
-  readonly action: string;
-  readonly would: string;
-  readonly firstSeen: boolean;
-  readonly rules: readonly string[];
-  readonly outcome: string;
-  readonly errorType: string | null;
-  readonly state: string;
-  readonly kind: 'exchange' | 'connect' | 'tunnel' | 'finding' | 'audit';
-  /** Of the finding that weighs most. */
-  readonly severity: Severity | null;
-  readonly message: string | null;
 }
 
 export interface PurgeQuery {

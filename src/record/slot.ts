@@ -1,6 +1,7 @@
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
+import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, WeirRecord } from '../model/record.ts';
-import type { PurgeQuery, RecentQuery, RecentRow } from './protocol.ts';
+import type { PurgeQuery } from './protocol.ts';
 
 /** What the recorder needs of the store; `store/database.ts` has it. */
 export interface StoreLike extends Consumer {
@@ -13,7 +14,7 @@ export interface StoreLike extends Consumer {
     readonly rows: Readonly<Record<string, number>>;
     readonly leftAside: readonly string[];
   }>;
-  recent(query: RecentQuery): Promise<RecentRow[]>;
+  recent(query: RecentQuery): Promise<RecentExchange[]>;
   summary(): Promise<{ readonly bytes: number; readonly historyDays: number }>;
   problems(): string[];
 }

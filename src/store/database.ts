@@ -1,6 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type { Consumer } from '../model/ports.ts';
+import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot } from '../model/record.ts';
 import { readCursor } from './append.ts';
 import { readBaseline } from './baseline.ts';
@@ -11,7 +12,7 @@ import { finishRolling, refreshView, rollClosedDays, writeParquet } from './hist
 import { CURRENT, type Target } from './migrate.ts';
 import { asideFiles, type Purged, type PurgeOptions, purgeRows } from './purge.ts';
 import { readSummary, type StoreSummary } from './read.ts';
-import { type RecentExchange, type RecentOptions, readRecent } from './recent.ts';
+import { readRecent } from './recent.ts';
 import { retainBytes, retainDays } from './retention.ts';
 import { columnList, TABLES } from './schema.ts';
 import { makeWriter, type Writer } from './writer.ts';
@@ -51,7 +52,7 @@ export interface Store extends Consumer {
   snapshot(dir: string): Promise<{ readonly files: readonly string[] }>;
   /** Erases rows so that no file holds them any more. Snapshots and the journal are their owners' to erase. */
   purge(options: PurgeOptions): Promise<Purged>;
-  recent(options: RecentOptions): Promise<RecentExchange[]>;
+  recent(options: RecentQuery): Promise<RecentExchange[]>;
   summary(): Promise<StoreSummary>;
   /** Sentences for start, status and `/readyz`; empty when all is well. */
   problems(): string[];

@@ -1,48 +1,6 @@
 import type { Severity } from '../model/finding.ts';
+import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { PlainRow, Session } from './session.ts';
-
-/** Which exchanges (and events) `weir logs` wants. */
-export interface RecentOptions {
-  readonly agent?: string;
-  /** Only what was blocked, or would have been. */
-  readonly blocked?: boolean;
-  /** Findings of no exchange and audit events too. */
-  readonly events?: boolean;
-  readonly limit: number;
-  /** Only what began after this moment (epoch ms). */
-  readonly sinceMs?: number;
-}
-
-/** One line of `weir logs`. Times epoch ms. An event has no method, and its host only when it concerns one. */
-export interface RecentExchange {
-  readonly id: string;
-  readonly ref: string;
-  readonly startedAt: number;
-  readonly agent: string;
-  readonly visibility: string;
-  readonly method: string;
-  readonly scheme: string;
-  readonly host: string;
-  readonly port: number;
-  readonly path: string;
-  readonly status: number | null;
-  readonly requestBytes: number;
-  readonly responseBytes: number;
-  readonly durationMs: number;
-  readonly mode: string;
-  readonly verdict: string;
-  readonly action: string;
-  readonly would: string;
-  readonly firstSeen: boolean;
-  readonly rules: readonly string[];
-  readonly outcome: string;
-  readonly errorType: string | null;
-  readonly state: string;
-  readonly kind: 'exchange' | 'connect' | 'tunnel' | 'finding' | 'audit';
-  /** Of the finding that weighs most. */
-  readonly severity: Severity | null;
-  readonly message: string | null;
-}
 
 const EXCHANGE = `id, ref, started_at, agent, visibility, method, scheme, host, port, path, status, request_bytes, response_bytes,
   duration_ms, mode, verdict, action, would, first_seen, rules, outcome, error_type, state, kind`;
@@ -52,7 +10,7 @@ const WEIGHT = `CASE disposition WHEN 'block' THEN 30 WHEN 'redact' THEN 20 WHEN
   CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END`;
 
 /** The newest exchanges, oldest first. History is read only when the open days have too few. */
-export async function readRecent(session: Session, options: RecentOptions): Promise<RecentExchange[]> {
+export async function readRecent(session: Session, options: RecentQuery): Promise<RecentExchange[]> {
   const limit = Math.max(0, Math.min(Math.trunc(options.limit), 100_000));
   if (limit === 0) return [];
   let rows = await readExchanges(session, 'exchanges', options, limit);
@@ -63,12 +21,12 @@ export async function readRecent(session: Session, options: RecentOptions): Prom
   return found.slice(-limit);
 }
 
-function filter(options: RecentOptions, time: string): string {
+function filter(options: RecentQuery, time: string): string {
   const agent = options.agent === undefined ? 'true' : 'agent = $1';
   return `${agent} AND ${options.sinceMs === undefined ? 'true' : `epoch_ms(${time}) > ${Math.trunc(options.sinceMs)}`}`;
 }
 
-function readExchanges(session: Session, source: string, options: RecentOptions, limit: number): Promise<PlainRow[]> {
+function readExchanges(session: Session, source: string, options: RecentQuery, limit: number): Promise<PlainRow[]> {
   const blocked = options.blocked === true ? "(action = 'block' OR would = 'block')" : 'true';
   return session.all(
     `WITH e AS MATERIALIZED (
@@ -83,7 +41,7 @@ function readExchanges(session: Session, source: string, options: RecentOptions,
 }
 
 /** Findings that have no line of their own among the exchanges (a forwarded CONNECT leaves no row), and the audit trail. */
-async function readEvents(session: Session, options: RecentOptions, limit: number): Promise<RecentExchange[]> {
+async function readEvents(session: Session, options: RecentQuery, limit: number): Promise<RecentExchange[]> {
   const values = options.agent === undefined ? undefined : [options.agent];
   const where = filter(options, 'occurred_at');
   const blocked = options.blocked === true;

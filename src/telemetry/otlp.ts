@@ -207,6 +207,12 @@ async function createLogParts(options: OtlpOptions) {
   };
 }
 
+/** Most records: nothing was found, nothing is new, nothing was or would be done. */
+function uneventful(record: WeirRecord): boolean {
+  if (!isExchange(record)) return false;
+  return record.findings.length === 0 && !record.firstSeen && record.action !== 'block' && record.would === 'none';
+}
+
 /** `otlp-logs`: findings, decisions and audit events as log events. */
 export function createLogs(options: OtlpOptions): Consumer {
   const parts = lazily(() => createLogParts(options));
@@ -218,6 +224,7 @@ export function createLogs(options: OtlpOptions): Consumer {
       // An open row and its end may come in one batch.
       const here = new Map<string, number>();
       for (const record of batch) {
+        if (uneventful(record)) continue;
         if (isExchange(record)) {
           events.push(...toLogEvents(record, here.get(record.spanId) ?? reported.before(record)));
           if (record.state === 'open') here.set(record.spanId, record.findings.length);

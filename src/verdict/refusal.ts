@@ -119,7 +119,7 @@ function reasonOf(finding: Finding, host: string, agent: string): string {
 
 /** One sentence for the agent: what to do instead of trying again. */
 function nextOf(header: string, rule: string, host: string, agent: string, ref: string): string {
-  const tell = `tell the user: weir policy explain ${ref}`;
+  const tell = `tell the user: weir query "FROM exchanges WHERE ref = '${ref}'"`;
   if (header === 'policy-approval-required') {
     return `A person has to approve this. Do not look for another way; tell the user: weir approve ${ref}, then try once more.`;
   }

@@ -46,7 +46,7 @@ test('a refused destination, as it should read', () => {
   ]);
   assert.equal(
     body(answer)['next'],
-    `This destination is not on researcher's list. Do not retry or look for another way; tell the user: weir policy explain ${REF}`,
+    `This destination is not on researcher's list. Do not retry or look for another way; tell the user: weir query "FROM exchanges WHERE ref = '${REF}'"`,
   );
   assert.equal(body(answer)['destination'], 'example.org:443');
   assert.equal(header(answer, 'content-type'), 'application/json');
