@@ -80,6 +80,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     accepted: (agent, host, port) => baseline.isAccepted(agent, host, port),
     willRead: ({ destination }) =>
       destination.scheme !== 'tcp' || destination.port === 80 || wantsTls(destination.host),
+    readsTls: ({ destination }) => wantsTls(destination.host),
   });
   const names = namesInspectors({
     onEch: config.tunnel.on_ech,
@@ -104,6 +105,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     inspectors: [
       ...selfInspectors(inputs.isSelf),
       destinations.inspector,
+      destinations.carried,
       ...names,
       addressInspector({ internal: config.destinations.internal }),
       rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),

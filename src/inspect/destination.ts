@@ -28,10 +28,14 @@ export interface DestinationOptions {
   readonly accepted?: (agent: string, host: string, port: number) => boolean;
   /** False when what follows this CONNECT will stay a tunnel: rules about methods and paths then allow nothing. */
   readonly willRead?: (exchange: Exchange) => boolean;
+  /** False when TLS inside this CONNECT will not be read. */
+  readonly readsTls?: (exchange: Exchange) => boolean;
 }
 
 export interface Destinations {
   readonly inspector: Inspector;
+  /** Asked again with what a CONNECT turned out to carry. */
+  readonly carried: Inspector;
   /** A list names this destination (not just `*`). */
   allows(exchange: Exchange): boolean;
   /** An allow list names this host with this port. */
@@ -44,6 +48,7 @@ interface Compiled {
 }
 
 const NONE: readonly Finding[] = [];
+const NOT_ALLOWED = 'destination-not-allowed';
 /** Request bodies over this many bytes in clear are an upload worth a word. */
 const CLEARTEXT_BYTES = 1024;
 
@@ -76,12 +81,33 @@ export function createDestinations(options: DestinationOptions): Destinations {
   };
   return {
     inspector: { id: 'destination', phase: 'request', inspect },
+    carried: {
+      id: 'destination',
+      phase: 'tls',
+      inspect(exchange, { tls, protocol }) {
+        const read = tls === undefined ? isRead(protocol ?? '') : options.readsTls?.(exchange) !== false;
+        if (read || exchange.findings.some(({ rule }) => rule === NOT_ALLOWED)) return NONE;
+        const mine = own(exchange);
+        if (global.allowed.empty && mine.allowed.empty) return NONE;
+        const refused = notAllowed(global, mine, exchange, unread);
+        return refused === undefined ? NONE : [refused];
+      },
+    },
     allows: explicit,
     namesPort(exchange) {
       const { host, port } = exchange.destination;
       return namesPort(global.allowed, host, port) || namesPort(own(exchange).allowed, host, port);
     },
   };
+}
+
+/** Nothing yet, or exchanges that are judged one by one. */
+function isRead(protocol: string): boolean {
+  return protocol === '' || protocol === 'silence' || protocol === 'http/1.1' || protocol === 'h2';
+}
+
+function unread(): boolean {
+  return false;
 }
 
 function blockedFinding(exchange: Exchange, rule: DestinationRule): Finding {
@@ -112,7 +138,7 @@ function notAllowed(
   if (scoped && (willRead === undefined || willRead(exchange))) return undefined;
   return {
     inspector: 'destination',
-    rule: 'destination-not-allowed',
+    rule: NOT_ALLOWED,
     severity: 'high',
     disposition: 'block',
     message: scoped
