@@ -76,6 +76,11 @@ export async function http2Origin(leaf?: Leaf): Promise<Http2Origin> {
       ? createServer(settings as ServerOptions)
       : createSecureServer({ key: leaf.key, cert: leaf.cert, ...settings } as SecureServerOptions);
   const open = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
   let sessions = 0;
   let closing: Promise<void>[] = [];
   const origin: Http2Origin = {
@@ -90,6 +95,8 @@ export async function http2Origin(leaf?: Leaf): Promise<Http2Origin> {
     close: () =>
       new Promise((resolve) => {
         for (const session of open) session.destroy();
+        // A session that nghttp2 has given up can leave its socket open; the server would wait for it for ever.
+        for (const socket of sockets) socket.destroy();
         server.close(() => resolve());
       }),
   };
