@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
 import { BATCH, Backlog } from './backlog.ts';
@@ -15,6 +15,7 @@ import type {
   RecorderVerb,
   ToRecorder,
 } from './protocol.ts';
+import { startThread } from './thread.ts';
 
 export type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
 export type { RecorderHealth, RecorderStatus } from './protocol.ts';
@@ -74,16 +75,9 @@ class Client implements RecorderClient {
 
   #start(): void {
     const { env, log } = this.#options;
-    // Node flags of this process are not the thread's.
-    const { NODE_OPTIONS: _flags, ...own } = env;
     let worker: Worker;
     try {
-      worker = new Worker(this.#options.worker ?? entry(), {
-        name: 'weir-recorder',
-        workerData: this.#data,
-        env: own as NodeJS.ProcessEnv,
-        execArgv: [],
-      });
+      worker = startThread(this.#data, env, this.#options.worker);
     } catch (error) {
       this.#died((error as Error).message);
       return;
@@ -289,9 +283,4 @@ class Client implements RecorderClient {
     this.#worker = undefined;
     await worker.terminate();
   }
-}
-
-function entry(): URL {
-  // `src/recorder.ts` in a checkout, `dist/recorder.js` in a package.
-  return new URL(import.meta.url.endsWith('.ts') ? '../recorder.ts' : '../recorder.js', import.meta.url);
 }
