@@ -44,14 +44,14 @@ export class Race {
       return;
     }
     this.#agent.on('readable', this.#onAgent).once('end', this.#onEnd);
-    this.#upstream?.on('readable', this.#onUpstream).once('end', this.#onEnd);
+    this.#upstream?.on('readable', this.#onUpstream).once('end', this.#onUpstreamEnd);
   }
 
   stop(): void {
     this.#over = true;
     clearTimeout(this.#timer);
     this.#agent.off('readable', this.#onAgent).off('end', this.#onEnd);
-    this.#upstream?.off('readable', this.#onUpstream).off('end', this.#onEnd);
+    this.#upstream?.off('readable', this.#onUpstream).off('end', this.#onUpstreamEnd);
   }
 
   readonly #onAgent = (): void => {
@@ -83,9 +83,14 @@ export class Race {
     if (!this.#over) this.#decide({ kind: 'opaque', protocol: bannerProtocol(bytes) });
   }
 
-  /** One side closed its direction without deciding anything: the other may still have something to say. */
+  /** The agent closed its direction without deciding anything: the upstream may still have something to say. */
   readonly #onEnd = (): void => {
     if (!this.#over) this.#decide(this.#undecided());
+  };
+
+  /** The agent hears of it as it would directly, and is still read: an upstream in league must not open an unread tunnel. */
+  readonly #onUpstreamEnd = (): void => {
+    if (!this.#over && !this.#agent.writableEnded) this.#agent.end();
   };
 
   readonly #onSlow = (): void => {

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Fortress, lastWords, linesOf, openFortress, ROADS, type Road, witness } from '../support/fortress.ts';
 import { clientHello } from '../support/hello.ts';
+import { listening } from '../support/origins.ts';
 import { claim, peerOf, tunnel } from '../support/watched.ts';
 
 describe('E23, E25, E26: rules with methods and paths, on the wire', () => {
   let fortress: Fortress;
+  /** What reached an upstream that closed its own direction before anything was said. */
+  let leaked = '';
   before(async () => {
     const paths = ['/v1/*'];
     const scoped = [
@@ -14,6 +18,7 @@ describe('E23, E25, E26: rules with methods and paths, on the wire', () => {
       { host: 'read.test', methods: ['GET'], paths },
       { host: 'tunnel.test', paths },
       { host: 'away.test', paths },
+      { host: 'ended.test', paths },
     ];
     fortress = await openFortress(
       { agents: { 'scoped*': { mode: 'enforce', allowed_domains: scoped } } },
@@ -22,7 +27,17 @@ describe('E23, E25, E26: rules with methods and paths, on the wire', () => {
           socket.write('HTTP/1.1 302 Found\r\nLocation: http://plain.test/v2/x\r\nContent-Length: 2\r\n\r\nok'),
         );
         later(away.close);
-        return { resolve: { 'away.test': `127.0.0.1:${away.port}` } };
+        const ended = createServer({ allowHalfOpen: true }, (socket) => {
+          socket
+            .on('error', () => undefined)
+            .on('data', (bytes: Buffer) => {
+              leaked += bytes.toString('latin1');
+            });
+          socket.end();
+        });
+        const port = await listening(ended);
+        later(() => ended.close());
+        return { resolve: { 'away.test': `127.0.0.1:${away.port}`, 'ended.test': `127.0.0.1:${port}` } };
       },
     );
   });
@@ -131,4 +146,16 @@ describe('E23, E25, E26: rules with methods and paths, on the wire', () => {
       });
     }
   }
+
+  it('an upstream that ends first does not open a tunnel nobody reads', async () => {
+    for (const bytes of ['noise and nothing else\n\n', 'GET /v2/hidden HTTP/1.1\r\nHost: ended.test\r\n\r\n']) {
+      const { socket } = await tunnel(fortress.weir.port, 'scoped-ended', 'ended.test:80');
+      const peer = peerOf(socket);
+      assert.equal(await peer.ended(), 'fin', 'the agent hears of it as it would directly');
+      await peer.send(bytes);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      peer.destroy();
+    }
+    assert.equal(leaked, '');
+  });
 });
