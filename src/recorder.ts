@@ -25,9 +25,8 @@ const STORE_RETRY_MS = 30_000;
 const MAINTAIN_MS = 60_000;
 /** Snapshots made for queries live this long (threat P9). */
 const SNAPSHOT_MS = 3_600_000;
-/** A dead collector holds the end of the process no longer than this, whatever the deadline. */
-const CONSUMERS_MS = 2_500;
-const STORE_BATCH = 1000;
+const CONSUMERS_MS = 2_500; // A dead collector holds the end of the process no longer, whatever the deadline.
+const STORE_BATCH = 4096; // Not below EAGER_ROWS of store/writer.ts: a full batch is committed without waiting.
 const SPAN_LINGER_MS = 1000;
 
 type Level = 'info' | 'warn' | 'error';

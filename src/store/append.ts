@@ -1,10 +1,10 @@
-import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { ConnectionRecord, EventRecord, ExchangeRecord, WeirRecord } from '../model/record.ts';
 import { baselineSteps } from './aggregate.ts';
 import { applyStep, forgetKnown } from './baseline.ts';
 import type { BoundList } from './convert.ts';
 import { auditRow, connectionRow, eventFindingRow, exchangeRow, findingRows, hasExchangeRow, type Row } from './row.ts';
 import { META } from './schema.ts';
-import type { Session } from './session.ts';
+import { GROUP_ROWS, type Session } from './session.ts';
 
 /** A batch as rows: what goes away and what comes. Pure; journal order decides when ids repeat. */
 export interface Plan {
@@ -12,23 +12,23 @@ export interface Plan {
   readonly replaced: readonly string[];
   /** `[exchange id, kind]` whose findings are replaced. */
   readonly replacedFindings: readonly (readonly [string, string])[];
-  readonly exchanges: readonly Row[];
-  readonly connections: readonly Row[];
+  readonly exchanges: readonly ExchangeRecord[];
+  readonly connections: readonly ConnectionRecord[];
   readonly findings: readonly Row[];
-  readonly audit: readonly Row[];
+  readonly audit: readonly EventRecord[];
   /** Records whose row is not stored because the disk is nearly full; their findings and aggregates are. */
   readonly shed: number;
 }
 
 /** Maps a batch. `shedding` keeps only findings, audit and aggregates (`store.min_free_bytes`). */
 export function planBatch(batch: readonly WeirRecord[], shedding: boolean): Plan {
-  const exchanges = new Map<string, Row>();
+  const exchanges = new Map<string, ExchangeRecord>();
   const findings = new Map<string, Row[]>();
   const replaced: string[] = [];
   const replacedFindings: [string, string][] = [];
-  const connections: Row[] = [];
+  const connections: ConnectionRecord[] = [];
   const events: Row[] = [];
-  const audit: Row[] = [];
+  const audit: EventRecord[] = [];
   let shed = 0;
   for (const record of batch) {
     switch (record.kind) {
@@ -42,21 +42,21 @@ export function planBatch(batch: readonly WeirRecord[], shedding: boolean): Plan
         exchanges.delete(record.id);
         if (hasExchangeRow(record)) {
           if (shedding) shed++;
-          else exchanges.set(record.id, exchangeRow(record));
+          else exchanges.set(record.id, record);
         }
         // Also when there are none now: an open row of the same batch may have had some.
-        findings.set(findingsKey(record), findingRows(record));
+        if (record.wasOpen || record.findings.length > 0) findings.set(findingsKey(record), findingRows(record));
         break;
       }
       case 'connection':
         if (shedding) shed++;
-        else connections.push(connectionRow(record));
+        else connections.push(record);
         break;
       case 'finding':
         events.push(eventFindingRow(record));
         break;
       case 'audit':
-        audit.push(auditRow(record));
+        audit.push(record);
         break;
       case 'baseline-edit':
         break;
@@ -89,6 +89,9 @@ export async function appendBatches(
 ): Promise<number[]> {
   const records = batches.length === 1 ? (batches[0] as readonly WeirRecord[]) : batches.flat();
   const plan = planBatch(records, shedding);
+  const most = Math.max(plan.exchanges.length, plan.connections.length, plan.findings.length);
+  // Neither here nor there on a full disk: what matters is whether the rows go in.
+  if (session.appended() + most > GROUP_ROWS) await session.checkpoint().catch(() => undefined);
   try {
     await session.transaction(() => writePlan(session, plan, records, cursor));
   } catch (error) {
@@ -100,10 +103,10 @@ export async function appendBatches(
 
 async function writePlan(session: Session, plan: Plan, records: readonly WeirRecord[], cursor: number): Promise<void> {
   await removeReplaced(session, plan);
-  await session.append('exchanges', plan.exchanges);
-  await session.append('connections', plan.connections);
-  await session.append('findings', plan.findings);
-  await session.append('audit', plan.audit);
+  await session.append('exchanges', plan.exchanges, exchangeRow);
+  await session.append('connections', plan.connections, connectionRow);
+  await session.append('findings', plan.findings, (row) => row);
+  await session.append('audit', plan.audit, auditRow);
   for (const step of baselineSteps(records)) await applyStep(session, step);
   if (plan.shed > 0) {
     await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [

@@ -1,8 +1,6 @@
 import {
   BIGINT,
   DOUBLE,
-  type DuckDBAppender,
-  DuckDBDataChunk,
   DuckDBDateValue,
   DuckDBListValue,
   DuckDBTimestampTZValue,
@@ -14,12 +12,10 @@ import {
   TIMESTAMPTZ,
   VARCHAR,
 } from '@duckdb/node-api';
-import type { Cell, Row } from './row.ts';
-import type { Column, ColumnType } from './schema.ts';
+import type { Cell } from './row.ts';
+import type { ColumnType } from './schema.ts';
 import type { Plain } from './session.ts';
 
-/** Rows in one chunk: DuckDB's vector size. */
-const CHUNK = 2048;
 /** 0001-01-01 and 9999-12-31 in epoch ms: what a broken clock may say is clamped, never refused. */
 const EARLIEST = -62_135_596_800_000;
 const LATEST = 253_402_214_400_000;
@@ -49,56 +45,31 @@ export function listValues(lists: readonly BoundList[]): DuckDBValue[] {
   return lists.map((l) => new DuckDBListValue(l.cells.map((cell) => toDuckDB(l.type, cell))));
 }
 
-/** Fills and hands over as many chunks as the rows need. */
-export function appendRows(appender: DuckDBAppender, columns: readonly Column[], rows: readonly Row[]): void {
-  const types: DuckDBType[] = [];
-  for (let i = 0; i < appender.columnCount; i++) types.push(appender.columnType(i));
-  for (let from = 0; from < rows.length; from += CHUNK) {
-    const count = Math.min(CHUNK, rows.length - from);
-    const chunk = DuckDBDataChunk.create(types, count);
-    for (let c = 0; c < columns.length; c++) {
-      const type = (columns[c] as Column).type;
-      const cells: DuckDBValue[] = new Array(count);
-      for (let i = 0; i < count; i++) cells[i] = toDuckDB(type, (rows[from + i] as Row)[c] ?? null);
-      chunk.setColumnValues(c, cells);
-    }
-    appender.appendDataChunk(chunk);
-  }
-}
-
-/**
- * A cell as DuckDB wants it. Never throws: a record that could not be stored would stand in the journal's way forever,
- * so numbers that are none become NULL and integers are cut to their range.
- */
+/** A cell as DuckDB wants it. Never throws: a record that could not be stored would stand in the journal's way forever. */
 export function toDuckDB(type: ColumnType, cell: Cell): DuckDBValue {
   if (cell === null || cell === undefined) return null;
   switch (type) {
     case 'VARCHAR':
       return typeof cell === 'string' ? cell : String(cell);
-    case 'TIMESTAMPTZ':
-      return timestamp(cell);
-    case 'BIGINT':
-      return typeof cell === 'number' && Number.isFinite(cell) ? BigInt(Math.trunc(clamp(cell, 9e18))) : null;
-    case 'INTEGER':
-      return typeof cell === 'number' && Number.isFinite(cell) ? Math.trunc(clamp(cell, 0x7fffffff)) : null;
-    case 'DOUBLE':
-      return typeof cell === 'number' && Number.isFinite(cell) ? cell : null;
     case 'BOOLEAN':
       return cell === true;
     case 'VARCHAR[]':
       return new DuckDBListValue(Array.isArray(cell) ? cell.map(String) : []);
   }
+  const value = numberOf(type, cell);
+  if (value === undefined) return null;
+  if (type === 'BIGINT') return BigInt(value);
+  return type === 'TIMESTAMPTZ' ? new DuckDBTimestampTZValue(BigInt(value)) : value;
 }
 
-function clamp(value: number, limit: number): number {
-  return Math.min(Math.max(value, -limit), limit);
-}
-
-/** Epoch ms (fractional) → microseconds. */
-export function timestamp(ms: Cell): DuckDBValue {
-  if (typeof ms !== 'number' || Number.isNaN(ms)) return null;
-  const clamped = Math.min(Math.max(ms, EARLIEST), LATEST);
-  return new DuckDBTimestampTZValue(BigInt(Math.round(clamped * 1000)));
+/** The number a cell is stored as (times as microseconds): cut to the type's range; undefined for what is no number. */
+export function numberOf(type: ColumnType, cell: Cell): number | undefined {
+  if (typeof cell !== 'number' || Number.isNaN(cell)) return undefined;
+  if (type === 'TIMESTAMPTZ') return Math.round(Math.min(Math.max(cell, EARLIEST), LATEST) * 1000);
+  if (!Number.isFinite(cell)) return undefined;
+  if (type === 'DOUBLE') return cell;
+  const limit = type === 'INTEGER' ? 0x7fffffff : 9e18;
+  return Math.trunc(Math.min(Math.max(cell, -limit), limit));
 }
 
 /** What came back from DuckDB as plain values. */

@@ -31,6 +31,8 @@ export interface Engine {
   readonly place: Place;
   /** Runs `work` alone. Rejects with StoreError when the file cannot be opened, else with what `work` threw. */
   use<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** The same for work that needs little memory: blocks read or written before give way to a smaller footprint. */
+  useLittle<T>(work: (session: Session) => Promise<T>): Promise<T>;
   /** Rewrites the file so that nothing deleted is left in it. */
   rewrite(): Promise<void>;
   /** Opens anew when somebody removed or replaced the file under us. */
@@ -39,6 +41,9 @@ export interface Engine {
   checkpoint(always: boolean): Promise<void>;
   close(deadlineMs: number): Promise<void>;
 }
+
+/** Memory to write rows with, MB: the rows since the last checkpoint, and little else. */
+const LITTLE_MB = 128;
 
 /** Files open in this thread: DuckDB's lock is per process and would let us in twice. */
 const openFiles = new Set<string>();
@@ -75,7 +80,11 @@ class OneFile implements Engine {
   }
 
   use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#serial(() => this.#guarded(work));
+    return this.#serial(() => this.#guarded(this.#options.memoryLimitMb, work));
+  }
+
+  useLittle<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#serial(() => this.#guarded(LITTLE_MB, work));
   }
 
   rewrite(): Promise<void> {
@@ -108,7 +117,7 @@ class OneFile implements Engine {
     return this.#serial(async () => {
       const log = sizeOf(`${this.place.file}.wal`);
       if (this.#closed || this.#session === undefined || log === 0 || (!always && log < CHECKPOINT_BYTES)) return;
-      await this.#guarded((session) => session.run('CHECKPOINT'));
+      await this.#guarded(LITTLE_MB, (session) => session.checkpoint());
     });
   }
 
@@ -129,9 +138,10 @@ class OneFile implements Engine {
     return result;
   }
 
-  async #guarded<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async #guarded<T>(memoryMb: number, work: (session: Session) => Promise<T>): Promise<T> {
     const session = await this.#current();
     try {
+      await session.memory(Math.min(memoryMb, this.#options.memoryLimitMb));
       return await work(session);
     } catch (error) {
       if (isFatal(error)) this.#drop();

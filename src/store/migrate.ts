@@ -88,7 +88,7 @@ export async function swapInCopy(
       const copy = await open(copyFile);
       try {
         await change(copy);
-        await copy.run('CHECKPOINT');
+        await copy.checkpoint();
       } finally {
         copy.close();
       }
@@ -119,7 +119,7 @@ export function removeCopy(file: string): void {
 
 /** After this the write-ahead log is gone: everything is in the main file and in the copy. */
 async function copyInto(session: Session, copyFile: string): Promise<void> {
-  await session.run('CHECKPOINT');
+  await session.checkpoint();
   const name = String((await session.all('SELECT current_database()'))[0]?.[0]);
   await session.run(`ATTACH ${literal(copyFile)} AS weir_copy`);
   try {

@@ -112,7 +112,7 @@ export interface Shed {
 export async function retainBytes(session: Session, history: string, maxBytes: number): Promise<Shed> {
   if (maxBytes <= 0 || (await usedBytes(session, history)) <= maxBytes) return { rows: 0, rewrite: false };
   // Rows take several times their space in the log: nothing is given up for what a checkpoint makes small.
-  await session.run('CHECKPOINT');
+  await session.checkpoint();
   let rows = await shedDays(session, history, maxBytes);
   const used = await usedBytes(session, history);
   if (used > maxBytes) {
@@ -120,7 +120,7 @@ export async function retainBytes(session: Session, history: string, maxBytes: n
     const share = Math.min(1, 1 - (0.9 * maxBytes) / used);
     rows += await shedShare(session, 'exchanges', 'started_at', share);
     rows += await shedShare(session, 'connections', 'opened_at', share);
-    if (rows > 0) await session.run('CHECKPOINT');
+    if (rows > 0) await session.checkpoint();
   }
   if (rows === 0) return { rows, rewrite: false };
   await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [META.shedBytes, rows]);

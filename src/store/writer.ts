@@ -4,8 +4,11 @@ import { appendBatches, readCursor } from './append.ts';
 import type { Engine } from './engine.ts';
 import { makePrivate } from './files.ts';
 
-/** A batch this large is committed at once; smaller ones wait until `flushMs` have passed since the last commit. */
-const EAGER_ROWS = 200;
+/**
+ * This many rows are committed at once; fewer wait until `flushMs` have passed since the last commit. A commit costs about
+ * 5 ms of processor time whatever is in it, and each row 8 µs.
+ */
+const EAGER_ROWS = 4096;
 
 export interface WriterOptions {
   readonly engine: Engine;
@@ -97,10 +100,10 @@ class GroupCommit implements Writer {
     let shed: number[] = [];
     try {
       const batches = group.map((w) => w.batch);
-      shed = await engine.use((session) => appendBatches(session, batches, last, low));
+      shed = await engine.useLittle((session) => appendBatches(session, batches, last, low));
     } catch (error) {
       // A commit may have become durable although it reported a failure: the cursor knows.
-      const held = await engine.use(readCursor).catch(() => undefined);
+      const held = await engine.useLittle(readCursor).catch(() => undefined);
       if (held !== last) {
         this.#committed = performance.now();
         // What came after must not be written before what failed: everything goes back to the journal.
