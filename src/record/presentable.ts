@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { printable } from '../model/printable.ts';
 import type { WeirRecord } from '../model/record.ts';
+import { type Field, remembered } from './memory.ts';
 import type { Presentation } from './pack.ts';
 import type { Pattern } from './patterns.ts';
 import { createRedactor, type Redactor } from './redact.ts';
@@ -13,10 +14,6 @@ export interface PresenterOptions {
   /** `telemetry.url`. */
   readonly url: UrlDetail;
 }
-
-/** Distinct strings remembered per kind of field; most fields have few. */
-const CACHE = 4096;
-const CACHED_LENGTH = 256;
 
 /** How a field is treated; every string field that is not named here is `text` with 200 characters. */
 const ENUMS = [
@@ -53,25 +50,10 @@ const LONG: readonly (readonly [string, number])[] = [
   ['userAgent', 256],
 ];
 
-type Field = (value: string) => string;
-
-function cached(compute: Field): Field {
-  const known = new Map<string, string>();
-  return (value) => {
-    if (value.length > CACHED_LENGTH) return compute(value);
-    const before = known.get(value);
-    if (before !== undefined) return before;
-    const shown = compute(value);
-    if (known.size >= CACHE) known.clear();
-    known.set(value, shown);
-    return shown;
-  };
-}
-
 const USERINFO = /([a-z][a-z0-9+.-]{0,20}:\/\/|^)[^\s/@'"<>]{1,512}@(?=[^\s@])/gi;
 
 function createText(redactor: Redactor, max: number): Field {
-  return cached((value) => {
+  return remembered((value) => {
     let text = value.length > WINDOW ? value.slice(0, WINDOW) : value;
     if (text.includes('@') && text.includes('://')) text = text.replace(USERINFO, '$1');
     const decoded = decodeLayers(text);
@@ -97,7 +79,7 @@ function looksRandom(label: string): boolean {
 
 /** Host names keep their shape: a label that holds a secret becomes `redacted-<6 hex of a keyed hash>`, so equality survives. */
 function createHost(redactor: Redactor, key: Buffer): Field {
-  return cached((value) => {
+  return remembered((value) => {
     const at = value.lastIndexOf('@');
     const host = decodeLayers((at >= 0 ? value.slice(at + 1) : value).slice(0, 512));
     // ASCII only: lower-casing other letters may change the length and shift the spans.

@@ -1,4 +1,5 @@
 import { printable } from '../model/printable.ts';
+import { remembered } from './memory.ts';
 import type { Redactor } from './redact.ts';
 
 /** `telemetry.url`: which part of a URL is kept. */
@@ -73,6 +74,7 @@ function cleanPair(redactor: Redactor, detail: UrlDetail, pair: string): string 
 
 /** Path and query as they may leave: patterns in the path, query values by key, no fragment, no userinfo. */
 export function createTarget(redactor: Redactor, detail: UrlDetail): (target: string) => string {
+  const shownPair = remembered((pair) => cleanPair(redactor, detail, pair));
   return (raw) => {
     if (raw === '') return raw;
     if (detail === 'host') return '/';
@@ -88,7 +90,7 @@ export function createTarget(redactor: Redactor, detail: UrlDetail): (target: st
     let shown = cleanPath(redactor, path);
     if (question >= 0) {
       const pairs = target.slice(question + 1, question + 1 + TARGET_MAX * 2).split('&', 256);
-      shown += `?${pairs.map((pair) => cleanPair(redactor, detail, pair)).join('&')}`;
+      shown += `?${pairs.map(shownPair).join('&')}`;
     }
     // Labels are shorter than what they replace: the tail of a cut window could be half a secret.
     if (cut && question < 0 && shown.length < TARGET_MAX + 1024)
