@@ -30,19 +30,30 @@ export type Step =
   | { readonly kind: 'traffic'; readonly destinations: DestinationDelta[]; readonly agents: AgentDelta[] }
   | { readonly kind: 'edit'; readonly edit: BaselineEdit };
 
+/** Names are keys as they came and as UTF-8 makes them, so that most records find theirs without more ado. */
 interface Sums {
-  readonly destinations: Map<string, DestinationDelta>;
-  readonly agents: Map<string, AgentDelta>;
+  readonly agents: Map<string, AgentSum>;
+  readonly step: { readonly destinations: DestinationDelta[]; readonly agents: AgentDelta[] };
+}
+
+interface AgentSum {
+  readonly delta: AgentDelta;
+  /** By host and port. */
+  readonly hosts: Map<string, Map<number, DestinationDelta>>;
+}
+
+function noSums(): Sums {
+  return { agents: new Map(), step: { destinations: [], agents: [] } };
 }
 
 /** Cuts a batch into baseline steps. Pure; names are keys of Maps only. */
 export function baselineSteps(batch: readonly WeirRecord[]): Step[] {
   const steps: Step[] = [];
-  let sums: Sums = { destinations: new Map(), agents: new Map() };
+  let sums = noSums();
   const flush = (): void => {
     if (sums.agents.size === 0) return;
-    steps.push({ kind: 'traffic', destinations: [...sums.destinations.values()], agents: [...sums.agents.values()] });
-    sums = { destinations: new Map(), agents: new Map() };
+    steps.push({ kind: 'traffic', ...sums.step });
+    sums = noSums();
   };
   for (const record of batch) {
     if (record.kind === 'baseline-edit') {
@@ -70,42 +81,55 @@ export function isPort(port: number): boolean {
   return Number.isInteger(port) && port >= 0 && port <= 65_535;
 }
 
-/** DuckDB stores UTF-8: names that differ only in broken UTF-16 are one key there, so they must be one here. */
 function learn(sums: Sums, r: ExchangeRecord): void {
   if (!isPort(r.port)) return;
-  const agentName = (r.baselineAgent ?? r.agent).toWellFormed();
-  const host = r.host.toWellFormed();
-  const key = `${agentName}\0${host}\0${r.port}`;
-  const known = sums.destinations.get(key);
-  if (known === undefined) {
-    sums.destinations.set(key, {
-      agent: agentName,
-      host,
-      port: r.port,
-      firstSeen: r.startedAt,
-      lastSeen: r.startedAt,
-      count: 1,
-      requestBytes: r.requestBytes,
-      responseBytes: r.responseBytes,
-      methods: new Set([r.method]),
-    });
-  } else {
-    known.firstSeen = Math.min(known.firstSeen, r.startedAt);
-    known.lastSeen = Math.max(known.lastSeen, r.startedAt);
-    known.count++;
-    known.requestBytes += r.requestBytes;
-    known.responseBytes += r.responseBytes;
-    known.methods.add(r.method);
-  }
-  const newAt = r.firstSeen ? r.startedAt : Number.NaN;
-  const agent = sums.agents.get(agentName);
-  if (agent === undefined) {
-    const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
-    sums.agents.set(agentName, { agent: agentName, ...seen, requests: 1, lastNewAt: newAt });
-    return;
-  }
+  const sum = agentSum(sums, r);
+  const agent = sum.delta;
   agent.firstSeen = Math.min(agent.firstSeen, r.startedAt);
   agent.lastSeen = Math.max(agent.lastSeen, r.startedAt);
   agent.requests++;
-  if (r.firstSeen) agent.lastNewAt = Number.isNaN(agent.lastNewAt) ? newAt : Math.max(agent.lastNewAt, newAt);
+  if (r.firstSeen)
+    agent.lastNewAt = Number.isNaN(agent.lastNewAt) ? r.startedAt : Math.max(agent.lastNewAt, r.startedAt);
+  const known = destinationSum(sums, sum, r);
+  known.firstSeen = Math.min(known.firstSeen, r.startedAt);
+  known.lastSeen = Math.max(known.lastSeen, r.startedAt);
+  known.count++;
+  known.requestBytes += r.requestBytes;
+  known.responseBytes += r.responseBytes;
+  known.methods.add(r.method);
+}
+
+/** DuckDB stores UTF-8: names that differ only in broken UTF-16 are one key there, so they must be one here. */
+function agentSum(sums: Sums, r: ExchangeRecord): AgentSum {
+  const name = r.baselineAgent ?? r.agent;
+  const known = sums.agents.get(name);
+  if (known !== undefined) return known;
+  const agent = name.toWellFormed();
+  let sum = sums.agents.get(agent);
+  if (sum === undefined) {
+    const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
+    sum = { delta: { agent, ...seen, requests: 0, lastNewAt: Number.NaN }, hosts: new Map() };
+    sums.agents.set(agent, sum);
+    sums.step.agents.push(sum.delta);
+  }
+  sums.agents.set(name, sum);
+  return sum;
+}
+
+function destinationSum(sums: Sums, { delta, hosts }: AgentSum, r: ExchangeRecord): DestinationDelta {
+  let ports = hosts.get(r.host);
+  const known = ports?.get(r.port);
+  if (known !== undefined) return known;
+  const host = r.host.toWellFormed();
+  ports ??= hosts.get(host) ?? new Map();
+  hosts.set(host, ports);
+  hosts.set(r.host, ports);
+  const twin = ports.get(r.port);
+  if (twin !== undefined) return twin;
+  const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
+  const none = { count: 0, requestBytes: 0, responseBytes: 0 };
+  const fresh: DestinationDelta = { agent: delta.agent, host, port: r.port, ...seen, ...none, methods: new Set() };
+  ports.set(r.port, fresh);
+  sums.step.destinations.push(fresh);
+  return fresh;
 }
