@@ -10,6 +10,7 @@ import { answered, inspect, judge, observe } from './checkpoint.ts';
 import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
 import type { CorridorOptions, LiveCorridor } from './contract.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
+import { LiveList } from './live-list.ts';
 import { openExchange } from './open.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
 import { createTraces, newSpanId, type Traces } from './trace.ts';
@@ -39,7 +40,7 @@ class Passage implements LiveCorridor {
   readonly ready: Promise<void>;
   readonly #options: CorridorOptions;
   readonly #traces: Traces;
-  readonly #live: Set<LiveExchange> = new Set();
+  readonly #live = new LiveList();
   readonly #perAgent: Map<string, number> = new Map();
   readonly #agents: Map<string, AgentCounters> = new Map();
   readonly #counters: Record<string, number> = Object.create(null);
@@ -248,7 +249,7 @@ class Passage implements LiveCorridor {
 
   sweep(): void {
     const now = performance.now();
-    // Insertion order is age order: the first young one ends the walk.
+    // By age: the first young one ends the walk.
     for (const exchange of this.#live) {
       if (now - exchange.startedMono < OPEN_ROW_MS) break;
       if (exchange.wasOpen) continue;
@@ -259,8 +260,9 @@ class Passage implements LiveCorridor {
 
   rejudge(): void {
     const stages = this.#options.stages();
-    for (const exchange of this.#live) {
-      if (exchange.revoke === undefined || exchange.revoked === true) continue;
+    // All of them first: what revokes one may end others.
+    for (const exchange of [...this.#live]) {
+      if (exchange.closed || exchange.revoke === undefined || exchange.revoked === true) continue;
       if (!stages.stopped(exchange.identity.agent) && stillAllowed(exchange, stages)) continue;
       exchange.revoked = true;
       this.#count('revoked');

@@ -48,4 +48,7 @@ export interface LiveExchange extends Exchange {
   priorRules?: readonly string[];
   revoke?: () => void;
   revoked?: boolean;
+  /** Neighbours in the list of open exchanges, by age; only `LiveList` writes them. */
+  older: LiveExchange | undefined;
+  younger: LiveExchange | undefined;
 }

@@ -52,6 +52,8 @@ export function openExchange(
     reachMs: 0,
     wasOpen: false,
     closed: false,
+    older: undefined,
+    younger: undefined,
   };
   connection.exchanges++;
   if (typeof destination === 'string') exchange.invalid = destination;
