@@ -77,6 +77,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     await connection.run("SET TimeZone = 'UTC'");
     await connection.run(`SET allowed_directories = [${options.directories.map(directory).join(', ')}]`);
     await connection.run('SET enable_external_access = false');
+    // All that may still change is what `memory` sets.
+    await connection.run("SET allowed_configs = ['memory_limit']");
+    await connection.run('SET lock_configuration = true');
     return makeSession(options, instance, connection);
   } catch (error) {
     instance.closeSync();

@@ -144,3 +144,25 @@ test('row groups are ended nearly full, because a checkpoint writes half full on
   );
   assert.deepEqual(groups, [[15 * 8192], [3 * 8192]]);
 });
+
+test("of a session's configuration only the memory limit can be changed", async (t) => {
+  const session = await openTable(t);
+  const limit = async (): Promise<unknown> => (await session.all("SELECT current_setting('memory_limit')"))[0]?.[0];
+  const before = await limit();
+  await session.memory(64);
+  assert.notEqual(await limit(), before);
+  await session.memory(128);
+  assert.equal(await limit(), before);
+  for (const sql of [
+    'SET autoinstall_known_extensions = true',
+    "SET allowed_configs = ['threads']",
+    'SET lock_configuration = false',
+    'RESET lock_configuration',
+    'SET enable_external_access = true',
+    "SET allowed_directories = ['/']",
+    "SET temp_directory = '/'",
+    'SET threads = 2',
+  ]) {
+    await assert.rejects(session.run(sql), sql);
+  }
+});
