@@ -1,7 +1,7 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { isDiskError, isFatal, lockHolder, messageOf, StoreError } from './error.ts';
-import { kindOfFile, makePrivate, makePrivateDir, moveAside, sizeOf } from './files.ts';
+import { kindOfFile, makePrivate, makePrivateDir, moveAside, removeSpilled, sizeOf } from './files.ts';
 import { createSchema, migrate, readVersion, refuseNewer, removeCopy, swapInCopy, type Target } from './migrate.ts';
 import { TABLES } from './schema.ts';
 import { CHECKPOINT_BYTES, openSession, type Session } from './session.ts';
@@ -196,8 +196,10 @@ async function openPlace(options: EngineOptions): Promise<Session> {
   const kind = kindOfFile(place.file);
   if (kind === 'foreign') setAside(options, 'it is not a DuckDB database');
   if (kind === 'unreadable') setAside(options, 'it cannot be read');
+  const began = Date.now();
   let session = await openOrAside(options);
   try {
+    removeSpilled(place.file, began);
     session = await settle(options, session);
     makePrivate(place.file);
     makePrivate(`${place.file}.wal`);

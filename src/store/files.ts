@@ -126,3 +126,22 @@ export function freeBytes(dir: string): number {
   const stat = fs.statfsSync(dir);
   return stat.bavail * stat.bsize;
 }
+
+/**
+ * Removes what DuckDB had put aside for want of memory when its process was killed: rows that nobody would erase. To be
+ * called by who holds the file; `before` (epoch ms) is when it began to open it, younger files are in use.
+ */
+export function removeSpilled(file: string, before: number): void {
+  const dir = `${file}.tmp`;
+  let names: string[];
+  try {
+    names = fs.readdirSync(dir);
+  } catch {
+    return;
+  }
+  for (const name of names) {
+    const spilled = path.join(dir, name);
+    const stat = fs.lstatSync(spilled, { throwIfNoEntry: false });
+    if (stat?.isFile() && name.startsWith('duckdb_temp_') && stat.mtimeMs < before) fs.rmSync(spilled, { force: true });
+  }
+}

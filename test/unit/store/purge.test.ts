@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { cpSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { test } from 'node:test';
 import { connection, DAY, event, exchange, finding, grep, NOON, open, tempDir } from './help.ts';
@@ -86,4 +86,26 @@ test('purge of nothing is refused; what stands aside is named; odd names harm no
   );
   assert.deepEqual(odd.leftAside, [aside]);
   assert.equal((await store.recent({ limit: 1000 })).length, 400);
+});
+
+test('rows DuckDB put aside for want of memory outlive neither a purge nor a killed process', async (t) => {
+  const dir = tempDir(t);
+  const store = await open(t, dir, { flushMs: 0, memoryLimitMb: 40 });
+  const aside = path.join(dir, 'weir.duckdb.tmp');
+  const filler = 'x'.repeat(900);
+  for (let sequence = 4096; grep(dir, 'canary-path').every((file) => !file.startsWith(aside)); sequence += 4096) {
+    assert.ok(sequence < 100_000, 'memory was enough for every row');
+    const batch = Array.from({ length: 4096 }, (_, i) => exchange({ agent: 'a', target: `/canary-path${i}${filler}` }));
+    await store.consume(batch, sequence);
+  }
+  // What a kill would leave.
+  cpSync(aside, path.join(dir, 'left'), { recursive: true });
+  await store.purge({ agent: 'a' });
+  await store.close(5000);
+  renameSync(path.join(dir, 'left'), aside);
+  writeFileSync(path.join(aside, 'not-of-duckdb'), 'kept');
+  assert.notDeepEqual(grep(dir, 'canary-path'), []);
+  await open(t, dir);
+  assert.deepEqual(grep(dir, 'canary-path'), []);
+  assert.deepEqual(readdirSync(aside), ['not-of-duckdb']);
 });
