@@ -49,7 +49,7 @@ export function readsSentence(house: House): string {
   const what = interceptionOf(house);
   if (what === 'none') return 'TLS is not intercepted: hosts, ports, SNI, bytes and times are seen; plain HTTP is read';
   const which = what === 'all' ? 'all TLS is' : `TLS is (${what})`;
-  return `${which} intercepted with the CA in ${house.authority.files.bundle ?? house.state.path}; nothing decrypted is stored`;
+  return `${which} intercepted with the CA in ${house.authority.files.bundle ?? house.state.path}; no body is stored`;
 }
 
 /** How many rules there are, and which of them a tunnel can never satisfy. */

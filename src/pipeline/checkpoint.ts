@@ -31,6 +31,7 @@ function failed(inspector: string, error: unknown): Finding {
     severity: 'high',
     disposition: 'block',
     message: `${inspector} failed: ${error instanceof Error ? error.message : String(error)}`,
+    blockReason: 'inspector-failed',
   };
 }
 

@@ -120,18 +120,6 @@ export function enforce(verdict: Verdict, findings: readonly Finding[], mode: Mo
   return TABLE[mode][verdict.disposition];
 }
 
-/** What an inspector that threw or ran out of time counts as: block, which only enforce acts on (fail closed). */
-export function inspectorFailed(inspector: string, cause: string): Finding {
-  return {
-    inspector,
-    rule: 'inspector-failed',
-    severity: 'high',
-    disposition: 'block',
-    message: `${inspector} failed: ${cause}`,
-    blockReason: 'inspector-failed',
-  };
-}
-
 /** The right to dial exactly the judged addresses; none when the ruling blocks or there is nothing to dial. */
 export function mintPermit(ruling: Ruling, destination: Destination, resolved: Resolved): Permit | undefined {
   if (ruling.action === 'block') return undefined;

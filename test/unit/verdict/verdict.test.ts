@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Disposition, Finding, Mode, Severity } from '../../../src/model/finding.ts';
-import { compileModes, enforce, inspectorFailed, mintPermit } from '../../../src/verdict/enforce.ts';
+import { compileModes, enforce, mintPermit } from '../../../src/verdict/enforce.ts';
 import { deciding, judge } from '../../../src/verdict/judge.ts';
 
 const finding = (disposition: Disposition, severity: Severity = 'low', rule = 'r'): Finding => ({
@@ -83,7 +83,15 @@ test('verdict × mode', () => {
 });
 
 test('a failed inspector: forwarded and recorded in monitor and redact, blocked in enforce; the others still count', () => {
-  const failed = inspectorFailed('patterns', 'boom');
+  // As pipeline/checkpoint.ts reports an inspector that throws.
+  const failed: Finding = {
+    inspector: 'patterns',
+    rule: 'inspector-failed',
+    severity: 'high',
+    disposition: 'block',
+    message: 'patterns failed: boom',
+    blockReason: 'inspector-failed',
+  };
   const actions = (['monitor', 'redact', 'enforce'] as const).map((mode) => {
     const ruling = enforce(judge([failed]), [failed], mode);
     return [ruling.action, ruling.would, ruling.verdict];
