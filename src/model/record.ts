@@ -85,6 +85,8 @@ export interface ExchangeRecord {
   readonly closeReason?: string;
   /** Time Weir itself added before forwarding (ms): judging and queueing, not DNS, dialling or the upstream. */
   readonly overheadMs: number;
+  /** The `weir run` it belongs to. */
+  readonly runId?: string;
   /** Request sent → response head (ms). */
   readonly ttfbMs?: number;
   readonly dnsMs?: number;
@@ -115,6 +117,7 @@ export interface ConnectionRecord {
   readonly interceptionSkipped?: string;
   readonly exchanges: number;
   readonly closeReason: string;
+  readonly runId?: string;
 }
 
 /** A finding that belongs to no exchange (malformed input, identity, silence), or an audit event. */
@@ -129,6 +132,39 @@ export interface EventRecord {
   readonly port?: number;
   /** Verbs for audit rows: mode, baseline accept, purge, reload … and who asked. */
   readonly actor?: string;
+  readonly runId?: string;
+  /** `direct-connection`: who connected past Weir, and how many sockets were seen. */
+  readonly program?: string;
+  readonly count?: number;
+}
+
+/** One `weir run`, told when it ends: a row of `runs` and the span `weir.run`, with what went around it as span events. */
+export interface RunRecord {
+  readonly kind: 'run';
+  readonly id: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  /** Epoch ms. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly agent: string;
+  readonly program: string;
+  readonly mode: Mode;
+  readonly containment: string;
+  readonly exitCode?: number;
+  readonly exitSignal?: string;
+  /** The runner ended without saying how. */
+  readonly abandoned?: boolean;
+  readonly restarts: number;
+  /** Whether the child tree's sockets were sampled. */
+  readonly directWatched: boolean;
+  readonly direct: readonly {
+    readonly at: number;
+    readonly program: string;
+    readonly address: string;
+    readonly port: number;
+    readonly count: number;
+  }[];
 }
 
 export type BaselineState = 'learning' | 'ready' | 'locked';
@@ -173,4 +209,4 @@ export interface BaselineSnapshot {
   readonly agents: readonly AgentStat[];
 }
 
-export type WeirRecord = ExchangeRecord | ConnectionRecord | EventRecord | BaselineEdit;
+export type WeirRecord = ExchangeRecord | ConnectionRecord | EventRecord | RunRecord | BaselineEdit;
