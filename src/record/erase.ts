@@ -22,6 +22,8 @@ function timeOf(record: WeirRecord): number {
 
 function names(record: WeirRecord, host: string): boolean {
   if ('destinations' in record) return record.destinations.some((destination) => destination.host === host);
+  // A run is told whole: without one of the connections past Weir it would tell another story.
+  if (record.kind === 'run') return record.direct.some(({ address }) => address === host);
   return record.host === host || ('sni' in record && record.sni === host);
 }
 

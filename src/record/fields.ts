@@ -64,6 +64,7 @@ export const FIELDS = [
   'dnsMs',
   'connectMs',
   'tlsMs',
+  'runId',
 ] as const satisfies readonly (keyof ExchangeRecord)[];
 
 type Missing = Exclude<keyof ExchangeRecord, (typeof FIELDS)[number]>;
@@ -148,6 +149,7 @@ function takeSometimes(record: ExchangeRecord, into: Values): void {
   into[59] = record.dnsMs === undefined ? undefined : micro(record.dnsMs);
   into[60] = record.connectMs === undefined ? undefined : micro(record.connectMs);
   into[61] = record.tlsMs === undefined ? undefined : micro(record.tlsMs);
+  into[62] = record.runId;
 }
 
 export function read(record: ExchangeRecord, into: Values): void {
@@ -228,6 +230,7 @@ function sometimes(v: Values, record: Mutable<ExchangeRecord>): void {
   if (v[59] !== undefined) record.dnsMs = v[59];
   if (v[60] !== undefined) record.connectMs = v[60];
   if (v[61] !== undefined) record.tlsMs = v[61];
+  if (v[62] !== undefined) record.runId = v[62];
 }
 
 /** The record of these values; what is undefined is absent. */

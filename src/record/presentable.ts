@@ -43,6 +43,7 @@ const IDS: readonly (readonly [string, number])[] = [
   ['parentSpanId', 16],
   ['linkTraceId', 32],
   ['linkSpanId', 16],
+  ['runId', 26],
 ];
 const LONG: readonly (readonly [string, number])[] = [
   ['errorDetail', 500],

@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { ExchangeRecord, RunRecord, WeirRecord } from '../model/record.ts';
 
 /**
  * Journal lines are JSON objects whose first member is `"_":"<mark>"`, always nine bytes, so that a scan tells lines apart
@@ -31,9 +31,9 @@ export const isCheckpointMark = (mark: number): boolean => mark === K;
 export const isExchange = (record: WeirRecord): record is ExchangeRecord =>
   record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel';
 
-/** One span each: closed exchanges, CONNECTs and tunnels. What the loss identity counts. */
-export function isSpan(record: WeirRecord): record is ExchangeRecord & { readonly state: 'closed' } {
-  return isExchange(record) && record.state === 'closed';
+/** One span each: closed exchanges, CONNECTs and tunnels, and runs. What the loss identity counts. */
+export function isSpan(record: WeirRecord): record is (ExchangeRecord & { readonly state: 'closed' }) | RunRecord {
+  return record.kind === 'run' || (isExchange(record) && record.state === 'closed');
 }
 
 export function isOpenRow(record: WeirRecord): record is ExchangeRecord & { readonly state: 'open' } {
@@ -41,7 +41,7 @@ export function isOpenRow(record: WeirRecord): record is ExchangeRecord & { read
 }
 
 export function recordMark(record: WeirRecord): Mark {
-  if (isSpan(record)) return record.wasOpen === true ? 'w' : 'c';
+  if (isSpan(record)) return record.kind !== 'run' && record.wasOpen === true ? 'w' : 'c';
   return isOpenRow(record) ? 'o' : 'r';
 }
 

@@ -11,7 +11,7 @@ import { createPumps } from '../../../src/record/pumps.ts';
 import { isSpan } from '../../../src/record/segment.ts';
 import { type StoreLike, StoreSlot } from '../../../src/record/slot.ts';
 import { collecting, logger, scratch, until } from './harness.ts';
-import { exchangeSample } from './samples.ts';
+import { exchangeSample, runSample } from './samples.ts';
 
 const finding = { inspector: 'i', rule: 'r', severity: 'high', disposition: 'flag', message: 'm' } as const;
 
@@ -69,7 +69,7 @@ test('a refused batch does not take the one behind it along', () => {
 });
 
 test('every batch balances in the journal, whatever is dropped, refused or dies', () => {
-  const step = fc.constantFrom('begin', 'add', 'add', 'add', 'post', 'ack', 'die', 'refuse');
+  const step = fc.constantFrom('begin', 'add', 'add', 'add', 'run', 'post', 'ack', 'die', 'refuse');
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       let started = 0;
@@ -94,6 +94,9 @@ test('every batch balances in the journal, whatever is dropped, refused or dies'
             started++;
             backlog.add(exchangeSample());
           }
+        } else if (action === 'run') {
+          started++;
+          backlog.add(runSample());
         } else if (action === 'post' || action === 'refuse') {
           const batch = backlog.next(false);
           if (batch !== undefined && action === 'refuse' && batch.number > last) backlog.giveUp(batch, 'clone');
@@ -154,6 +157,47 @@ test('what purge means', () => {
   assert.equal(purgeMatch({ agent: 'a', host: 'other' })(record), false);
   assert.equal(purgeMatch({ before: 1000 })(record), false);
   assert.equal(purgeMatch({ before: 1001 })(record), true);
+  const run = runSample({ agent: 'a', startedAt: 1000 });
+  assert.equal(purgeMatch({ agent: 'a' })(run), true);
+  assert.equal(purgeMatch({ agent: 'b' })(run), false);
+  assert.equal(purgeMatch({ before: 1000 })(run), false);
+  assert.equal(purgeMatch({ before: 1001 })(run), true);
+  assert.equal(purgeMatch({ host: '2001:db8::9' })(run), true, 'one of the addresses it went to past Weir');
+  assert.equal(purgeMatch({ host: '192.0.2.10' })(run), false);
+});
+
+test('a run is one span like an exchange: started, open, lost, erased, exported', async (context) => {
+  const directory = scratch(context);
+  const options = { directory, maxBytes: 1 << 30, log: logger().log };
+  const journal = openJournal({ ...options, boot: 'a' });
+  const keeps = runSample({ agent: 'stays' });
+  const records = [runSample({ agent: 'goes' }), keeps, runSample({ agent: 'goes', direct: [] }), exchangeSample()];
+  journal.append(records, { started: 6, open: 2, dropped: {} }, 1);
+  assert.equal(journal.status().spans, 4);
+  assert.equal(journal.purge(purgeMatch({ agent: 'goes' })), 2);
+  journal.close();
+  // The two that were open ended with their process.
+  const again = openJournal({ ...options, boot: 'b' });
+  assert.equal(again.status().spans, 4);
+  assert.deepEqual(again.books().dropped, { crash: 2 });
+  again.append([runSample({ agent: 'stays' })], { started: 1, open: 0, dropped: {} }, 1);
+  const traces = collecting();
+  const pumps = createPumps({
+    journal: again,
+    directory,
+    consumers: [{ consumer: traces.consumer, maxBatch: 10, lingerMs: 1 }],
+    log: logger().log,
+  });
+  await pumps.start();
+  await until(() => pumps.identity().journalled === 0, 'drained');
+  const { started, exported, dropped, holds } = pumps.identity();
+  assert.deepEqual(
+    { started, exported, dropped, holds },
+    { started: 7, exported: 3, dropped: { crash: 2, purged: 2 }, holds: true },
+  );
+  assert.deepEqual(traces.records[0], keeps);
+  await pumps.close(500);
+  again.close();
 });
 
 function fakeStore(cursor: number) {

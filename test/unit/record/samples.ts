@@ -4,6 +4,7 @@ import type {
   ConnectionRecord,
   EventRecord,
   ExchangeRecord,
+  RunRecord,
   WeirRecord,
 } from '../../../src/model/record.ts';
 import { ulid } from '../../../src/model/ulid.ts';
@@ -54,6 +55,30 @@ export function exchangeSample(change: Partial<ExchangeRecord> = {}): ExchangeRe
   };
 }
 
+/** A run that ended well and went past Weir twice; `change` makes anything else of it. */
+export function runSample(change: Partial<RunRecord> = {}): RunRecord {
+  return {
+    kind: 'run',
+    id: ulid(),
+    traceId: hex(32),
+    spanId: hex(16),
+    startedAt: 1_770_000_000_000.25,
+    endedAt: 1_770_000_004_000.5,
+    agent: 'researcher',
+    program: 'python3',
+    mode: 'monitor',
+    containment: 'cooperative',
+    exitCode: 0,
+    restarts: 0,
+    directWatched: true,
+    direct: [
+      { at: 1_770_000_001_000, program: 'node', address: '192.0.2.9', port: 443, count: 2 },
+      { at: 1_770_000_002_000, program: 'curl', address: '2001:db8::9', port: 80, count: 1 },
+    ],
+    ...change,
+  };
+}
+
 /** Every string field of every record kind filled. */
 export function fullSamples(): WeirRecord[] {
   const finding = {
@@ -83,6 +108,7 @@ export function fullSamples(): WeirRecord[] {
     tunnelProtocol: 'tls',
     interceptionSkipped: 'client-rejected-ca',
     closeReason: 'agent-end',
+    runId: ulid(),
   });
   const connection: ConnectionRecord = {
     kind: 'connection',
@@ -106,6 +132,7 @@ export function fullSamples(): WeirRecord[] {
     interceptionSkipped: 'x',
     exchanges: 1,
     closeReason: 'agent-end',
+    runId: ulid(),
   };
   const event: EventRecord = {
     kind: 'audit',
@@ -117,6 +144,9 @@ export function fullSamples(): WeirRecord[] {
     host: 'api.example.com',
     port: 443,
     actor: 'cli',
+    runId: ulid(),
+    program: 'node',
+    count: 2,
   };
   const edit: BaselineEdit = {
     kind: 'baseline-edit',
@@ -138,7 +168,7 @@ export function fullSamples(): WeirRecord[] {
       },
     ],
   };
-  return [exchange, connection, event, edit];
+  return [exchange, connection, event, edit, runSample({ exitSignal: 'SIGTERM', abandoned: true })];
 }
 
 /** Sequences of records of every kind, exchanges most of all, with fields that come and go. */
@@ -160,6 +190,7 @@ export function anyRecords(): fc.Arbitrary<WeirRecord[]> {
       wasOpen: fc.boolean(),
       priorRules: fc.array(text, { maxLength: 2 }),
       errorDetail: text,
+      runId: text,
       sni: text,
       ech: fc.boolean(),
       tlsMs: fc.constantFrom(0, 1.5),
