@@ -34,17 +34,28 @@ const KEYS = new Set([
   'examples',
   'counter_examples',
   'reference',
+  // Read by the scanner only (patterns/README.md).
+  'kind',
+  'case',
+  'trigger',
+  'max',
+  'validator',
+  'confirm',
+  'entropy',
+  'placeholders',
+  'home',
 ]);
+const OTHER_KINDS = new Set<unknown>(['pii', 'financial', 'injection']);
 
 /**
  * Examples are written so that no scanner takes this repository for a leak: `{{}}` splits a token and disappears,
- * `{{a*40}}` is forty `a`.
+ * `{{a*40}}` is forty `a`, `{{aK3*12}}` twelve times `aK3`.
  */
 export function assembleExample(text: string): string {
   return text.replace(
-    /\{\{(?:(.)\*(\d{1,4}))?\}\}/g,
-    (_all, character: string | undefined, count: string | undefined) =>
-      character === undefined ? '' : character.repeat(Number(count)),
+    /\{\{(?:([^{}*]{1,32}|.)\*(\d{1,4}))?\}\}/g,
+    (_all, part: string | undefined, count: string | undefined) =>
+      part === undefined ? '' : part.repeat(Number(count)),
   );
 }
 
@@ -62,7 +73,20 @@ function strings(entry: Record<string, unknown>, key: string, where: string): st
   return value as string[];
 }
 
-function patternOf(raw: unknown, file: string, index: number): Pattern {
+/**
+ * Records are redacted by form alone: what needs a validator's word, an entropy or a trigger to be a finding would take ordinary
+ * numbers and names out of URLs, so it is left to the scanner.
+ */
+function forRecords(entry: Record<string, unknown>): boolean {
+  return (
+    !OTHER_KINDS.has(entry['kind'] ?? entry['category']) &&
+    entry['case'] !== 'ignore' &&
+    entry['entropy'] === undefined &&
+    entry['trigger'] === undefined
+  );
+}
+
+function patternOf(raw: unknown, file: string, index: number): Pattern | undefined {
   if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
     throw new Error(`${file}: entry ${index + 1} must be a map`);
   }
@@ -71,6 +95,7 @@ function patternOf(raw: unknown, file: string, index: number): Pattern {
   const where = `${file}: ${id}`;
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(id)) throw new Error(`${where}: id must be lower-case words joined by "-"`);
   for (const key of Object.keys(entry)) if (!KEYS.has(key)) throw new Error(`${where}: unknown key ${key}`);
+  if (!forRecords(entry)) return undefined;
   const severity = string(entry, 'severity', where);
   if (!SEVERITIES.includes(severity)) throw new Error(`${where}: severity must be one of ${SEVERITIES.join(', ')}`);
   const expression = string(entry, 'expression', where);
@@ -95,7 +120,7 @@ function patternOf(raw: unknown, file: string, index: number): Pattern {
   };
 }
 
-/** Reads one pattern file's text. Throws an Error that names file and id. */
+/** Reads one pattern file's text; entries only the scanner uses are left out. Throws an Error that names file and id. */
 export function parsePatterns(text: string, file: string): Pattern[] {
   let document: unknown;
   try {
@@ -105,7 +130,7 @@ export function parsePatterns(text: string, file: string): Pattern[] {
   }
   const list = (document as { patterns?: unknown } | null)?.patterns;
   if (!Array.isArray(list)) throw new Error(`${file}: must have a list "patterns"`);
-  return list.map((entry, index) => patternOf(entry, file, index));
+  return list.flatMap((entry, index) => patternOf(entry, file, index) ?? []);
 }
 
 /**

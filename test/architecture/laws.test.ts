@@ -20,6 +20,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   protocol: ['model', 'codec', /^node:(net|tls|stream|http2|buffer)/],
   pipeline: ['model', 'node:crypto'],
   inspect: ['model', 'codec', /^node:(net|url|crypto|os)/],
+  scan: ['model', 'node:crypto'],
   verdict: ['model'],
   upstream: ['model', 'codec', 'socks', /^node:(net|tls|dns|http|stream|crypto|fs)/],
   record: ['model', 'yaml', /^node:/],

@@ -28,6 +28,7 @@ test('the library has at least 25 issuers and unique ids', () => {
 
 test('examples are assembled', () => {
   assert.equal(assembleExample('a{{}}b{{c*3}}'), 'abccc');
+  assert.equal(assembleExample('{{aK3*2}}{{**4}}'), 'aK3aK3****');
 });
 
 test('errors name file and id', () => {
@@ -45,6 +46,16 @@ test('errors name file and id', () => {
   };
   const bad = (change: object) => JSON.stringify({ patterns: [{ ...good, ...change }] });
   assert.equal(parsePatterns(JSON.stringify({ patterns: [good] }), 'f.yaml').length, 1);
+  for (const change of [
+    { kind: 'pii' },
+    { category: 'financial' },
+    { case: 'ignore' },
+    { entropy: 3 },
+    { trigger: 'digits' },
+  ]) {
+    assert.deepEqual(parsePatterns(bad(change), 'f.yaml'), [], 'only the scanner uses it');
+  }
+  assert.equal(parsePatterns(bad({ home: ['x.com'], confirm: 'github-crc', kind: 'credential' }), 'f.yaml').length, 1);
   assert.throws(() => parsePatterns(bad({ severity: 'huge' }), 'f.yaml'), /f\.yaml: x-key: severity/);
   assert.throws(() => parsePatterns(bad({ expression: '(' }), 'f.yaml'), /f\.yaml: x-key: expression/);
   assert.throws(() => parsePatterns(bad({ expression: 'a*' }), 'f.yaml'), /empty string/);

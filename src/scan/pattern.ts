@@ -1,0 +1,96 @@
+/**
+ * A pattern as data and as compiled. The file format is written down in `patterns/README.md`; what arrives here is one entry of such a
+ * file as a plain object (YAML already parsed). `src/record/patterns.ts` reads the same files for the redaction of records.
+ *
+ * Rules the compiler holds every pattern to (`lint.ts`): the expression is bounded, its gaps neither nest nor overlap, and every match
+ * contains one of its keywords (or its trigger) at a distance from its start that is known ahead. From that the engine derives what it
+ * needs and nobody writes by hand: longest match, context before and after, where a match can start relative to a keyword, and the
+ * byte sets of its first bytes, which serve as gate before the expression is run.
+ */
+import type { Severity } from '../model/finding.ts';
+
+/** What a finding is about; credentials, personal data and financial data merge where they overlap, injections do not. */
+export type Kind = 'credential' | 'pii' | 'financial' | 'injection';
+/** What makes the engine look at a place: a keyword, a run of two digits or more, an `@`. */
+export type Trigger = 'keywords' | 'digits' | 'at';
+
+/** One entry of a pattern file, checked for shape (`readPattern`), not yet compiled. */
+export interface PatternSource {
+  /** Where it was read, for errors. */
+  readonly file: string;
+  readonly id: string;
+  readonly name: string;
+  readonly severity: Severity;
+  readonly category: string;
+  readonly kind: Kind;
+  /** Redaction label: a match becomes `[<label>_REDACTED]`. */
+  readonly label: string;
+  readonly expression: string;
+  readonly trigger: Trigger;
+  /** Literals; empty only when `trigger` is not `keywords`. */
+  readonly keywords: readonly string[];
+  readonly ignoreCase: boolean;
+  /** Longest match in bytes as written, or undefined = as the expression says. */
+  readonly max: number | undefined;
+  readonly validator: string | undefined;
+  readonly confirm: string | undefined;
+  /** Least bits per character of the secret; 0 = not asked. */
+  readonly entropy: number;
+  /** Obvious fillers are no findings. */
+  readonly skipPlaceholders: boolean;
+  readonly home: readonly string[];
+  readonly reference: string;
+  readonly examples: readonly string[];
+  readonly counterExamples: readonly string[];
+}
+
+/** 256 bits, one per byte value. */
+export type ByteSet = Uint32Array;
+
+/** A keyword as the automaton looks for it. */
+export interface Anchor {
+  readonly bytes: Uint8Array;
+  readonly ignoreCase: boolean;
+  /** A match starts `from`..`to` bytes before the keyword (negative: after it, when the keyword stands in a look-behind). */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A pattern ready to run. Immutable. */
+export interface CompiledPattern {
+  readonly id: string;
+  readonly name: string;
+  readonly severity: Severity;
+  readonly category: string;
+  readonly kind: Kind;
+  readonly label: string;
+  readonly home: readonly string[];
+  readonly reference: string;
+  readonly skipPlaceholders: boolean;
+  readonly entropy: number;
+  readonly validate: ((secret: string) => boolean) | undefined;
+  readonly confirm: ((secret: string) => boolean) | undefined;
+  readonly trigger: Trigger;
+  readonly anchors: readonly Anchor[];
+  /** For triggers: as `from` and `to` of an anchor. */
+  readonly from: number;
+  readonly to: number;
+  /** Sticky, with match indices when `group`; over a latin1 view of the bytes, so one character is one byte. */
+  readonly expression: RegExp;
+  /** The secret is the group `secret` of the match. */
+  readonly group: boolean;
+  /** Shortest and longest match, bytes. */
+  readonly min: number;
+  readonly max: number;
+  /** Bytes of context the expression reads before and after a match. */
+  readonly before: number;
+  readonly after: number;
+  /** Gate: the byte before a match must not be in it (undefined = no such rule). */
+  readonly boundary: ByteSet | undefined;
+  /** Gate: byte i of a match must be in `prefix[i]`; as long as the shortest match, at most 24. */
+  readonly prefix: readonly ByteSet[];
+  /** Every byte a match may contain: where another byte stands, the match has ended. */
+  readonly alphabet: ByteSet;
+  /** Units one run of the expression is charged with beyond the bytes it reads: how often it can start over. */
+  readonly cost: number;
+}
