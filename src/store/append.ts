@@ -1,8 +1,17 @@
-import type { ConnectionRecord, EventRecord, ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { ConnectionRecord, EventRecord, ExchangeRecord, RunRecord, WeirRecord } from '../model/record.ts';
 import { baselineSteps } from './aggregate.ts';
 import { applyStep, forgetKnown } from './baseline.ts';
 import type { BoundList } from './convert.ts';
-import { auditRow, connectionRow, eventFindingRow, exchangeRow, findingRows, hasExchangeRow, type Row } from './row.ts';
+import {
+  auditRow,
+  connectionRow,
+  eventFindingRow,
+  exchangeRow,
+  findingRows,
+  hasExchangeRow,
+  type Row,
+  runRow,
+} from './row.ts';
 import { META } from './schema.ts';
 import { GROUP_ROWS, type Session } from './session.ts';
 
@@ -16,6 +25,7 @@ export interface Plan {
   readonly connections: readonly ConnectionRecord[];
   readonly findings: readonly Row[];
   readonly audit: readonly EventRecord[];
+  readonly runs: readonly RunRecord[];
   /** Records whose row is not stored because the disk is nearly full; their findings and aggregates are. */
   readonly shed: number;
 }
@@ -29,6 +39,7 @@ export function planBatch(batch: readonly WeirRecord[], shedding: boolean): Plan
   const connections: ConnectionRecord[] = [];
   const events: Row[] = [];
   const audit: EventRecord[] = [];
+  const runs: RunRecord[] = [];
   let shed = 0;
   for (const record of batch) {
     switch (record.kind) {
@@ -52,6 +63,10 @@ export function planBatch(batch: readonly WeirRecord[], shedding: boolean): Plan
         if (shedding) shed++;
         else connections.push(record);
         break;
+      case 'run':
+        if (shedding) shed++;
+        else runs.push(record);
+        break;
       case 'finding':
         events.push(eventFindingRow(record));
         break;
@@ -69,6 +84,7 @@ export function planBatch(batch: readonly WeirRecord[], shedding: boolean): Plan
     connections,
     findings: [...findings.values()].flat().concat(events),
     audit,
+    runs,
     shed,
   };
 }
@@ -107,6 +123,7 @@ async function writePlan(session: Session, plan: Plan, records: readonly WeirRec
   await session.append('connections', plan.connections, connectionRow);
   await session.append('findings', plan.findings, (row) => row);
   await session.append('audit', plan.audit, auditRow);
+  await session.append('runs', plan.runs, runRow);
   for (const step of baselineSteps(records)) await applyStep(session, step);
   if (plan.shed > 0) {
     await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [

@@ -10,8 +10,22 @@ export interface Migration {
   readonly statements: readonly string[];
 }
 
-/** Every step since version 1. */
-export const MIGRATIONS: readonly Migration[] = [];
+/** Every step since version 1. Written out, never taken from `schema.ts`: what a step made stays what it made. */
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    to: 2,
+    statements: [
+      'ALTER TABLE exchanges ADD COLUMN run_id VARCHAR',
+      'ALTER TABLE connections ADD COLUMN run_id VARCHAR',
+      'ALTER TABLE findings ADD COLUMN run_id VARCHAR',
+      'ALTER TABLE findings ADD COLUMN program VARCHAR',
+      'ALTER TABLE findings ADD COLUMN count INTEGER',
+      `CREATE TABLE runs (id VARCHAR, ref VARCHAR, trace_id VARCHAR, span_id VARCHAR, started_at TIMESTAMPTZ,
+        ended_at TIMESTAMPTZ, agent VARCHAR, program VARCHAR, mode VARCHAR, containment VARCHAR, exit_code INTEGER,
+        exit_signal VARCHAR, abandoned BOOLEAN, restarts INTEGER, direct_watched BOOLEAN, direct_connections INTEGER)`,
+    ],
+  },
+];
 
 /** What a file has to become; injected by tests, so that the machinery is tested before the first real migration. */
 export interface Target {

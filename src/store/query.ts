@@ -142,14 +142,21 @@ async function fetch(result: DuckDBResult): Promise<JsonValue[][] | undefined> {
 async function defineViews(connection: DuckDBConnection, source: QuerySource): Promise<void> {
   const { directFile } = source;
   const attached = directFile !== undefined && (await attach(connection, path.resolve(source.stateDir, directFile)));
+  const held = attached ? await attachedTables(connection) : new Set<string>();
   for (const t of TABLES) {
     const parts = [emptySelect(t)];
-    if (attached) parts.push(`SELECT * FROM weir_file.${t.name}`);
+    if (held.has(t.name)) parts.push(`SELECT * FROM weir_file.${t.name}`);
     const files = parquetFiles(t, source);
     if (files.length > 0) parts.push(`SELECT * FROM ${readParquet(files)}`);
     await connection.run(`CREATE VIEW ${t.name} AS ${parts.join(' UNION ALL BY NAME ')}`);
   }
   await connection.run('CREATE VIEW all_exchanges AS SELECT * FROM exchanges');
+}
+
+/** An older file has fewer tables until a collector has migrated it. */
+async function attachedTables(connection: DuckDBConnection): Promise<ReadonlySet<string>> {
+  const sql = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'weir_file'";
+  return new Set((await connection.runAndReadAll(sql)).getRows().map(([name]) => String(name)));
 }
 
 function parquetFiles(t: Table, source: QuerySource): string[] {

@@ -1,4 +1,4 @@
-import type { ConnectionRecord, EventRecord, ExchangeRecord } from '../model/record.ts';
+import type { ConnectionRecord, EventRecord, ExchangeRecord, RunRecord } from '../model/record.ts';
 import { refOf } from '../model/ulid.ts';
 
 /** A cell before it meets DuckDB: times are epoch ms. */
@@ -77,6 +77,7 @@ export function exchangeRow(r: ExchangeRecord): Row {
     r.tunnelProtocol ?? null,
     r.interceptionSkipped ?? null,
     r.closeReason ?? null,
+    r.runId ?? null,
   ];
 }
 
@@ -109,6 +110,7 @@ export function connectionRow(r: ConnectionRecord): Row {
     r.interceptionSkipped ?? null,
     r.exchanges,
     r.closeReason,
+    r.runId ?? null,
   ];
 }
 
@@ -129,6 +131,9 @@ export function findingRows(r: ExchangeRecord): Row[] {
     f.disposition,
     f.message,
     r.action,
+    r.runId ?? null,
+    null,
+    null,
   ]);
 }
 
@@ -150,6 +155,31 @@ export function eventFindingRow(r: EventRecord): Row {
     f.disposition,
     f.message,
     null,
+    r.runId ?? null,
+    r.program ?? null,
+    r.count ?? null,
+  ];
+}
+
+/** Row of `runs`. */
+export function runRow(r: RunRecord): Row {
+  return [
+    r.id,
+    refOf(r.id),
+    r.traceId,
+    r.spanId,
+    r.startedAt,
+    r.endedAt,
+    r.agent,
+    r.program,
+    r.mode,
+    r.containment,
+    r.exitCode ?? null,
+    r.exitSignal ?? null,
+    r.abandoned === true,
+    r.restarts,
+    r.directWatched,
+    r.direct.reduce((sum, { count }) => sum + count, 0),
   ];
 }
 

@@ -17,10 +17,10 @@ export interface Table {
   readonly columns: readonly Column[];
 }
 
-export type TableName = 'connections' | 'exchanges' | 'findings' | 'destinations' | 'agents' | 'audit';
+export type TableName = 'connections' | 'exchanges' | 'findings' | 'destinations' | 'agents' | 'audit' | 'runs';
 
 /** Raised with every change of the tables below; a migration to it is added to `MIGRATIONS` at the same time. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Rows of `meta`: everything the store must remember about itself, changed in the same transaction as the rows. */
 export const META = {
@@ -107,6 +107,7 @@ const EXCHANGES: readonly Column[] = [
   column('tunnel_protocol', 'VARCHAR', 'Protocol inside an opaque tunnel'),
   column('interception_skipped', 'VARCHAR', 'Why TLS was not intercepted although configured'),
   column('close_reason', 'VARCHAR', 'Who or what ended it'),
+  column('run_id', 'VARCHAR', 'Row in `runs`: the `weir run` it belongs to'),
 ];
 
 const CONNECTIONS: readonly Column[] = [
@@ -130,6 +131,7 @@ const CONNECTIONS: readonly Column[] = [
   column('interception_skipped', 'VARCHAR', 'Why TLS was not intercepted although configured'),
   column('exchanges', 'INTEGER', 'Exchanges it carried'),
   column('close_reason', 'VARCHAR', 'Who or what ended it'),
+  column('run_id', 'VARCHAR', 'Row in `runs`: the `weir run` it belongs to'),
 ];
 
 const FINDINGS: readonly Column[] = [
@@ -147,6 +149,9 @@ const FINDINGS: readonly Column[] = [
   column('disposition', 'VARCHAR', 'What it asked for: `allow`, `flag`, `redact` or `block`'),
   column('message', 'VARCHAR', 'One sentence for people'),
   column('action', 'VARCHAR', 'What was done with the exchange; NULL when in none'),
+  column('run_id', 'VARCHAR', 'Row in `runs`: the `weir run` it belongs to'),
+  column('program', 'VARCHAR', '`direct-connection`: the program that connected past Weir'),
+  column('count', 'INTEGER', '`direct-connection`: sockets seen'),
 ];
 
 const DESTINATIONS: readonly Column[] = [
@@ -183,6 +188,25 @@ const AUDIT: readonly Column[] = [
   column('port', 'INTEGER', 'Port it concerns'),
 ];
 
+const RUNS: readonly Column[] = [
+  column('id', 'VARCHAR', 'ULID of the run'),
+  column('ref', 'VARCHAR', 'Last 10 characters of `id`, what people quote'),
+  column('trace_id', 'VARCHAR', 'OpenTelemetry trace'),
+  column('span_id', 'VARCHAR', 'OpenTelemetry span'),
+  column('started_at', 'TIMESTAMPTZ', 'When it began'),
+  column('ended_at', 'TIMESTAMPTZ', 'When it ended'),
+  column('agent', 'VARCHAR', 'Who'),
+  column('program', 'VARCHAR', 'Base name of the command'),
+  column('mode', 'VARCHAR', '`monitor`, `redact` or `enforce`'),
+  column('containment', 'VARCHAR', '`cooperative`, `separate-user` or `network`'),
+  column('exit_code', 'INTEGER', 'Exit code of the command; NULL when a signal ended it'),
+  column('exit_signal', 'VARCHAR', 'Signal that ended the command'),
+  column('abandoned', 'BOOLEAN', '`weir run` ended without saying how the command did'),
+  column('restarts', 'INTEGER', 'Times the collector died during it and was started again'),
+  column('direct_watched', 'BOOLEAN', 'The sockets of the command and its children were sampled'),
+  column('direct_connections', 'INTEGER', 'Sockets seen that went past Weir (findings `direct-connection`)'),
+];
+
 /** Every table of the file, in the order of the documentation. */
 export const TABLES: readonly Table[] = [
   {
@@ -201,6 +225,7 @@ export const TABLES: readonly Table[] = [
   { name: 'destinations', doc: 'What is learned of each (agent, host, port).', columns: DESTINATIONS },
   { name: 'agents', doc: 'What is learned of each agent.', columns: AGENTS },
   { name: 'audit', doc: 'What people changed.', time: 'occurred_at', columns: AUDIT },
+  { name: 'runs', doc: 'One `weir run`, when it has ended.', time: 'started_at', columns: RUNS },
 ];
 
 /** Throws for a name that is not a table: a bug, never input. */

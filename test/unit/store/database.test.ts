@@ -5,17 +5,23 @@ import { test } from 'node:test';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { openStore } from '../../../src/store/database.ts';
 import { StoreError } from '../../../src/store/error.ts';
-import { connection, edit, event, exchange, finding, NOON, open, options, stat, tempDir } from './help.ts';
+import { connection, edit, event, exchange, finding, NOON, open, options, run, stat, tempDir } from './help.ts';
 
 test('rows and cursor are there after reopening; the file is private', async (t) => {
   const dir = tempDir(t);
   const store = await openStore(options(dir));
   assert.equal(await store.cursor(), undefined);
   const result = await store.consume(
-    [exchange(), connection(), event(), event({ kind: 'audit', actor: 'cli', finding: finding({ rule: 'mode-set' }) })],
+    [
+      exchange(),
+      connection(),
+      event(),
+      event({ kind: 'audit', actor: 'cli', finding: finding({ rule: 'mode-set' }) }),
+      run(),
+    ],
     41,
   );
-  assert.deepEqual(result, { accepted: 4, sampledOut: 0, dropped: {} });
+  assert.deepEqual(result, { accepted: 5, sampledOut: 0, dropped: {} });
   assert.equal(statSync(path.join(dir, 'weir.duckdb')).mode & 0o777, 0o600);
   assert.equal(statSync(path.join(dir, 'weir.duckdb.wal')).mode & 0o777, 0o600);
   assert.equal(statSync(path.join(dir, 'history')).mode & 0o777, 0o700);
@@ -23,7 +29,15 @@ test('rows and cursor are there after reopening; the file is private', async (t)
   const again = await open(t, dir);
   assert.equal(await again.cursor(), 41);
   const summary = await again.summary();
-  assert.deepEqual(summary.rows, { exchanges: 1, connections: 1, findings: 1, destinations: 1, agents: 1, audit: 1 });
+  assert.deepEqual(summary.rows, {
+    exchanges: 1,
+    connections: 1,
+    findings: 1,
+    destinations: 1,
+    agents: 1,
+    audit: 1,
+    runs: 1,
+  });
   assert.equal(summary.oldest, NOON);
   assert.deepEqual(again.problems(), []);
 });
@@ -102,6 +116,35 @@ test('recent: filters, newest last, limit', async (t) => {
     [8, 9],
   );
   assert.deepEqual(await store.recent({ limit: 0 }), []);
+});
+
+test('recent: a connection past Weir is an event among the exchanges', async (t) => {
+  const store = await open(t, tempDir(t));
+  const past = event({
+    at: NOON + 1,
+    host: '192.0.2.9',
+    port: 5432,
+    finding: finding({ rule: 'direct-connection', disposition: 'flag', message: 'psql went past Weir' }),
+    runId: run().id,
+    program: 'psql',
+    count: 2,
+  });
+  await store.consume([exchange(), past, exchange({ startedAt: NOON + 2 }), run()], 4);
+  const [, shown, ...rest] = await store.recent({ limit: 9, events: true });
+  assert.equal(rest.length, 1, 'a run has no line');
+  const { kind, rules, host, port, message, severity } = shown ?? {};
+  assert.deepEqual(
+    { kind, rules, host, port, message, severity },
+    {
+      kind: 'finding',
+      rules: ['direct-connection'],
+      host: '192.0.2.9',
+      port: 5432,
+      message: 'psql went past Weir',
+      severity: 'high',
+    },
+  );
+  assert.equal((await store.recent({ limit: 9, events: true, agent: 'other' })).length, 0);
 });
 
 for (const [what, content] of [
@@ -211,15 +254,23 @@ test('strange strings and numbers are stored, never a reason to stop', async (t)
 test('a nearly full disk sheds rows but keeps findings and aggregates, counted', async (t) => {
   let free = 10;
   const store = await open(t, tempDir(t), { minFreeBytes: 100, free: () => free });
-  const result = await store.consume([exchange({ findings: [finding()] }), connection(), event()], 3);
-  assert.deepEqual(result, { accepted: 1, sampledOut: 0, dropped: { 'store-min-free': 2 } });
+  const result = await store.consume([exchange({ findings: [finding()] }), connection(), event(), run()], 4);
+  assert.deepEqual(result, { accepted: 1, sampledOut: 0, dropped: { 'store-min-free': 3 } });
   const summary = await store.summary();
-  assert.deepEqual(summary.rows, { exchanges: 0, connections: 0, findings: 2, destinations: 1, agents: 1, audit: 0 });
-  assert.equal(summary.shed.minFreeBytes, 2);
+  assert.deepEqual(summary.rows, {
+    exchanges: 0,
+    connections: 0,
+    findings: 2,
+    destinations: 1,
+    agents: 1,
+    audit: 0,
+    runs: 0,
+  });
+  assert.equal(summary.shed.minFreeBytes, 3);
   assert.match(store.problems().join(), /min_free_bytes/);
   free = 1000;
   await new Promise((r) => setTimeout(r, 1050));
-  assert.deepEqual((await store.consume([exchange()], 4)).dropped, {});
+  assert.deepEqual((await store.consume([exchange()], 5)).dropped, {});
   assert.deepEqual(store.problems(), []);
 });
 
@@ -247,6 +298,7 @@ test('a snapshot is private, complete, and only inside the state directory', asy
     'destinations.parquet',
     'exchanges.parquet',
     'findings.parquet',
+    'runs.parquet',
   ]);
   for (const file of files) assert.equal(statSync(file).mode & 0o777, 0o600);
   await assert.rejects(store.snapshot(path.join(tempDir(t), 'elsewhere')), /outside/);

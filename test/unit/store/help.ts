@@ -9,6 +9,7 @@ import type {
   DestinationStat,
   EventRecord,
   ExchangeRecord,
+  RunRecord,
 } from '../../../src/model/record.ts';
 import { ulid } from '../../../src/model/ulid.ts';
 import { openStore, type Store, type StoreOptions } from '../../../src/store/database.ts';
@@ -116,6 +117,29 @@ export function connection(more: Partial<ConnectionRecord> = {}): ConnectionReco
 
 export function event(more: Partial<EventRecord> = {}): EventRecord {
   return { kind: 'finding', id: ulid(NOON), at: NOON, agent: 'researcher', finding: finding(), ...more };
+}
+
+export function run(more: Partial<RunRecord> = {}): RunRecord {
+  return {
+    kind: 'run',
+    id: ulid(NOON),
+    traceId: '0af7651916cd43dd8448eb211c80319c',
+    spanId: 'c7ad6b7169203331',
+    startedAt: NOON,
+    endedAt: NOON + 5000,
+    agent: 'researcher',
+    program: 'python3',
+    mode: 'monitor',
+    containment: 'cooperative',
+    exitCode: 0,
+    restarts: 0,
+    directWatched: true,
+    direct: [
+      { at: NOON + 1, program: 'node', address: '192.0.2.9', port: 443, count: 2 },
+      { at: NOON + 2, program: 'curl', address: '192.0.2.8', port: 80, count: 1 },
+    ],
+    ...more,
+  };
 }
 
 export function stat(host: string, more: Partial<DestinationStat> = {}): DestinationStat {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { test } from 'node:test';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { openStore } from '../../../src/store/database.ts';
 import { StoreError } from '../../../src/store/error.ts';
 import { MIGRATIONS, type Target } from '../../../src/store/migrate.ts';
-import { runQuery } from '../../../src/store/query.ts';
-import { SCHEMA_VERSION } from '../../../src/store/schema.ts';
-import { exchange, grep, open, options, tempDir } from './help.ts';
+import { openQuery, runQuery } from '../../../src/store/query.ts';
+import { SCHEMA_VERSION, TABLES } from '../../../src/store/schema.ts';
+import { connection, DAY, event, exchange, finding, grep, NOON, open, options, run, tempDir } from './help.ts';
 
 const NEXT = SCHEMA_VERSION + 1;
 const AFTER = SCHEMA_VERSION + 2;
@@ -63,6 +64,78 @@ test('upserts work after a migration that does not change the aggregates', async
   const store = await open(t, dir, { target });
   await store.consume([exchange()], 2);
   assert.equal((await store.loadBaseline()).agents[0]?.destinations[0]?.count, 2);
+});
+
+async function sqlOn(file: string, statements: readonly string[]): Promise<unknown[][]> {
+  const instance = await DuckDBInstance.create(file);
+  const db = await instance.connect();
+  try {
+    for (const sql of statements.slice(0, -1)) await db.run(sql);
+    return (await db.runAndReadAll(statements.at(-1) as string)).getRows();
+  } finally {
+    db.closeSync();
+    instance.closeSync();
+  }
+}
+const COLUMNS =
+  "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index";
+/** What version 2 added, taken away again. */
+const TO_VERSION_1 = [
+  'ALTER TABLE exchanges DROP COLUMN run_id',
+  'ALTER TABLE connections DROP COLUMN run_id',
+  ...['run_id', 'program', 'count'].map((name) => `ALTER TABLE findings DROP COLUMN ${name}`),
+  'DROP TABLE runs',
+  "UPDATE meta SET value = '1' WHERE key = 'schema_version'",
+];
+
+test('a file of version 1 becomes what a new one is, and its history is read along', async (t) => {
+  const dir = tempDir(t);
+  const file = path.join(dir, 'weir.duckdb');
+  const clock = (): number => NOON + DAY;
+  const old = await openStore(options(dir, { clock }));
+  await old.consume([exchange({ findings: [finding()] }), connection(), exchange({ startedAt: NOON + DAY })], 3);
+  await old.maintain(NOON + DAY);
+  await old.close(1000);
+  const fresh = await sqlOn(file, [COLUMNS]);
+  const day = (name: string): string => path.join(dir, 'history', name, 'dt=2026-01-15.parquet');
+  const older = ['', 'connections', 'findings'].map((name) => {
+    const lacks = name === 'findings' ? 'run_id, program, count' : 'run_id';
+    return `COPY (SELECT * EXCLUDE (${lacks}) FROM read_parquet('${day(name)}')) TO '${day(name)}.old' (FORMAT parquet)`;
+  });
+  await sqlOn(file, [...TO_VERSION_1, ...older, COLUMNS]);
+  for (const name of ['', 'connections', 'findings']) renameSync(`${day(name)}.old`, day(name));
+  // A file no collector has migrated yet is read as it is, what it lacks is empty.
+  const query = async (sql: string) => {
+    const found = await openQuery({ stateDir: dir, directFile: file }, sql);
+    const rows = await found.next();
+    await found.close();
+    return rows ?? [];
+  };
+  assert.deepEqual(await query('SELECT count(*), count(run_id), (SELECT count(*) FROM runs) FROM exchanges'), [
+    [2, 0, 0],
+  ]);
+  const store = await openStore(options(dir, { clock }));
+  assert.deepEqual(store.problems(), []);
+  assert.equal((await store.summary()).schemaVersion, SCHEMA_VERSION);
+  const runId = run().id;
+  const past = event({ runId, at: NOON + DAY, program: 'node', count: 2 });
+  await store.consume([exchange({ startedAt: NOON + DAY, runId }), past, run({ startedAt: NOON + DAY })], 6);
+  assert.equal((await store.summary()).rows['runs'], 1);
+  assert.equal((await store.recent({ limit: 9 })).length, 3);
+  await store.consume([exchange({ runId, agent: 'late' }), event({ runId, program: 'late', count: 1 })], 8);
+  await store.maintain(NOON + DAY);
+  assert.equal((await store.purge({ agent: 'late' })).rows['exchanges'], 1);
+  await store.close(1000);
+  assert.deepEqual(await sqlOn(file, [COLUMNS]), fresh, 'same columns, same order');
+  assert.deepEqual(await query('SELECT count(*), count(run_id) FROM exchanges'), [[3, 1]]);
+  assert.deepEqual(await query('SELECT count(*), max(program), sum("count")::INTEGER FROM findings'), [[3, 'node', 3]]);
+  assert.deepEqual(
+    TABLES.flatMap((table) => table.columns.map((column) => [table.name, column.name])).sort(),
+    fresh
+      .filter(([name]) => name !== 'meta')
+      .map(([name, column]) => [name, column])
+      .sort(),
+  );
 });
 
 test('a migration that fails leaves the old file as it was', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { cpSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { test } from 'node:test';
-import { connection, DAY, event, exchange, finding, grep, NOON, open, tempDir } from './help.ts';
+import { connection, DAY, event, exchange, finding, grep, NOON, open, run, tempDir } from './help.ts';
 
 /** Two days of two agents at two hosts, one of each rolled into history. */
 async function filled(t: Parameters<typeof open>[0], dir: string) {
@@ -18,6 +18,7 @@ async function filled(t: Parameters<typeof open>[0], dir: string) {
           ),
           connection({ agent, host, openedAt: at }),
           event({ agent, host, at }),
+          run({ agent, startedAt: at }),
           event({ kind: 'audit', agent, at, finding: finding({ message: `about ${agent} and ${host}.` }) }),
           event({ agent: 'third', at, finding: finding({ message: `claimed to be ${agent}` }) }),
         ];
@@ -38,6 +39,7 @@ test('purge by agent: no file holds the name any more, everybody else is whole',
   assert.deepEqual(grep(dir, 'canary-agent-7f3'), []);
   assert.equal(rows['exchanges'], 200);
   assert.equal(rows['destinations'], 2);
+  assert.equal(rows['runs'], 4);
   assert.deepEqual(leftAside, []);
   assert.equal((await store.recent({ limit: 1000 })).length, 200);
   assert.deepEqual(

@@ -8,9 +8,10 @@ import {
   exchangeRow,
   findingRows,
   type Row,
+  runRow,
 } from '../../../src/store/row.ts';
 import { schemaMarkdown, TABLES, type TableName, table } from '../../../src/store/schema.ts';
-import { connection, event, exchange, finding, open, tempDir } from './help.ts';
+import { connection, event, exchange, finding, open, run, tempDir } from './help.ts';
 
 function named(name: TableName, row: Row): Record<string, unknown> {
   const { columns } = table(name);
@@ -143,6 +144,44 @@ test('connections, findings and audit become their rows', () => {
   );
   assert.equal(named('findings', eventFindingRow(event()))['exchange_id'], null);
   assert.equal(named('audit', auditRow(event({ kind: 'audit', actor: 'cli' })))['actor'], 'cli');
+});
+
+test('a run becomes its row, and what belongs to it names it', () => {
+  const record = run({ restarts: 1 });
+  const row = named('runs', runRow(record));
+  const { traceId, spanId } = record;
+  for (const [column, value] of Object.entries({
+    id: record.id,
+    ref: record.id.slice(-10),
+    trace_id: traceId,
+    span_id: spanId,
+    started_at: record.startedAt,
+    ended_at: record.endedAt,
+    agent: 'researcher',
+    program: 'python3',
+    mode: 'monitor',
+    containment: 'cooperative',
+    exit_code: 0,
+    exit_signal: null,
+    abandoned: false,
+    restarts: 1,
+    direct_watched: true,
+    direct_connections: 3,
+  }))
+    assert.equal(row[column], value, column);
+  const { exitCode: _, ...killed } = run({ exitSignal: 'SIGKILL', abandoned: true, direct: [], directWatched: false });
+  const other = named('runs', runRow(killed));
+  assert.deepEqual([other['exit_code'], other['exit_signal'], other['abandoned']], [null, 'SIGKILL', true]);
+  assert.deepEqual([other['direct_connections'], other['direct_watched']], [0, false]);
+  const runId = record.id;
+  const found = exchange({ runId, findings: [finding()] });
+  assert.equal(named('exchanges', exchangeRow(found))['run_id'], runId);
+  assert.equal(named('connections', connectionRow(connection({ runId })))['run_id'], runId);
+  const own = named('findings', findingRows(found)[0] as Row);
+  assert.deepEqual([own['run_id'], own['program'], own['count']], [runId, null, null]);
+  const past = named('findings', eventFindingRow(event({ runId, program: 'node', count: 4 })));
+  assert.deepEqual([past['run_id'], past['program'], past['count']], [runId, 'node', 4]);
+  assert.equal(named('exchanges', exchangeRow(exchange()))['run_id'], null);
 });
 
 test('no number makes a cell throw', () => {
