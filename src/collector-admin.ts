@@ -20,6 +20,9 @@ import type { Mode } from './model/finding.ts';
 const RANK: Readonly<Record<Mode, number>> = { monitor: 0, redact: 1, enforce: 2 };
 const STARTING = 'weir is still starting; try again in a second';
 
+const ONLY_RUNS =
+  'this collector serves weir run only and has no address of its own. For one: weir start (it takes over once no run goes on)';
+
 /** What the admin server asks, answered from the house. Before the house stands only readiness has an answer. */
 export function createAdminHandlers(current: () => House | undefined, admin: () => AdminServer): AdminHandlers {
   const house = (): House => {
@@ -79,6 +82,10 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
     ca: async () => house().authorityFacts(),
     rotateCa: async (actor): Promise<CaFacts> => {
       const found = house();
+      if (found.options.background !== undefined)
+        throw new Error(
+          'the CA of weir run is in memory only and is made anew by the next collector; there is nothing to rotate',
+        );
       found.authority.rotate();
       found.exceptions.clear();
       found.audit(actor, 'ca-rotate', 'a new interception CA was made');
@@ -89,7 +96,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       const bound = found.listener.addresses();
       const mine =
         bound.find((entry) => entry.agent === agent) ?? bound.find((entry) => entry.agent === undefined) ?? bound[0];
-      if (mine === undefined) throw new Error(STARTING);
+      if (mine === undefined) throw new Error(found.options.background === undefined ? STARTING : ONLY_RUNS);
       const address = mine.address === '0.0.0.0' ? '127.0.0.1' : mine.address === '::' ? '::1' : mine.address;
       const { bundle } = found.authority.files;
       const reads = found.config.intercept !== 'none' && bundle !== undefined;
@@ -99,6 +106,19 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
         ...(reads ? { caBundle: bundle } : {}),
         ...(found.config.agents.get(key)?.token === undefined ? {} : { token: true }),
       };
+    },
+    openRun: (request) => house().runs.open(request),
+    directSeen: (id, seen) => house().runs.direct(id, seen),
+    endRun: (id, end) => house().runs.end(id, end),
+    leave: (actor) => {
+      const found = house();
+      const { background } = found.options;
+      if (background === undefined)
+        throw new Error('this collector was started by weir start; end it with Ctrl-C or SIGTERM');
+      const runs = found.runs.count();
+      if (runs > 0) throw new Error(`${runs} ${runs === 1 ? 'run goes' : 'runs go'} on`);
+      found.options.log.info({ actor }, 'leaving for another collector');
+      setImmediate(background.idle);
     },
     reload: async (actor) => ({ message: await house().reload(actor) }),
     verified: ({ containment }, actor) => {

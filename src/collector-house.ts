@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
 import { pemFiles } from './collector-files.ts';
 import { baselineOf, baselineReady, listenerOf, recorderOptions, stageData, upstreamOf } from './collector-parts.ts';
+import { createRuns, type Runs } from './collector-runs.ts';
 import { createShown, type Shown } from './collector-shown.ts';
 import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
@@ -34,6 +35,7 @@ export class House {
   readonly exceptions: Exceptions;
   readonly corridor: LiveCorridor;
   readonly listener: Listener;
+  readonly runs: Runs;
   config: Config;
   stages: CompiledStages;
   containment: Containment = 'cooperative';
@@ -47,6 +49,8 @@ export class House {
   baselineLoaded = false;
   /** Our own sockets, known once they are bound. */
   isSelf: IsSelf = () => false;
+  /** Called when a `weir run` has begun or ended. */
+  runsChanged: () => void = () => undefined;
   readonly #data: StageData = stageData();
   readonly #shown: Shown;
   #upstream: Upstream;
@@ -60,11 +64,12 @@ export class House {
     this.#shown = createShown(state.key);
     this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
     this.stages = this.#compile(config);
-    this.authority = createAuthority({
-      dir: state.path,
-      ephemeral: false,
-      extraRoots: pemFiles(config.upstream.ca_file),
-    });
+    this.authority = createAuthority(
+      options.background === undefined
+        ? { dir: state.path, ephemeral: false, extraRoots: pemFiles(config.upstream.ca_file) }
+        : // Its key is in no file (product.md §4); runs write the public bundle themselves.
+          { ephemeral: true, made: options.background.ca },
+    );
     this.exceptions = createExceptions({
       file: join(state.path, 'exceptions.json'),
       log: (event, fields) => log.warn(fields, event),
@@ -85,8 +90,13 @@ export class House {
       this.recorderProblems = problems;
       return this.askRecorder();
     });
-    this.recorder.tally(() => this.corridor.tally());
     this.listener = listenerOf(config, this.corridor, this.authority, this.exceptions, () => this.stages, log);
+    this.runs = createRuns(this, () => this.runsChanged());
+    // A run leaves one span when it ends.
+    this.recorder.tally(() => {
+      const { started, open } = this.corridor.tally();
+      return { started: started + this.runs.ended(), open };
+    });
   }
 
   /** Reads what the first exchange would otherwise wait for. */
@@ -113,11 +123,13 @@ export class House {
 
   /** Compiles the configuration and the overrides anew and judges again what is open. Throws and keeps the old set. */
   recompile(next: Config = this.config): void {
+    const changed = next !== this.config;
     const before = this.#upstream;
-    if (next !== this.config) this.#upstream = upstreamOf(next, this.options.env);
+    if (changed) this.#upstream = upstreamOf(next, this.options.env);
     try {
       this.stages = this.#compile(next);
       this.config = next;
+      if (changed) this.runs.recompile();
     } catch (error) {
       this.#upstream = before;
       throw error;
@@ -162,6 +174,7 @@ export class House {
       bundlePath: files.bundle ?? '',
       pem: certPem,
       fingerprint: certificate.fingerprint256,
+      ...(this.options.background === undefined ? {} : { ephemeral: true }),
       subject: certificate.subject.replaceAll('\n', ', '),
       notBefore: Date.parse(certificate.validFrom),
       notAfter: Date.parse(certificate.validTo),

@@ -45,6 +45,12 @@ export function lineOfRow(row: RecentExchange): LogLine {
 /** A record as it leaves the journal as a line of `weir logs -f`; undefined for what is no event of its own. */
 export function lineOf(record: WeirRecord): LogLine | undefined {
   if (record.kind === 'connection' || record.kind === 'baseline-edit') return undefined;
+  if (record.kind === 'run') {
+    const { program, exitCode, exitSignal } = record;
+    const how = exitSignal ?? (exitCode === undefined ? 'ended' : `exit ${exitCode}`);
+    const { id, kind, agent } = record;
+    return { at: record.endedAt, id, kind, agent, rules: [], message: `weir run ${program}: ${how}` };
+  }
   if (!('outcome' in record)) {
     return {
       at: record.at,

@@ -16,6 +16,7 @@ import { type Categories, compileCategories } from './inspect/categories.ts';
 import { createAgentKeys } from './inspect/identity.ts';
 import { compileTenants, type TenantOf } from './inspect/tenant.ts';
 import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
+import type { Exchange } from './model/exchange.ts';
 import type { RelayLimits, Upstream } from './model/ports.ts';
 import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
@@ -141,14 +142,19 @@ function seed(recorder: RecorderClient, baseline: Baseline, file: string, log: L
   }
 }
 
-export function upstreamOf(config: Config, env: NodeJS.ProcessEnv): Upstream {
+/** `env` is whose proxy variables are inherited; `roots` (PEM) are trusted beside those of the configuration. */
+export function upstreamOf(
+  config: Config,
+  env: Readonly<Record<string, string | undefined>>,
+  roots?: string,
+): Upstream {
   const { proxy, resolve, ca_file } = config.upstream;
   const inherited = proxy === 'inherit' ? inheritedProxy(env) : { noProxy: [] };
   return createUpstream({
     resolve: Object.fromEntries(resolve),
     proxy: proxy === 'inherit' ? inherited.proxy : proxy === 'none' ? undefined : { url: proxy },
     noProxy: inherited.noProxy,
-    ca: pemFiles(ca_file),
+    ca: [...pemFiles(ca_file), ...(roots === undefined ? [] : [roots])],
     connectMs: config.limits.connect_ms,
   });
 }
@@ -171,8 +177,8 @@ export function listenerOf(
     streamsPerConnection: limits.streams_per_connection,
     heldBytes: limits.held_bytes,
   };
-  const enforced = (agent: string, destination: { host: string; port: number }): boolean =>
-    stages().modeFor(agent, destination) === 'enforce';
+  const enforced = ({ identity, destination, connection }: Exchange): boolean =>
+    stages().modeFor(identity.agent, destination, connection.run?.mode) === 'enforce';
   return createListener({
     listen: config.listen.map(listenAddress),
     limits: {
@@ -187,13 +193,12 @@ export function listenerOf(
     relays: { http1: relayHttp1, http2: relayHttp2, splice },
     relayLimits,
     interception: {
-      wants: (host) => stages().wantsTls(host),
+      wants: (connect) => stages().readsTls(connect),
       authority,
       exceptions,
-      onUnverifiable: ({ identity, destination }) =>
-        enforced(identity.agent, destination) && config.tls.on_unverifiable === 'block' ? 'block' : 'splice',
+      onUnverifiable: (connect) => (enforced(connect) && config.tls.on_unverifiable === 'block' ? 'block' : 'splice'),
       // In enforce what a client will not have read is refused, not waved through (product.md §3.5).
-      exceptionsApply: ({ identity, destination }) => !enforced(identity.agent, destination),
+      exceptionsApply: (connect) => !enforced(connect),
     },
     ...(config.allow_from.length === 0 ? {} : { allowFrom: allowed(config.allow_from) }),
     log: (event, fields) => log.debug(fields, event),

@@ -16,6 +16,7 @@ import type { Finding, Mode } from './model/finding.ts';
 import { compileHosts } from './model/glob.ts';
 import { parseAuthority } from './model/host.ts';
 import type { Upstream } from './model/ports.ts';
+import type { InterceptChoice } from './model/run.ts';
 import { refOf } from './model/ulid.ts';
 import type { Stages } from './pipeline/stages.ts';
 import { compileModes, enforce, type ModeFor, type ModeRule, mintPermit } from './verdict/enforce.ts';
@@ -59,8 +60,8 @@ export interface StageInputs {
 /** Stages with what only the hall asks of them. */
 export interface CompiledStages extends Stages {
   readonly modeFor: ModeFor;
-  /** The configuration wants TLS of this host read. */
-  readonly wantsTls: (host: string) => boolean;
+  /** TLS of its destination is to be read: by the configuration, or by the `weir run` its port belongs to. */
+  readonly readsTls: (exchange: Exchange) => boolean;
   readonly configKey: (agent: string) => string;
   readonly categories: Categories;
 }
@@ -71,16 +72,18 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   const { categories } = inputs.data;
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   const modeFor = modesOf(config, overrides, keys.configKey, categories);
-  const wantsTls = interceptionOf(config, categories);
+  const wantsTls = interceptionOf(config.intercept, categories);
+  const readsTls = ({ destination: { host }, connection: { run } }: Exchange): boolean =>
+    run === undefined ? wantsTls(host) : run.readsTls(host);
   const destinations = createDestinations({
     global: config.destinations,
     agents: listsOf(config),
     agentKey: keys.configKey,
     categories,
     accepted: (agent, host, port) => baseline.isAccepted(agent, host, port),
-    willRead: ({ destination }) =>
-      destination.scheme !== 'tcp' || destination.port === 80 || wantsTls(destination.host),
-    readsTls: ({ destination }) => wantsTls(destination.host),
+    willRead: (exchange) =>
+      exchange.destination.scheme !== 'tcp' || exchange.destination.port === 80 || readsTls(exchange),
+    readsTls,
   });
   const names = namesInspectors({
     onEch: config.tunnel.on_ech,
@@ -91,7 +94,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   const account = accountsOf(inputs);
   return {
     modeFor,
-    wantsTls,
+    readsTls,
     configKey: keys.configKey,
     categories,
     identify: createIdentify({
@@ -114,7 +117,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     upstream: inputs.upstream,
     judge,
     apply: (verdict, findings, exchange) =>
-      enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination)),
+      enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode)),
     mintPermit,
     refuse: (exchange) => refuse(exchange, shown),
     fail: (code, exchange, detail) =>
@@ -187,7 +190,7 @@ function verify(exchange: Exchange, modeFor: ModeFor, inputs: StageInputs): Retu
     agent: exchange.identity.agent,
     identified_by: exchange.identity.by,
     visibility: exchange.connection.visibility,
-    mode: modeFor(exchange.identity.agent, exchange.destination),
+    mode: modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode),
     containment: inputs.containment(),
   });
 }
@@ -225,9 +228,8 @@ function modesOf(
   });
 }
 
-/** `intercept:` as a question per host; categories are written `@llm`. */
-function interceptionOf(config: Config, categories: Categories): (host: string) => boolean {
-  const { intercept } = config;
+/** `intercept:` as a question per host; categories are written `@llm`. Throws Error for an unknown one. */
+export function interceptionOf(intercept: InterceptChoice, categories: Categories): (host: string) => boolean {
   if (intercept === 'none') return () => false;
   if (intercept === 'all') return () => true;
   const list = 'only' in intercept ? intercept.only : intercept.except;

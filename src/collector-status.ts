@@ -21,6 +21,8 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
     mode: house.overrides.global ?? config.mode,
     containment: house.containment,
     verified: house.verified,
+    runs: house.runs.count(),
+    ...(options.background === undefined ? {} : { background: true }),
     listeners: listener.addresses().map(({ address, port, agent }, i) => ({
       address: hostPort(address, port),
       ...(agent === undefined ? {} : { agent }),
@@ -132,8 +134,10 @@ export function readinessOf(house: House): Readiness {
   const add = (code: string, severity: Problem['severity'], message: string): void => {
     problems.push({ code, severity, message });
   };
-  if (house.listener.addresses().length === 0) add('not-listening', 'error', 'no listener is bound');
-  if (house.authority.files.bundle === undefined) add('ca-bundle-missing', 'error', 'the CA bundle is not on disk');
+  const background = house.options.background !== undefined;
+  if (house.listener.addresses().length === 0 && !background) add('not-listening', 'error', 'no listener is bound');
+  if (house.authority.files.bundle === undefined && !background)
+    add('ca-bundle-missing', 'error', 'the CA bundle is not on disk');
   if (house.authority.expiresAt < Date.now()) add('ca-expired', 'error', 'the CA has expired: weir ca rotate');
   if (!house.baselineLoaded)
     add('baseline-not-loaded', 'warn', 'the stored baseline is not loaded (yet): first contacts may be old ones');

@@ -5,6 +5,7 @@ import { firstLines, listeningLine } from './collector-lines.ts';
 import { localAddresses } from './collector-parts.ts';
 import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
+import { createCa } from './connection/certificate.ts';
 import { createIsSelf } from './inspect/self.ts';
 
 export { configurationProblems } from './collector-check.ts';
@@ -31,6 +32,17 @@ export interface CollectorOptions {
   readonly version: string;
   readonly log: Log;
   readonly env: NodeJS.ProcessEnv;
+  /** The collector behind `weir run`: listens on the ports of its runs only, and leaves when there are none. */
+  readonly background?: Background;
+}
+
+/** What `weir run`'s background collector is given. */
+export interface Background {
+  /** The CA of the process before this one, from memory to memory. */
+  readonly ca: { readonly certPem: string; readonly keyPem: string };
+  /** Idle this long after the last run (ms), it asks to be stopped. */
+  readonly lingerMs: number;
+  readonly idle: () => void;
 }
 
 export interface Collector {
@@ -81,7 +93,9 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         const own = [admin.adminAddress(), admin.healthAddress()].flatMap((text) =>
           text === undefined ? [] : [socketOf(text)],
         );
-        house.isSelf = createIsSelf([...bound, ...own], localAddresses);
+        const fixed = createIsSelf([...bound, ...own], localAddresses);
+        // Runs open and close ports of their own.
+        house.isSelf = (address, port) => fixed(address, port) || listener.isSelf(address, port);
       } catch (error) {
         await recorder.shutdown(500);
         await admin.stop();
@@ -93,6 +107,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         setInterval(() => void house.askRecorder(), PROBLEMS_MS),
       );
       for (const timer of timers) timer.unref();
+      leaveWhenIdle(house);
       setImmediate(() => house.warm());
     },
     listeningLine: () => listeningLine(house),
@@ -108,6 +123,23 @@ function lifecycle(house: House, admin: AdminServer): Collector {
       await admin.stop();
     },
   };
+}
+
+/** The background collector ends some time after its last run; one that nobody came to ends too. */
+function leaveWhenIdle(house: House): void {
+  const { background } = house.options;
+  if (background === undefined) return;
+  let timer: NodeJS.Timeout | undefined;
+  house.runsChanged = () => {
+    clearTimeout(timer);
+    if (house.runs.count() === 0) timer = setTimeout(background.idle, background.lingerMs);
+  };
+  house.runsChanged();
+}
+
+/** A certificate authority that is in no file; for `Background.ca`. */
+export function newAuthority(): Background['ca'] {
+  return createCa({ now: Date.now() });
 }
 
 function socketOf(text: string): { address: string; port: number } {

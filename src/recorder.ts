@@ -4,14 +4,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Consumer } from './model/ports.ts';
 import type { RecentQuery } from './model/recent.ts';
 import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
-import { purgeMatch } from './record/erase.ts';
 import { type Journal, openJournal } from './record/journal.ts';
 import { createUnpacker } from './record/pack.ts';
 import { patternsOrNone } from './record/patterns.ts';
 import { createPresentation } from './record/presentable.ts';
-import type { FromRecorder, PurgeQuery, RecorderData, ToRecorder } from './record/protocol.ts';
+import type { FromRecorder, PurgeQuery, RecorderData, ReportQuery, ToRecorder } from './record/protocol.ts';
 import { createPumps, type Pumps } from './record/pumps.ts';
-import { healthOf, newSnapshot, problemsOf, type Reported, removeSnapshots, statusOf } from './record/report.ts';
+import {
+  healthOf,
+  newSnapshot,
+  problemsOf,
+  type Reported,
+  removeSnapshots,
+  settledReport,
+  statusOf,
+} from './record/report.ts';
 import { StoreSlot } from './record/slot.ts';
 import { type Endpoint, resolveEndpoint } from './telemetry/endpoint.ts';
 import { createMetrics } from './telemetry/metric.ts';
@@ -236,22 +243,11 @@ class Recorder {
         await store.snapshot(snapshotDir);
         return { snapshotDir };
       }
+      case 'report':
+        return settledReport(this.#parts(), store, args as ReportQuery);
       case 'purge':
-        return this.#purge(args as PurgeQuery);
+        return purgeAll(this.#journal, store, data.stateDir, args as PurgeQuery);
     }
-  }
-
-  async #purge(query: PurgeQuery): Promise<{ rows: number; message: string }> {
-    const everything = query.agent === undefined && query.host === undefined && query.before === undefined;
-    const filter = everything ? { before: Date.now() + 1 } : query;
-    const journalled = this.#journal.purge(purgeMatch(filter));
-    removeSnapshots(data.stateDir, 0);
-    const purged = await this.#slot?.store?.purge(filter);
-    let rows = 0;
-    for (const count of Object.values(purged?.rows ?? {})) rows += count;
-    const aside = purged?.leftAside ?? [];
-    const rest = aside.length === 0 ? '' : `; files set aside earlier may still hold some: ${aside.join(', ')}`;
-    return { rows, message: `${rows} rows and ${journalled} journal records erased${rest}` };
   }
 
   #parts(): Reported {

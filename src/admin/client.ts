@@ -35,6 +35,8 @@ export interface AdminClient {
   environment(agent?: string): Promise<EnvironmentFacts>;
   reload(): Promise<{ readonly message: string }>;
   verified(result: { readonly containment?: Containment }): Promise<void>;
+  /** Asks a background collector without runs to end. */
+  leave(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,9 @@ export function createAdminClient({ stateDir, actor }: AdminClientOptions): Admi
     reload: () => post('/reload'),
     verified: async (result) => {
       await post('/verified', result);
+    },
+    leave: async () => {
+      await post('/leave');
     },
     close: () => client.destroy(),
   };

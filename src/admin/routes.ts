@@ -9,6 +9,7 @@ import type {
 } from '../model/admin.ts';
 import type { AgentStat } from '../model/record.ts';
 import { AdminError } from './protocol.ts';
+import { directSeen, endRun } from './runs.ts';
 
 /** A parsed admin request. `body` is undefined for GET. */
 interface AdminCall {
@@ -22,7 +23,7 @@ const MODES: readonly string[] = ['monitor', 'redact', 'enforce', 'stop', 'resum
 const VERBS: readonly string[] = ['accept', 'ignore', 'forget', 'lock', 'unlock', 'import'] satisfies BaselineVerb[];
 const CONTAINMENTS: readonly string[] = ['cooperative', 'separate-user', 'network'] satisfies Containment[];
 
-/** `METHOD path` → handler. `/logs/stream` is the server's own: it does not end. */
+/** `METHOD path` → handler. `/logs/stream` and `/runs` are the server's own: they last. */
 export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /status', (h) => h.status()],
   ['GET /preflight', (h, c) => h.preflight(optional(c.query.get('agent')), modeVerb(c.query.get('mode')))],
@@ -35,6 +36,9 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /ca', (h) => h.ca()],
   ['POST /ca/rotate', (h, c) => h.rotateCa(c.actor)],
   ['GET /environment', (h, c) => h.environment(optional(c.query.get('agent')))],
+  ['POST /runs/direct', (h, c) => directSeen(h, c.body)],
+  ['POST /runs/end', (h, c) => endRun(h, c.body)],
+  ['POST /leave', (h, c) => h.leave(c.actor)],
   ['POST /reload', (h, c) => h.reload(c.actor)],
   ['POST /verified', verified],
 ]);

@@ -7,6 +7,7 @@ import { printable } from '../model/printable.ts';
 import { bodyRefusal, browserRefusal, hostAllowed, tokenMatches } from './guard.ts';
 import { ACTOR_HEADER, AdminError, SOCKET_NAME } from './protocol.ts';
 import { logQuery, ROUTES } from './routes.ts';
+import { streamRun } from './runs.ts';
 import { listenUnix } from './socket.ts';
 import { loadToken } from './token.ts';
 
@@ -68,6 +69,9 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
     if (door === 'health') return send(response, 404, { error: 'only /healthz, /readyz and /metrics are here' });
     if (request.method === 'GET' && url.pathname === '/logs/stream')
       return stream(handlers, url.searchParams, response);
+    // Whoever opens a run chooses its agent: that is for the user of this machine, not for holders of the token.
+    if (door === 'unix' && request.method === 'POST' && url.pathname === '/runs')
+      return streamRun(handlers, await readBody(request), response);
     const route = ROUTES.get(`${request.method} ${url.pathname}`);
     if (!route) return send(response, 404, { error: 'there is no such admin call' });
     const body = request.method === 'POST' ? await readBody(request) : {};

@@ -6,13 +6,20 @@ import { SOCKET_NAME } from '../admin/protocol.ts';
 import { livePid } from '../admin/socket.ts';
 import { type ConfigFlags, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { onlyRuns, sharedAuthority, takeOver } from './background.ts';
 import { type Cli, CliError, EXIT, indent } from './context.ts';
 import { createLogger, type LogFormat } from './logger.ts';
 import { tryListen } from './port-owner.ts';
 import { raiseMode, rememberMode } from './raise.ts';
 import { startFailure } from './start-failure.ts';
+import { parseCount } from './time.ts';
+
+/** The background collector of `weir run` leaves this long after the last run (product.md §9). */
+const LINGER_S = 60;
 
 interface StartOptions extends ConfigFlags {
+  readonly background?: boolean;
+  readonly linger: number;
   readonly logFormat?: LogFormat;
   readonly logLevel: string;
 }
@@ -32,6 +39,8 @@ export function startCommand(cli: Cli): Command {
     .addOption(
       new Option('--log-level <level>', 'least level').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )
+    .addOption(new Option('--background', 'behind weir run: only ports of runs, ends after the last one').hideHelp())
+    .addOption(new Option('--linger <seconds>', 'with --background').argParser(parseCount).default(LINGER_S).hideHelp())
     .action((_: unknown, command: Command) => start(cli, command.optsWithGlobals<StartOptions>()));
 }
 
@@ -51,15 +60,30 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
     flags.logLevel,
     tty && !cli.env['NO_COLOR'],
   );
-  await checkAddresses(config);
+  const background = flags.background === true;
+  if (!background) {
+    await takeOver(config);
+    await checkAddresses(config);
+  }
   // Loaded late: a wrong flag or file is answered without loading the whole house.
-  const { createCollector } = await import('../collector.ts');
+  const { createCollector, newAuthority } = await import('../collector.ts');
   await raiseMode(cli, config);
   const source = { ...(loaded.file === undefined ? {} : { file: loaded.file }), reload: async () => load().config };
   try {
-    const collector = await createCollector({ config, configSource: source, version: cli.version, log, env: cli.env });
+    let idle = (): void => undefined;
+    const options = { configSource: source, version: cli.version, log, env: cli.env };
+    const collector = await createCollector(
+      background
+        ? {
+            ...options,
+            config: onlyRuns(config),
+            background: { ca: await sharedAuthority(newAuthority), lingerMs: flags.linger * 1000, idle: () => idle() },
+          }
+        : { ...options, config },
+    );
     await collector.start();
-    const stopped = untilStopped(collector, log);
+    const { stopped, stop } = untilStopped(collector, log);
+    idle = () => stop('idle');
     rememberMode(config);
     const say = (line: string): void => void cli.stderr.write(`weir: ${indent(line)}\n`);
     say(collector.listeningLine());
@@ -90,21 +114,25 @@ interface Running {
 }
 
 /** Waits for a signal. The first SIGTERM or SIGINT drains, the second ends at once; SIGHUP reloads. */
-function untilStopped(collector: Running, log: Logger): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let stopping = false;
-    const stop = (signal: NodeJS.Signals): void => {
-      if (stopping) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
-      stopping = true;
-      collector.stop(signal).then(resolve, reject);
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
-    process.on('SIGHUP', () => {
-      collector.reload().then(
-        (message) => log.info({}, message),
-        (error: Error) => log.error({}, `reload refused, the old configuration stays: ${error.message}`),
-      );
-    });
+function untilStopped(collector: Running, log: Logger): { stopped: Promise<void>; stop: (reason: string) => void } {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let stopping = false;
+  const stop = (reason: string): void => {
+    if (stopping) return;
+    stopping = true;
+    collector.stop(reason).then(resolve, reject);
+  };
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(128 + (signal === 'SIGINT' ? 2 : 15));
+    stop(signal);
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGHUP', () => {
+    collector.reload().then(
+      (message) => log.info({}, message),
+      (error: Error) => log.error({}, `reload refused, the old configuration stays: ${error.message}`),
+    );
   });
+  return { stopped: promise, stop };
 }

@@ -12,6 +12,8 @@ export interface AuthorityOptions {
   readonly dir?: string;
   /** The key exists in memory only and a new CA is made at each start (`weir run`). */
   readonly ephemeral: boolean;
+  /** An ephemeral CA made by a process before this one and handed over in memory. */
+  readonly made?: { readonly certPem: string; readonly keyPem: string };
   /** The operator's own CA (EC or RSA, PEM); never written to `private/`. */
   readonly operator?: { readonly certPem: string; readonly keyPem: string };
   /** PEM of further roots for the bundle (inherited CA files, `upstream.ca_file`). */
@@ -134,8 +136,9 @@ class LocalAuthority implements Authority {
   }
 
   #open(): Signer {
-    const { dir, ephemeral, operator, only } = this.#options;
+    const { dir, ephemeral, made: given, operator, only } = this.#options;
     const now = this.#now();
+    if (ephemeral && given !== undefined) return readSigner(given.certPem, given.keyPem, 'The CA in memory', now);
     if (operator !== undefined) return readSigner(operator.certPem, operator.keyPem, 'The configured CA', now);
     if (!ephemeral && dir !== undefined) return openKept(dir, now, only);
     const made = createCa(only === undefined ? { now } : { now, only });

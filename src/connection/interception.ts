@@ -8,8 +8,8 @@ import { createTrustedClients } from './trusted.ts';
 
 /** Values and judgements interception is given; none of them names a mode. */
 export interface InterceptionOptions {
-  /** The configuration wants TLS of this host read for this agent. */
-  readonly wants: (host: string, agent: string) => boolean;
+  /** TLS of this host is to be read. */
+  readonly wants: (connect: Exchange) => boolean;
   readonly authority: Authority;
   readonly exceptions: Exceptions;
   /** The upstream's certificate or handshake failed: tunnel and let the client judge, or refuse. */
@@ -48,7 +48,7 @@ export function createInterception(options: InterceptionOptions, handshakeMs: nu
     decide(connect, facts) {
       const { agent } = connect.identity;
       const { host } = connect.destination;
-      if (!options.wants(host, agent)) return { do: 'tunnel' };
+      if (!options.wants(connect)) return { do: 'tunnel' };
       const pass = options.exceptionsApply(connect);
       const unreadable = cannotRead(facts);
       if (unreadable !== undefined) return { do: 'skip', reason: unreadable, pass };
@@ -59,9 +59,7 @@ export function createInterception(options: InterceptionOptions, handshakeMs: nu
       return { do: 'skip', reason, pass };
     },
     answersInside(connect) {
-      return (
-        options.wants(connect.destination.host, connect.identity.agent) || trusted.knows(connect, authority.generation)
-      );
+      return options.wants(connect) || trusted.knows(connect, authority.generation);
     },
     failed(connect, facts, code) {
       const { agent } = connect.identity;

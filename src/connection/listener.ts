@@ -1,13 +1,12 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
+import type { RunPort } from '../model/connection.ts';
 import type { Corridor, RelayLimits } from '../model/ports.ts';
 import { createArrivals } from './arrival.ts';
 import { createFrontDoor } from './front-door.ts';
 import { createInterception, type InterceptionOptions } from './interception.ts';
+import { emptied, KEEPALIVE_MS, plain, plainServer } from './sockets.ts';
 import type { Relays } from './tunnel.ts';
-
-/** Dead peers are found by TCP, never by a clock of ours (product.md §3.2). */
-const KEEPALIVE_MS = 60_000;
 
 export interface ListenAddress {
   readonly address: string;
@@ -15,6 +14,7 @@ export interface ListenAddress {
   readonly port: number;
   /** Agent this port is bound to. */
   readonly agent?: string;
+  readonly run?: RunPort;
   /** PEM; with `clientCa` a client certificate of that authority is required. */
   readonly tls?: { readonly cert: string; readonly key: string; readonly clientCa?: string };
 }
@@ -50,6 +50,13 @@ export interface BoundAddress {
   readonly agent?: string;
 }
 
+/** A port that can be closed by itself. */
+export interface OpenPort {
+  readonly port: number;
+  /** Accepts no more and waits until its connections are gone, at most `ms`; what is left goes on. */
+  close(ms: number): Promise<void>;
+}
+
 export interface ListenerStats {
   readonly open: number;
   readonly accepted: number;
@@ -61,7 +68,10 @@ export interface ListenerStats {
 export interface Listener {
   /** Binds all addresses or none. Rejects with the system error; `address`, `port` and `code` are kept on it. */
   start(): Promise<BoundAddress[]>;
+  /** Of `start`, and of ports opened since. */
   addresses(): readonly BoundAddress[];
+  /** Binds one more address. Rejects like `start`. */
+  open(listen: ListenAddress): Promise<OpenPort>;
   /** Whether dialling this address and port would reach one of our own sockets. */
   isSelf(address: string, port: number): boolean;
   stats(): ListenerStats;
@@ -77,7 +87,7 @@ export function createListener(options: ListenerOptions): Listener {
 
 class Gate implements Listener {
   readonly #options: ListenerOptions;
-  readonly #servers: Server[] = [];
+  readonly #servers: Set<Server> = new Set();
   readonly #bound: BoundAddress[] = [];
   readonly #live: Set<Socket> = new Set();
   readonly #perAgent: Map<string, number> = new Map();
@@ -112,6 +122,19 @@ class Gate implements Listener {
 
   addresses(): readonly BoundAddress[] {
     return this.#bound;
+  }
+
+  async open(listen: ListenAddress): Promise<OpenPort> {
+    const live = new Set<Socket>();
+    const { server, bound } = await this.#bind(listen, live);
+    const close = async (ms: number): Promise<void> => {
+      server.close();
+      this.#servers.delete(server);
+      const at = this.#bound.indexOf(bound);
+      if (at >= 0) this.#bound.splice(at, 1);
+      if (live.size > 0) await emptied(live, ms);
+    };
+    return { port: bound.port, close };
   }
 
   isSelf(address: string, port: number): boolean {
@@ -155,11 +178,19 @@ class Gate implements Listener {
   }
 
   #stopAccepting(): void {
-    for (const server of this.#servers.splice(0)) server.close();
+    for (const server of this.#servers) server.close();
+    this.#servers.clear();
   }
 
-  async #bind(listen: ListenAddress): Promise<void> {
-    const server = listen.tls === undefined ? this.#plainServer(listen) : this.#tlsServer(listen, listen.tls);
+  async #bind(listen: ListenAddress, live?: Set<Socket>): Promise<{ server: Server; bound: BoundAddress }> {
+    const take = (socket: Socket): void => {
+      if (live !== undefined) {
+        live.add(socket);
+        socket.once('close', () => live.delete(socket));
+      }
+      this.#onSocket(socket, listen);
+    };
+    const server = listen.tls === undefined ? plainServer(take) : this.#tlsServer(listen.tls, take);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         reject(Object.assign(error, { address: listen.address, port: listen.port }));
@@ -167,9 +198,11 @@ class Gate implements Listener {
       server.listen({ host: listen.address, port: listen.port, ipv6Only: this.#ipv6Only(listen) }, resolve);
     });
     server.on('error', (error) => this.#options.log('listener-error', { error: error.message }));
-    this.#servers.push(server);
+    this.#servers.add(server);
     const { address, port } = server.address() as { address: string; port: number };
-    this.#bound.push({ address, port, ...(listen.agent === undefined ? {} : { agent: listen.agent }) });
+    const bound = { address, port, ...(listen.agent === undefined ? {} : { agent: listen.agent }) };
+    this.#bound.push(bound);
+    return { server, bound };
   }
 
   /** `::` takes IPv4 too, unless `0.0.0.0` is listed beside it for the same port. */
@@ -177,12 +210,7 @@ class Gate implements Listener {
     return this.#options.listen.some(({ address, port }) => address === '0.0.0.0' && port === listen.port);
   }
 
-  #plainServer(listen: ListenAddress): Server {
-    const options = { allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEPALIVE_MS };
-    return createServer(options, (socket) => this.#onSocket(socket, listen.agent));
-  }
-
-  #tlsServer(listen: ListenAddress, tls: NonNullable<ListenAddress['tls']>): Server {
+  #tlsServer(tls: NonNullable<ListenAddress['tls']>, take: (socket: Socket) => void): Server {
     const server = createTlsServer({
       cert: tls.cert,
       key: tls.key,
@@ -199,7 +227,7 @@ class Gate implements Listener {
     server.on('secureConnection', (socket) => {
       // Not before: a half-open TLSSocket never reports an end during its handshake.
       socket.allowHalfOpen = true;
-      this.#onSocket(socket, listen.agent);
+      take(socket);
     });
     server.on('tlsClientError', (error, socket) => {
       socket.on('error', ignore);
@@ -209,7 +237,7 @@ class Gate implements Listener {
     return server;
   }
 
-  #onSocket(socket: Socket, agent: string | undefined): void {
+  #onSocket(socket: Socket, { agent, run }: ListenAddress): void {
     socket.on('error', ignore);
     const address = plain(socket.remoteAddress ?? '');
     if (address === '' || this.#options.allowFrom?.(address) === false) {
@@ -226,6 +254,7 @@ class Gate implements Listener {
     const facts = {
       client: { address, port: socket.remotePort ?? 0 },
       ...(agent === undefined ? {} : { listenerAgent: agent }),
+      ...(run === undefined ? {} : { run }),
     };
     const { connections, connectionsPerAgent } = this.#options.limits;
     if (this.#live.size > connections || count > connectionsPerAgent) {
@@ -253,11 +282,6 @@ class Gate implements Listener {
     if (address.startsWith('127.') || address === '::1') return true;
     return this.#options.localAddresses?.().includes(address) === true;
   }
-}
-
-/** An IPv4 address without its IPv6 mapping. */
-function plain(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
 function ignore(): void {}

@@ -1,6 +1,7 @@
 import type { IdentifiedBy } from './connection.ts';
 import type { Mode, Severity } from './finding.ts';
 import type { AgentStat, BaselineState, WeirRecord } from './record.ts';
+import type { RunHandlers } from './run.ts';
 
 /** What the environment allows an agent to get around (product.md §4 "What kind of enforcement is this?"). */
 export type Containment = 'cooperative' | 'separate-user' | 'network';
@@ -98,6 +99,10 @@ export interface StatusReport {
   readonly containment: Containment;
   /** A `weir verify` has passed since the start. */
   readonly verified: boolean;
+  /** `weir run`s going on. */
+  readonly runs: number;
+  /** Started by `weir run`: it leaves after the last one. */
+  readonly background?: boolean;
   readonly listeners: readonly ListenerStatus[];
   /** TCP addresses of admin and health, when there are any. */
   readonly adminAddress?: string;
@@ -246,10 +251,12 @@ export interface CaFacts {
   readonly notAfter: number;
   /** Key kind, e.g. `EC P-256`. */
   readonly key: string;
+  /** The key is in memory only and ends with the collector (`weir run`). */
+  readonly ephemeral?: boolean;
 }
 
-/** What the admin server asks of the collector. Every method may reject with an Error whose message is for people. */
-export interface AdminHandlers {
+/** What the admin server asks of the collector. Runs have a stream of their own in the server. Every method may reject with an Error whose message is for people. */
+export interface AdminHandlers extends RunHandlers {
   status(): Promise<StatusReport>;
   ready(): Readiness;
   /** Prometheus text format 0.0.4. */
@@ -273,6 +280,8 @@ export interface AdminHandlers {
   environment(agent?: string): EnvironmentFacts;
   /** A whole new configuration, or the old one and why. */
   reload(actor: Actor): Promise<{ readonly message: string }>;
+  /** A background collector without runs ends, so that `weir start` can take over. Rejects when it may not. */
+  leave(actor: Actor): void;
   /** `weir verify` passed or failed its containment part: recorded in status. */
   verified(result: { readonly containment?: Containment }, actor: Actor): void;
 }

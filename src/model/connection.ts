@@ -1,4 +1,6 @@
 import type { Destination } from './destination.ts';
+import type { Mode } from './finding.ts';
+import type { Upstream } from './ports.ts';
 
 export type Visibility = 'tunnel' | 'intercepted' | 'plaintext';
 export type IdentifiedBy = 'token' | 'listener' | 'source' | 'claim' | 'default';
@@ -25,6 +27,17 @@ export interface TlsFacts {
   readonly ech: boolean;
 }
 
+/** What a port of `weir run` brings along beside its agent. Changes with a reload, hence no part of a connection's facts. */
+export interface RunPort {
+  readonly id: string;
+  /** Ceiling for this run only. */
+  readonly mode?: Mode;
+  /** TLS of this host is to be read in this run. */
+  readsTls(host: string): boolean;
+  /** The parent proxy and roots the command had without Weir; undefined = the collector's own. */
+  upstream(): Upstream | undefined;
+}
+
 /** One agent-side transport, as the accept side knows it. Facts, never the socket. */
 export interface Connection {
   readonly id: string;
@@ -33,6 +46,8 @@ export interface Connection {
   readonly client: { readonly address: string; readonly port: number };
   /** Agent the listening port is bound to. */
   readonly listenerAgent?: string;
+  /** The listening port belongs to a `weir run`. */
+  readonly run?: RunPort;
   via: 'absolute-form' | 'connect';
   visibility: Visibility;
   /** Identity from the CONNECT; an inner request may add stronger evidence, never weaker. */

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Answer } from './answer.ts';
-import type { AgentIdentity, Connection, TlsFacts } from './connection.ts';
+import type { AgentIdentity, Connection, RunPort, TlsFacts } from './connection.ts';
 import type { Destination } from './destination.ts';
 import type { ErrorCode } from './error.ts';
 import type { Exchange, Outcome, RequestFacts } from './exchange.ts';
@@ -53,6 +53,7 @@ export interface Corridor {
   connection(facts: {
     readonly client: { readonly address: string; readonly port: number };
     readonly listenerAgent?: string;
+    readonly run?: RunPort;
     readonly via: 'absolute-form' | 'connect';
   }): Connection;
   /** Closes the connection's own row. Idempotent. */

@@ -19,8 +19,8 @@ export interface LiveCorridor extends Corridor {
   tally(): Pick<Tally, 'started' | 'open'>;
   /** Refusals and limits met, by code (for `weir status` and metrics). */
   counters(): Readonly<Record<string, number>>;
-  /** Posts open rows for what is older than 5 s. Called about once a second. */
-  sweep(): void;
+  /** Posts open rows for what is older than 5 s, or for all of one `weir run`. Called about once a second. */
+  sweep(run?: string): void;
   /** Judges every open exchange and tunnel again (after a reload or `weir mode … stop`) and revokes what is no longer allowed. */
   rejudge(): void;
   openConnections(): number;

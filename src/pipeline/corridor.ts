@@ -2,7 +2,17 @@ import type { Answer } from '../model/answer.ts';
 import type { Connection, TlsFacts } from '../model/connection.ts';
 import { type ErrorCode, WeirError } from '../model/error.ts';
 import type { Exchange, RequestFacts } from '../model/exchange.ts';
-import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
+import type {
+  Checked,
+  CloseFacts,
+  Corridor,
+  Link,
+  Reach,
+  Resolved,
+  Secured,
+  Upstream,
+  UpstreamTls,
+} from '../model/ports.ts';
 import type { Tally } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
 import { type AgentCounters, countExchange } from './agent-counters.ts';
@@ -36,6 +46,11 @@ function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stages']): b
   return false;
 }
 
+/** A `weir run` may have come with a parent proxy and roots of its own. */
+function upstreamOf({ connection, stages }: LiveExchange): Upstream {
+  return connection.run?.upstream() ?? stages.upstream;
+}
+
 class Passage implements LiveCorridor {
   readonly ready: Promise<void>;
   readonly #options: CorridorOptions;
@@ -60,6 +75,7 @@ class Passage implements LiveCorridor {
       openedAt: Date.now(),
       client: facts.client,
       ...(facts.listenerAgent === undefined ? {} : { listenerAgent: facts.listenerAgent }),
+      ...(facts.run === undefined ? {} : { run: facts.run }),
       via: facts.via,
       visibility: facts.via === 'connect' ? 'tunnel' : 'plaintext',
       exchanges: 0,
@@ -152,7 +168,7 @@ class Passage implements LiveCorridor {
     const state = exchange as LiveExchange;
     const began = performance.now();
     try {
-      const resolved = await state.stages.upstream.resolve(state.destination);
+      const resolved = await upstreamOf(state).resolve(state.destination);
       return await this.#reachResolved(state, resolved, tls);
     } catch (error) {
       const failure = error instanceof WeirError ? error : new WeirError('internal', String(error));
@@ -174,10 +190,10 @@ class Passage implements LiveCorridor {
     }
     const permit = stages.mintPermit(exchange.ruling, exchange.destination, resolved);
     if (permit === undefined) throw new WeirError('internal', 'no permit for a forwarded exchange');
-    const dialled = await stages.upstream.dial(permit);
+    const dialled = await upstreamOf(exchange).dial(permit);
     const link: Link = { ...dialled, timings: { dnsMs: resolved.dnsMs, ...dialled.timings } };
     if (tls === undefined) return { link };
-    const secured = await stages.upstream.secure(link, exchange.destination, tls);
+    const secured = await upstreamOf(exchange).secure(link, exchange.destination, tls);
     if ('link' in secured) return secured;
     link.socket.destroy();
     throw new WeirError(
@@ -189,7 +205,7 @@ class Passage implements LiveCorridor {
   async secure(exchange: Exchange, link: Link, tls: UpstreamTls): Promise<Secured> {
     const state = exchange as LiveExchange;
     const began = performance.now();
-    const secured = await state.stages.upstream.secure(link, state.destination, tls);
+    const secured = await upstreamOf(state).secure(link, state.destination, tls);
     state.reachMs += performance.now() - began;
     return secured;
   }
@@ -247,12 +263,12 @@ class Passage implements LiveCorridor {
     return this.#agents;
   }
 
-  sweep(): void {
+  sweep(run?: string): void {
     const now = performance.now();
     // By age: the first young one ends the walk.
     for (const exchange of this.#live) {
-      if (now - exchange.startedMono < OPEN_ROW_MS) break;
-      if (exchange.wasOpen) continue;
+      if (run === undefined && now - exchange.startedMono < OPEN_ROW_MS) break;
+      if (exchange.wasOpen || (run !== undefined && exchange.connection.run?.id !== run)) continue;
       this.#options.post(exchangeRecord(exchange, now, undefined, undefined));
       exchange.wasOpen = true;
     }

@@ -10,7 +10,7 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Connection facts onto the record, only those that are known. */
 function addConnectionFacts(
   record: Mutable<
-    Pick<ExchangeRecord, 'sni' | 'alpn' | 'ja4' | 'tlsVersion' | 'tunnelProtocol' | 'interceptionSkipped'>
+    Pick<ExchangeRecord, 'sni' | 'alpn' | 'ja4' | 'tlsVersion' | 'tunnelProtocol' | 'interceptionSkipped' | 'runId'>
   >,
   connection: LiveConnection,
 ): void {
@@ -21,6 +21,7 @@ function addConnectionFacts(
     record.ja4 = tls.ja4;
     record.tlsVersion = tls.version;
   }
+  if (connection.run !== undefined) record.runId = connection.run.id;
   if (connection.tunnelProtocol !== undefined) record.tunnelProtocol = connection.tunnelProtocol;
   if (connection.interceptionSkipped !== undefined) record.interceptionSkipped = connection.interceptionSkipped;
 }
@@ -163,6 +164,7 @@ export function rejection(connection: LiveConnection, code: ErrorCode, detail: s
     at: Date.now(),
     agent: connection.identity?.agent ?? 'default',
     connectionId: connection.id,
+    ...(connection.run === undefined ? {} : { runId: connection.run.id }),
     ...(destination === undefined ? {} : { host: destination.host, port: destination.port }),
     finding: {
       inspector: 'protocol',

@@ -1,6 +1,7 @@
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
-import type { PurgeQuery, RecorderData, RecorderReady, RecorderStatus, RecorderVerb } from './protocol.ts';
+import type { ReportFacts } from '../model/report.ts';
+import type { PurgeQuery, RecorderData, RecorderReady, RecorderStatus, RecorderVerb, ReportQuery } from './protocol.ts';
 
 export interface RecorderClientOptions extends Omit<RecorderData, 'boot' | 'containment'> {
   readonly containment?: string;
@@ -31,6 +32,8 @@ export interface RecorderClient {
   /** Writes the open days as Parquet below the state directory. */
   snapshot(): Promise<{ readonly snapshotDir: string }>;
   purge(query: PurgeQuery): Promise<{ readonly rows: number; readonly message: string }>;
+  /** What the rows say of a run, an agent or a time, with everything posted until now. */
+  report(query: ReportQuery): Promise<ReportFacts>;
   /** Any verb of the recorder. */
   call(name: RecorderVerb, args?: unknown): Promise<unknown>;
   /** Presentable records as they are journalled. Returns the way to stop. */

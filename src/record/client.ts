@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Worker } from 'node:worker_threads';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { ReportFacts } from '../model/report.ts';
 import { BATCH, Backlog } from './backlog.ts';
 import type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
 import { pack } from './pack.ts';
@@ -13,6 +14,7 @@ import type {
   RecorderReady,
   RecorderStatus,
   RecorderVerb,
+  ReportQuery,
   ToRecorder,
 } from './protocol.ts';
 import { startThread } from './thread.ts';
@@ -249,6 +251,12 @@ class Client implements RecorderClient {
 
   purge(query: PurgeQuery): Promise<{ readonly rows: number; readonly message: string }> {
     return this.call('purge', query) as Promise<{ readonly rows: number; readonly message: string }>;
+  }
+
+  async report(query: ReportQuery): Promise<ReportFacts> {
+    await this.ready;
+    this.#flush(false);
+    return (await this.call('report', query)) as ReportFacts;
   }
 
   onRecord(listener: (record: WeirRecord) => void): () => void {

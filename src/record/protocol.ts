@@ -1,4 +1,7 @@
+import type { Containment } from '../model/admin.ts';
+import type { Mode } from '../model/finding.ts';
 import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { ReportFilter } from '../model/report.ts';
 import type { ConsumerStatus } from './pump.ts';
 import type { Identity } from './pumps.ts';
 import type { UrlDetail } from './target.ts';
@@ -62,7 +65,15 @@ export type FromRecorder =
   | { readonly type: 'ending' }
   | { readonly type: 'bye' };
 
-export type RecorderVerb = 'status' | 'health' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline';
+export type RecorderVerb = 'status' | 'health' | 'metrics' | 'recent' | 'snapshot' | 'purge' | 'baseline' | 'report';
+
+/** A report is drawn up when the rows of everything posted before are stored, or after `settleMs`. */
+export interface ReportQuery {
+  readonly filter: ReportFilter;
+  readonly mode: Mode;
+  readonly containment: Containment;
+  readonly settleMs: number;
+}
 
 export interface RecorderReady {
   readonly baseline: BaselineSnapshot;

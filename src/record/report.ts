@@ -1,10 +1,15 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReportFacts } from '../model/report.ts';
 import { ulid } from '../model/ulid.ts';
+import { purgeMatch } from './erase.ts';
 import type { Journal } from './journal.ts';
-import type { RecorderHealth, RecorderStatus } from './protocol.ts';
+import type { PurgeQuery, RecorderHealth, RecorderStatus, ReportQuery } from './protocol.ts';
 import type { Pumps } from './pumps.ts';
-import type { StoreSlot } from './slot.ts';
+import type { StoreLike, StoreSlot } from './slot.ts';
+
+const SETTLE_LOOK_MS = 20;
 
 /** What the recorder's parts say of themselves, for status and start. */
 export interface Reported {
@@ -71,6 +76,42 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
     ...healthOf(parts),
   };
+}
+
+/** Draws up a report when the rows of everything journalled until now are stored, or says that some are not. */
+export async function settledReport(
+  { journal, pumps, slot }: Reported,
+  store: StoreLike,
+  { filter, mode, containment, settleMs }: ReportQuery,
+): Promise<ReportFacts> {
+  const { last } = journal.status();
+  const settled = (): boolean => {
+    const duckdb = pumps?.status().find(({ name }) => name === slot?.name);
+    return duckdb === undefined || journal.status().last - duckdb.lag >= last;
+  };
+  const end = performance.now() + settleMs;
+  while (!settled() && performance.now() < end) await sleep(SETTLE_LOOK_MS);
+  const facts = await store.report(filter, { mode, containment });
+  const late = 'some rows are not stored yet: weir report shows them later';
+  return settled() ? facts : { ...facts, remarks: [...facts.remarks, late] };
+}
+
+/** Erases from journal, store and snapshots; no filter = everything. */
+export async function purgeAll(
+  journal: Journal,
+  store: StoreLike,
+  stateDir: string,
+  query: PurgeQuery,
+): Promise<{ rows: number; message: string }> {
+  const everything = query.agent === undefined && query.host === undefined && query.before === undefined;
+  const filter = everything ? { before: Date.now() + 1 } : query;
+  const journalled = journal.purge(purgeMatch(filter));
+  removeSnapshots(stateDir, 0);
+  const { rows: erased, leftAside } = await store.purge(filter);
+  let rows = 0;
+  for (const count of Object.values(erased)) rows += count;
+  const rest = leftAside.length === 0 ? '' : `; files set aside earlier may still hold some: ${leftAside.join(', ')}`;
+  return { rows, message: `${rows} rows and ${journalled} journal records erased${rest}` };
 }
 
 /** A directory for one snapshot of the open days. Throws I/O errors. */

@@ -1,6 +1,9 @@
+import type { Containment } from '../model/admin.ts';
+import type { Mode } from '../model/finding.ts';
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, WeirRecord } from '../model/record.ts';
+import type { ReportFacts, ReportFilter } from '../model/report.ts';
 import type { PurgeQuery } from './protocol.ts';
 
 /** What the recorder needs of the store; `store/database.ts` has it. */
@@ -15,6 +18,10 @@ export interface StoreLike extends Consumer {
     readonly leftAside: readonly string[];
   }>;
   recent(query: RecentQuery): Promise<RecentExchange[]>;
+  report(
+    filter: ReportFilter,
+    context: { readonly mode: Mode; readonly containment: Containment },
+  ): Promise<ReportFacts>;
   summary(): Promise<{ readonly bytes: number; readonly historyDays: number }>;
   problems(): string[];
 }

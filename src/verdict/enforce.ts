@@ -28,8 +28,15 @@ export interface ModeOptions {
   readonly inCategory?: (category: string, host: string) => boolean;
 }
 
-/** Which mode applies: destination within the agent › agent › destination › global (product.md §3). */
-export type ModeFor = (agent: string, destination: { readonly host: string; readonly port: number }) => Mode;
+/**
+ * Which mode applies: destination within the agent › said live of the agent › `run` (what `weir run --mode` asked for) ›
+ * agent › destination › global (product.md §3).
+ */
+export type ModeFor = (
+  agent: string,
+  destination: { readonly host: string; readonly port: number },
+  run?: Mode,
+) => Mode;
 
 type Lookup = (host: string, port: number) => Mode | undefined;
 
@@ -43,12 +50,13 @@ export function compileModes(options: ModeOptions): ModeFor {
       { mode: agent.mode, lookup: compileLookup(agent.destinations, options.inCategory) },
     ]),
   );
-  if (agents.size === 0 && everywhere === undefined && overrides.size === 0) return () => global;
-  return (name, { host, port }) => {
+  if (agents.size === 0 && everywhere === undefined && overrides.size === 0)
+    return (_name, _destination, run) => run ?? global;
+  return (name, { host, port }, run) => {
     const key = agentKey(name);
     const agent = agents.get(key);
     const said = overrides.get(name) ?? overrides.get(key);
-    return agent?.lookup?.(host, port) ?? said ?? agent?.mode ?? everywhere?.(host, port) ?? global;
+    return agent?.lookup?.(host, port) ?? said ?? run ?? agent?.mode ?? everywhere?.(host, port) ?? global;
   };
 }
 

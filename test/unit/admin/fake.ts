@@ -1,4 +1,5 @@
 import type { AdminHandlers, LogLine, StatusReport } from '../../../src/model/admin.ts';
+import type { RunOpened } from '../../../src/model/run.ts';
 
 /** A report with one agent, for tests of the admin server and of the command line. */
 export const REPORT: StatusReport = {
@@ -8,6 +9,7 @@ export const REPORT: StatusReport = {
   mode: 'monitor',
   containment: 'cooperative',
   verified: false,
+  runs: 0,
   listeners: [{ address: '127.0.0.1:8080', tls: false }],
   stateDir: '/state',
   interception: 'none',
@@ -44,6 +46,15 @@ export const REPORT: StatusReport = {
   store: { path: '/state/weir.duckdb', bytes: 4096, sentence: 'rows go to /state/weir.duckdb' },
   telemetry: { sentence: 'spans go nowhere: nothing answers OTLP on 127.0.0.1:4318' },
   problems: [],
+};
+
+const OPENED: RunOpened = {
+  id: '01JCXXXXXXXXXXXXXXXXXXXXXX',
+  proxy: '127.0.0.1:41234',
+  port: 41_234,
+  mode: 'monitor',
+  containment: 'cooperative',
+  reads: 'TLS is read where the program trusts Weir’s CA; no body is stored',
 };
 
 /** Handlers that remember what they were asked. */
@@ -93,6 +104,10 @@ export function fakeHandlers(overrides: Partial<AdminHandlers> = {}) {
     ca: noted('ca', facts),
     rotateCa: noted('rotateCa', facts),
     environment: () => ({ proxy: '127.0.0.1:8080', caBundle: '/state/public/ca-bundle.pem' }),
+    openRun: noted('openRun', { opened: OPENED, gone: () => void calls.push(['gone']) }),
+    directSeen: noted('directSeen', undefined),
+    endRun: noted('endRun', undefined as never),
+    leave: noted('leave', undefined),
     reload: noted('reload', { message: 'reloaded' }),
     verified: (...args) => void calls.push(['verified', ...args]),
     ...overrides,
