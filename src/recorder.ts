@@ -14,6 +14,7 @@ import {
   healthOf,
   newSnapshot,
   problemsOf,
+  purgeAll,
   type Reported,
   removeSnapshots,
   settledReport,
