@@ -1,9 +1,9 @@
 import inspector from 'node:inspector';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import type { Logger } from 'pino';
 import { SOCKET_NAME } from '../admin/protocol.ts';
 import { livePid } from '../admin/socket.ts';
+import type { CollectorOptions, Log } from '../collector.ts';
 import { type ConfigFlags, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { onlyRuns, sharedAuthority, takeOver } from './background.ts';
@@ -60,43 +60,54 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
     flags.logLevel,
     tty && !cli.env['NO_COLOR'],
   );
-  const background = flags.background === true;
-  if (!background) {
-    await takeOver(config);
-    await checkAddresses(config);
-  }
-  // Loaded late: a wrong flag or file is answered without loading the whole house.
-  const { createCollector, newAuthority } = await import('../collector.ts');
-  await raiseMode(cli, config);
   const source = { ...(loaded.file === undefined ? {} : { file: loaded.file }), reload: async () => load().config };
+  const options = { configSource: source, version: cli.version, log, env: cli.env };
+  if (flags.background === true) await runBackground(options, config, flags.linger * 1000);
+  else await runForeground(cli, options, config);
+  cli.exit(EXIT.ok);
+}
+
+type Options = Omit<CollectorOptions, 'config' | 'background'>;
+
+async function runForeground(cli: Cli, options: Options, config: Config): Promise<void> {
+  await takeOver(config);
+  await checkAddresses(config);
+  // Loaded late: a wrong flag or file is answered without loading the whole house.
+  const { createCollector } = await import('../collector.ts');
+  await raiseMode(cli, config);
   try {
-    let idle = (): void => undefined;
-    const options = { configSource: source, version: cli.version, log, env: cli.env };
-    const collector = await createCollector(
-      background
-        ? {
-            ...options,
-            config: onlyRuns(config),
-            background: { ca: await sharedAuthority(newAuthority), lingerMs: flags.linger * 1000, idle: () => idle() },
-          }
-        : { ...options, config },
-    );
+    const collector = await createCollector({ ...options, config });
     await collector.start();
-    const { stopped, stop } = untilStopped(collector, log);
-    idle = () => stop('idle');
+    const { stopped } = untilStopped(collector, options.log);
     rememberMode(config);
     const say = (line: string): void => void cli.stderr.write(`weir: ${indent(line)}\n`);
     say(collector.listeningLine());
     // Where spans and rows go is known only when the recorder is up; traffic does not wait for it.
     collector.firstLines().then(
       (lines) => lines.forEach(say),
-      (error: Error) => log.error({ err: error }, 'the first lines could not be said'),
+      (error: Error) => options.log.error({ err: error }, 'the first lines could not be said'),
     );
     await stopped;
   } catch (error) {
     throw await startFailure(error, config);
   }
-  cli.exit(EXIT.ok);
+}
+
+/** Behind `weir run`: nothing is said on a terminal, and nothing listens but the ports of runs. */
+async function runBackground(options: Options, config: Config, lingerMs: number): Promise<void> {
+  const { createCollector, newAuthority } = await import('../collector.ts');
+  try {
+    let idle = (): void => undefined;
+    const background = { ca: await sharedAuthority(newAuthority), lingerMs, idle: () => idle() };
+    const collector = await createCollector({ ...options, config: onlyRuns(config), background });
+    await collector.start();
+    const { stopped, stop } = untilStopped(collector, options.log);
+    idle = () => stop('idle');
+    options.log.info({ lingerMs }, 'serving weir run');
+    await stopped;
+  } catch (error) {
+    throw await startFailure(error, config);
+  }
 }
 
 /** A port in use is said before threads and files are opened; who runs with this state directory is said by the collector. */
@@ -114,7 +125,7 @@ interface Running {
 }
 
 /** Waits for a signal. The first SIGTERM or SIGINT drains, the second ends at once; SIGHUP reloads. */
-function untilStopped(collector: Running, log: Logger): { stopped: Promise<void>; stop: (reason: string) => void } {
+function untilStopped(collector: Running, log: Log): { stopped: Promise<void>; stop: (reason: string) => void } {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let stopping = false;
   const stop = (reason: string): void => {
