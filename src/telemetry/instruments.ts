@@ -87,7 +87,7 @@ export function healthInstruments() {
       kind: 'counter',
       name: 'weir.spans.started',
       unit: '{span}',
-      description: 'Exchanges, CONNECTs and tunnels begun, over all process lives',
+      description: 'Exchanges, CONNECTs, tunnels and runs begun, over all process lives',
     }),
     open: createInstrument({
       kind: 'gauge',

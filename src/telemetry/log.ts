@@ -40,6 +40,7 @@ function exchangeAttributes(record: ExchangeRecord): Attributes {
     [ATTR.SERVER_PORT]: record.port,
     [ATTR.EXCHANGE_ID]: record.id,
     [ATTR.CONNECTION_ID]: record.connectionId,
+    ...(record.runId === undefined ? {} : { [ATTR.RUN_ID]: record.runId }),
     [ATTR.VISIBILITY]: record.visibility,
     [ATTR.MODE]: record.mode,
     [ATTR.ACTION]: record.action,
@@ -123,6 +124,14 @@ function eventOf(record: EventRecord): LogEvent {
   if (record.port !== undefined) attributes[ATTR.SERVER_PORT] = record.port;
   if (record.connectionId !== undefined) attributes[ATTR.CONNECTION_ID] = record.connectionId;
   if (record.actor !== undefined) attributes[ATTR.ACTOR] = record.actor;
+  if (record.runId !== undefined) attributes[ATTR.RUN_ID] = record.runId;
+  if (record.count !== undefined) attributes[ATTR.COUNT] = record.count;
+  if (record.program !== undefined) {
+    attributes[ATTR.PROCESS_EXECUTABLE_NAME] = record.program;
+    // Seen on a socket: an address, not a name somebody asked for.
+    if (record.host !== undefined) attributes[ATTR.NETWORK_PEER_ADDRESS] = record.host;
+    if (record.port !== undefined) attributes[ATTR.NETWORK_PEER_PORT] = record.port;
+  }
   return {
     eventName: record.kind === 'audit' ? EVENT.AUDIT : EVENT.FINDING,
     ...LEVELS[finding.severity],
@@ -132,7 +141,7 @@ function eventOf(record: EventRecord): LogEvent {
   };
 }
 
-/** Log events of any record. Connections and baseline edits are rows only. */
+/** Log events of any record. Connections and baseline edits are rows only, runs are spans and rows. */
 export function toLogEvents(record: WeirRecord, from = 0): LogEvent[] {
   switch (record.kind) {
     case 'exchange':

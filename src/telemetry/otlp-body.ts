@@ -1,7 +1,7 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import type { ExchangeRecord } from '../model/record.ts';
 import { Sheet } from '../model/sheet.ts';
 import { createSpanWriter } from './otlp-json.ts';
+import type { SpanRecord } from './span.ts';
 
 /** What an exporter of the SDK makes request bodies with. */
 interface Serializer {
@@ -32,21 +32,21 @@ interface RecordSerializer extends Serializer {
 }
 
 /** Makes export requests of records directly, with the frame the SDK's own serializer writes around them. */
-function createSerializer(own: Serializer, toSpan: (record: ExchangeRecord) => ReadableSpan): RecordSerializer {
+function createSerializer(own: Serializer, toSpan: (record: SpanRecord) => ReadableSpan): RecordSerializer {
   const spans = createSpanWriter();
   let frame: readonly [string, string] | undefined;
   let current: Buffer | undefined;
   let spare: Buffer | undefined;
   return {
     serializeRequest(items) {
-      const records = items as ExchangeRecord[];
-      frame ??= frameOf(own, toSpan(records[0] as ExchangeRecord));
+      const records = items as SpanRecord[];
+      frame ??= frameOf(own, toSpan(records[0] as SpanRecord));
       const sheet = new Sheet(spare ?? Buffer.allocUnsafeSlow(records.length * SPAN_BYTES));
       spare = undefined;
       sheet.text(frame[0]);
       for (let i = 0; i < records.length; i++) {
         if (i > 0) sheet.ascii(',');
-        spans.write(sheet, records[i] as ExchangeRecord);
+        spans.write(sheet, records[i] as SpanRecord);
       }
       spans.forget();
       sheet.text(frame[1]);
@@ -78,8 +78,8 @@ function isSerializer(value: unknown): value is Serializer {
  */
 export function exporterOfRecords(
   exporter: SpanExporter,
-  toSpan: (record: ExchangeRecord) => ReadableSpan,
-): { export(records: ExchangeRecord[], done: Done): void; shutdown(): Promise<void> } {
+  toSpan: (record: SpanRecord) => ReadableSpan,
+): { export(records: SpanRecord[], done: Done): void; shutdown(): Promise<void> } {
   const shutdown = (): Promise<void> => exporter.shutdown();
   const delegate = (exporter as { _delegate?: { _serializer?: unknown } })._delegate;
   const own = delegate?._serializer;

@@ -1,7 +1,20 @@
 import type { Link } from '@opentelemetry/api';
-import type { ExchangeRecord } from '../model/record.ts';
+import type { RunRecord } from '../model/record.ts';
 import type { Sheet } from '../model/sheet.ts';
-import { errorType, KIND_CLIENT, linksOf, type Put, putAttributes, spanName, statusOf } from './span.ts';
+import { putDirect } from './run-span.ts';
+import { DIRECT_CONNECTION } from './semconv.ts';
+import {
+  endOf,
+  errorType,
+  KIND_CLIENT,
+  KIND_INTERNAL,
+  linksOf,
+  type Put,
+  putAttributes,
+  type SpanRecord,
+  spanName,
+  statusOf,
+} from './span.ts';
 
 const raw = (text: string): Uint8Array => Buffer.from(text);
 
@@ -15,10 +28,16 @@ const SPAN = raw(',"spanId":');
 const PARENT = raw(',"parentSpanId":');
 const NAME = raw(',"name":');
 const START = raw(`,"kind":${KIND_CLIENT + 1},"startTimeUnixNano":"`);
+const RUN_START = raw(`,"kind":${KIND_INTERNAL + 1},"startTimeUnixNano":"`);
 const END = raw('","endTimeUnixNano":"');
 const ATTRIBUTES = raw('","attributes":[');
 // What the SDK writes of what our spans do not have.
-const STATUS = raw('],"droppedAttributesCount":0,"events":[],"droppedEventsCount":0,"status":{"code":');
+const EVENTS = raw('],"droppedAttributesCount":0,"events":[');
+const STATUS = raw('],"droppedEventsCount":0,"status":{"code":');
+const NO_EVENTS = Buffer.concat([EVENTS, STATUS]);
+const EVENT = raw('{"attributes":[');
+const EVENT_TIME = raw(`],"name":${JSON.stringify(DIRECT_CONNECTION)},"timeUnixNano":"`);
+const EVENT_END = raw('","droppedAttributesCount":0}');
 const MESSAGE = raw(',"message":');
 const LINKS = raw('},"links":[');
 const LINK_SPAN = raw('{"attributes":[],"spanId":');
@@ -101,6 +120,24 @@ function writeLink(sheet: Sheet, { context }: Link): void {
   sheet.raw(context.isRemote === true ? LINK_REMOTE : LINK_LOCAL);
 }
 
+function writeEvents(sheet: Sheet, direct: RunRecord['direct']): void {
+  for (let i = 0; i < direct.length; i++) {
+    const one = direct[i] as RunRecord['direct'][number];
+    if (i > 0) sheet.raw(COMMA);
+    sheet.raw(EVENT);
+    let first = true;
+    putDirect((name, value) => {
+      if (value === undefined) return;
+      if (!first) sheet.raw(COMMA);
+      first = false;
+      writeAttribute(sheet, name, value);
+    }, one);
+    sheet.raw(EVENT_TIME);
+    writeNanos(sheet, one.at);
+    sheet.raw(EVENT_END);
+  }
+}
+
 /**
  * Writes the attributes of a record, the inside of a JSON array. Most are those of the record before, which stand on the
  * same sheet: what did not change is copied from there in whole runs.
@@ -136,7 +173,7 @@ class AttributeWriter {
     this.#lengths[i] = sheet.length - at;
   };
 
-  write(sheet: Sheet, record: ExchangeRecord, error: string | undefined): void {
+  write(sheet: Sheet, record: SpanRecord, error: string | undefined): void {
     if (sheet !== this.#sheet) this.#known = 0;
     this.#sheet = sheet;
     this.#count = 0;
@@ -155,7 +192,7 @@ class AttributeWriter {
 }
 
 export interface SpanWriter {
-  write(sheet: Sheet, record: ExchangeRecord): void;
+  write(sheet: Sheet, record: SpanRecord): void;
   /** Call at the end of a sheet. */
   forget(): void;
 }
@@ -173,20 +210,26 @@ export function createSpanWriter(): SpanWriter {
       sheet.string(record.traceId);
       sheet.raw(SPAN);
       sheet.string(record.spanId);
-      const parent = record.parentSpanId;
+      const run = record.kind === 'run' ? record : undefined;
+      const parent = record.kind === 'run' ? undefined : record.parentSpanId;
       if (parent !== undefined) {
         sheet.raw(PARENT);
         sheet.string(parent);
       }
       sheet.raw(NAME);
       sheet.string(spanName(record));
-      sheet.raw(START);
+      sheet.raw(run === undefined ? START : RUN_START);
       writeNanos(sheet, record.startedAt);
       sheet.raw(END);
-      writeNanos(sheet, record.startedAt + record.durationMs);
+      writeNanos(sheet, endOf(record));
       sheet.raw(ATTRIBUTES);
       attributes.write(sheet, record, error);
-      sheet.raw(STATUS);
+      if (run === undefined) sheet.raw(NO_EVENTS);
+      else {
+        sheet.raw(EVENTS);
+        writeEvents(sheet, run.direct);
+        sheet.raw(STATUS);
+      }
       const { code, message } = statusOf(record, error);
       sheet.ascii(String(code));
       if (message !== undefined) {

@@ -7,7 +7,7 @@ import type { Endpoint } from './endpoint.ts';
 import { type LogEvent, toLogEvents } from './log.ts';
 import { exporterOfRecords } from './otlp-body.ts';
 import { ATTR, ATTRIBUTE_BYTES, SCOPE } from './semconv.ts';
-import { sampled, toSpan, unremarkable } from './span.ts';
+import { type SpanRecord, sampled, toSpan, unremarkable } from './span.ts';
 
 export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
 
@@ -109,7 +109,7 @@ function exporterOptions(endpoint: Endpoint, path: string) {
 const isExchange = (record: WeirRecord): record is ExchangeRecord =>
   record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel';
 
-/** `otlp-traces`: closed exchanges, CONNECTs and tunnels as spans, given to the exporter directly. */
+/** `otlp-traces`: closed exchanges, CONNECTs, tunnels and runs as spans, given to the exporter directly. */
 export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise<unknown> } {
   const parts = lazily(async () => {
     const [{ OTLPTraceExporter }, resource] = await Promise.all([
@@ -124,9 +124,10 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
     name: 'otlp-traces',
     warm: parts.get,
     async consume(batch) {
-      const chosen: ExchangeRecord[] = [];
+      const chosen: SpanRecord[] = [];
       let sampledOut = 0;
       for (const record of batch) {
+        if (record.kind === 'run') chosen.push(record);
         if (!isExchange(record) || record.state !== 'closed') continue;
         if (options.unremarkable < 1 && unremarkable(record) && !sampled(record.traceId, options.unremarkable)) {
           sampledOut++;

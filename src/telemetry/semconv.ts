@@ -40,6 +40,11 @@ export const ATTR = {
   USER_AGENT_ORIGINAL: 'user_agent.original',
   /** Highest TLS version the agent offered. */
   TLS_PROTOCOL_VERSION: 'tls.protocol.version',
+  // Processes (Development), of runs and of what went past Weir.
+  /** Base name of the command of a run, or of the program that connected past Weir. */
+  PROCESS_EXECUTABLE_NAME: 'process.executable.name',
+  /** Exit code of the command; absent when a signal ended it. */
+  PROCESS_EXIT_CODE: 'process.exit.code',
   // Security rules (Development), on log events.
   /** Rule id of a finding. */
   SECURITY_RULE_NAME: 'security_rule.name',
@@ -145,6 +150,18 @@ export const ATTR = {
   RESPONSE_CONTENT_TYPE: 'weir.response.content_type',
   /** The claimed trace had too many spans: new root, linked. */
   TRACE_REPARENTED: 'weir.trace.reparented',
+  /** ULID of the `weir run` it belongs to. */
+  RUN_ID: 'weir.run.id',
+  /** Times the collector died during a run and was started again. */
+  RUN_RESTARTS: 'weir.run.restarts',
+  /** Signal that ended the command. */
+  RUN_EXIT_SIGNAL: 'weir.run.exit_signal',
+  /** `weir run` ended without saying how the command did. */
+  RUN_ABANDONED: 'weir.run.abandoned',
+  /** The sockets of the command and its children were sampled: without it no event proves nothing. */
+  RUN_DIRECT_WATCHED: 'weir.run.direct_watched',
+  /** Sockets seen past Weir. */
+  COUNT: 'weir.count',
   /** Who caused an audit event. */
   ACTOR: 'weir.actor',
   /** Resource: cooperative, separate-user or network. */
@@ -162,6 +179,9 @@ export const EVENT = {
   DECISION: 'weir.policy.decision',
   AUDIT: 'weir.audit',
 } as const;
+
+/** Span event of `weir.run`: connections of one program to one address past Weir. */
+export const DIRECT_CONNECTION = 'direct-connection';
 
 /** RFC 9110, RFC 5789 (PATCH) and QUERY; everything else is `_OTHER`. */
 export const KNOWN_METHODS: ReadonlySet<string> = new Set([

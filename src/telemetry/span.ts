@@ -1,17 +1,22 @@
 import type { Attributes, HrTime, Link, SpanContext, SpanStatus } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import type { ExchangeRecord } from '../model/record.ts';
-import { ATTR, KNOWN_METHODS, SCOPE } from './semconv.ts';
+import type { ExchangeRecord, RunRecord } from '../model/record.ts';
+import { putDirect, putRun } from './run-span.ts';
+import { ATTR, DIRECT_CONNECTION, KNOWN_METHODS, SCOPE } from './semconv.ts';
 import { urlOf } from './url.ts';
 
 // Values of the API's enums; importing them would load the API package.
 export const KIND_CLIENT = 2;
+export const KIND_INTERNAL = 0;
 const STATUS_UNSET: SpanStatus = { code: 0 };
 const STATUS_ERROR = 2;
 const SAMPLED = 1;
 const EVENTS: ReadableSpan['events'] = [];
 const NO_LINKS: Link[] = [];
+
+/** What has a span. */
+export type SpanRecord = ExchangeRecord | RunRecord;
 
 /** Epoch milliseconds (fractional) as seconds and nanoseconds. */
 export function hrTime(ms: number): HrTime {
@@ -19,8 +24,9 @@ export function hrTime(ms: number): HrTime {
   return [seconds, Math.round((ms - seconds * 1000) * 1e6)];
 }
 
-/** `http.get`, `http.connect`, `weir.tunnel`; an unknown method does not make a new span name. */
-export function spanName(record: ExchangeRecord): string {
+/** `http.get`, `http.connect`, `weir.tunnel`, `weir.run`; an unknown method does not make a new span name. */
+export function spanName(record: SpanRecord): string {
+  if (record.kind === 'run') return 'weir.run';
   if (record.kind === 'tunnel') return 'weir.tunnel';
   if (record.kind === 'connect') return 'http.connect';
   return KNOWN_METHODS.has(record.method) ? `http.${record.method.toLowerCase()}` : 'http.other';
@@ -103,6 +109,7 @@ function putConnection(put: Put, record: ExchangeRecord): void {
 function putMeasures(put: Put, record: ExchangeRecord): void {
   put(ATTR.EXCHANGE_ID, record.id);
   put(ATTR.CONNECTION_ID, record.connectionId);
+  put(ATTR.RUN_ID, record.runId);
   put(ATTR.PROXY_OVERHEAD_MS, record.overheadMs);
   put(ATTR.REQUEST_BODY_SIZE, record.requestBytes);
   put(ATTR.RESPONSE_BODY_SIZE, record.responseBytes);
@@ -120,7 +127,11 @@ function putMeasures(put: Put, record: ExchangeRecord): void {
 }
 
 /** Every attribute of the span, in order. */
-export function putAttributes(put: Put, record: ExchangeRecord, error: string | undefined): void {
+export function putAttributes(put: Put, record: SpanRecord, error: string | undefined): void {
+  if (record.kind === 'run') {
+    putRun(put, record);
+    return;
+  }
   putHttp(put, record);
   putJudgement(put, record);
   putConnection(put, record);
@@ -129,7 +140,9 @@ export function putAttributes(put: Put, record: ExchangeRecord, error: string | 
 }
 
 /** `error.type` of span and metric: the status code of a 4xx/5xx, else our code; undefined when nothing is wrong. */
-export function errorType(record: ExchangeRecord): string | undefined {
+export function errorType(record: SpanRecord): string | undefined {
+  // How the command ended is its own affair: `grep` exits 1 when it finds nothing.
+  if (record.kind === 'run') return undefined;
   // Cancellation by the caller is not an error (semantic conventions, recording errors).
   if (record.outcome === 'client-gone' || record.outcome === 'answered' || record.outcome === 'interrupted')
     return undefined;
@@ -139,8 +152,8 @@ export function errorType(record: ExchangeRecord): string | undefined {
   return record.errorType;
 }
 
-export function statusOf(record: ExchangeRecord, error: string | undefined): SpanStatus {
-  if (error === undefined) return STATUS_UNSET;
+export function statusOf(record: SpanRecord, error: string | undefined): SpanStatus {
+  if (error === undefined || record.kind === 'run') return STATUS_UNSET;
   if (record.outcome !== 'blocked') return { code: STATUS_ERROR };
   const deciding = record.findings.find((finding) => finding.disposition === 'block');
   return deciding === undefined ? { code: STATUS_ERROR } : { code: STATUS_ERROR, message: deciding.message };
@@ -150,38 +163,56 @@ function context(traceId: string, spanId: string, isRemote: boolean): SpanContex
   return { traceId, spanId, traceFlags: SAMPLED, ...(isRemote ? { isRemote } : {}) };
 }
 
-export function linksOf(record: ExchangeRecord): Link[] {
-  if (record.linkTraceId === undefined || record.linkSpanId === undefined) return NO_LINKS;
+export function linksOf(record: SpanRecord): Link[] {
+  if (record.kind === 'run' || record.linkTraceId === undefined || record.linkSpanId === undefined) return NO_LINKS;
   // What a reparented span links to was claimed by the agent; a CONNECT span is our own.
   return [{ context: context(record.linkTraceId, record.linkSpanId, record.reparented === true) }];
 }
 
-/** The span of a closed exchange, CONNECT or tunnel. Pure; `resource` is the only thing not taken from the record. */
-export function toSpan(record: ExchangeRecord, resource: Resource, version: string): ReadableSpan {
+/** Epoch ms. */
+export function endOf(record: SpanRecord): number {
+  return record.kind === 'run' ? record.endedAt : record.startedAt + record.durationMs;
+}
+
+function collect(write: (put: Put) => void): Attributes {
   const attributes: Attributes = {};
+  write((name, value) => {
+    if (value !== undefined) attributes[name] = value;
+  });
+  return attributes;
+}
+
+function eventsOf(record: SpanRecord): ReadableSpan['events'] {
+  if (record.kind !== 'run') return EVENTS;
+  return record.direct.map((direct) => ({
+    name: DIRECT_CONNECTION,
+    time: hrTime(direct.at),
+    attributes: collect((put) => putDirect(put, direct)),
+    droppedAttributesCount: 0,
+  }));
+}
+
+function parentOf(record: SpanRecord): { readonly parentSpanContext?: SpanContext } {
+  if (record.kind === 'run' || record.parentSpanId === undefined) return {};
+  return { parentSpanContext: context(record.traceId, record.parentSpanId, true) };
+}
+
+/** The span of a closed exchange, CONNECT, tunnel or run. Pure; `resource` is the only thing not taken from the record. */
+export function toSpan(record: SpanRecord, resource: Resource, version: string): ReadableSpan {
   const error = errorType(record);
-  putAttributes(
-    (name, value) => {
-      if (value !== undefined) attributes[name] = value;
-    },
-    record,
-    error,
-  );
   const own = context(record.traceId, record.spanId, false);
   return {
     name: spanName(record),
-    kind: KIND_CLIENT,
+    kind: record.kind === 'run' ? KIND_INTERNAL : KIND_CLIENT,
     spanContext: () => own,
-    ...(record.parentSpanId === undefined
-      ? {}
-      : { parentSpanContext: context(record.traceId, record.parentSpanId, true) }),
+    ...parentOf(record),
     startTime: hrTime(record.startedAt),
-    endTime: hrTime(record.startedAt + record.durationMs),
+    endTime: hrTime(endOf(record)),
     status: statusOf(record, error),
-    attributes,
+    attributes: collect((put) => putAttributes(put, record, error)),
     links: linksOf(record),
-    events: EVENTS,
-    duration: hrTime(record.durationMs),
+    events: eventsOf(record),
+    duration: hrTime(record.kind === 'run' ? record.endedAt - record.startedAt : record.durationMs),
     ended: true,
     resource,
     instrumentationScope: { name: SCOPE, version },

@@ -6,7 +6,7 @@ import { createHostSlots } from '../../../src/telemetry/hosts.ts';
 import { toLogEvents } from '../../../src/telemetry/log.ts';
 import { createMetrics } from '../../../src/telemetry/metric.ts';
 import { writePrometheus } from '../../../src/telemetry/prometheus.ts';
-import { exchangeSample } from '../record/samples.ts';
+import { exchangeSample, runSample } from '../record/samples.ts';
 
 const finding = (rule: string, severity: 'info' | 'high' | 'critical' = 'high') =>
   ({ inspector: 'i', rule, severity, disposition: 'block', message: 'because' }) as const;
@@ -89,6 +89,7 @@ test('what is remembered of a host never counts in another series', () => {
 test('open rows and connections are not counted', () => {
   const metrics = createMetrics();
   metrics.record(exchangeSample({ state: 'open' }));
+  metrics.record(runSample());
   assert.equal(writePrometheus(metrics.instruments), '');
 });
 
@@ -146,4 +147,36 @@ test('log events: names, severities, ids', () => {
     [['weir.audit', 'cli']],
   );
   assert.deepEqual(toLogEvents(exchangeSample()), []);
+});
+
+test('log events: a connection past Weir says who, where, how often and in which run', () => {
+  const [past, ...more] = toLogEvents({
+    kind: 'finding',
+    id: 'x',
+    at: 5,
+    agent: 'a',
+    finding: finding('direct-connection'),
+    host: '192.0.2.9',
+    port: 5432,
+    runId: 'run-1',
+    program: 'psql',
+    count: 2,
+  });
+  assert.equal(more.length, 0);
+  assert.equal(past?.eventName, 'weir.finding');
+  assert.equal(past?.at, 5);
+  const named = {
+    'security_rule.name': 'direct-connection',
+    'process.executable.name': 'psql',
+    'network.peer.address': '192.0.2.9',
+    'network.peer.port': 5432,
+    'server.address': '192.0.2.9',
+    'server.port': 5432,
+    'weir.count': 2,
+    'weir.run.id': 'run-1',
+  };
+  for (const [name, value] of Object.entries(named)) assert.equal(past?.attributes[name], value, name);
+  assert.deepEqual(toLogEvents(runSample()), []);
+  const [event] = toLogEvents(exchangeSample({ runId: 'run-1', findings: [finding('r')] }));
+  assert.equal(event?.attributes['weir.run.id'], 'run-1');
 });

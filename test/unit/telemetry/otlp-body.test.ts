@@ -4,15 +4,15 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import fc from 'fast-check';
-import type { ExchangeRecord } from '../../../src/model/record.ts';
+import type { ExchangeRecord, RunRecord } from '../../../src/model/record.ts';
 import { Sheet } from '../../../src/model/sheet.ts';
 import { exporterOfRecords } from '../../../src/telemetry/otlp-body.ts';
 import { writeNanos } from '../../../src/telemetry/otlp-json.ts';
-import { hrTime, toSpan } from '../../../src/telemetry/span.ts';
-import { exchangeSample, fullSamples } from '../record/samples.ts';
+import { hrTime, type SpanRecord, toSpan } from '../../../src/telemetry/span.ts';
+import { exchangeSample, fullSamples, runSample } from '../record/samples.ts';
 
 const resource = resourceFromAttributes({ 'service.name': 'weir', odd: '"spans":[] é\u2028', count: 3, on: true });
-const spanOf = (record: ExchangeRecord): ReadableSpan => toSpan(record, resource, '0.1.0');
+const spanOf = (record: SpanRecord): ReadableSpan => toSpan(record, resource, '0.1.0');
 
 interface Serializer {
   serializeRequest(items: unknown[]): Uint8Array;
@@ -31,8 +31,8 @@ function both() {
   const ours = delegateOf(exporter)._serializer;
   assert.notEqual(ours, theirs, 'the serializer is not where it was');
   return {
-    ours: (records: ExchangeRecord[]) => text(ours.serializeRequest(records)),
-    theirs: (records: ExchangeRecord[]) => text(theirs.serializeRequest(records.map(spanOf))),
+    ours: (records: SpanRecord[]) => text(ours.serializeRequest(records)),
+    theirs: (records: SpanRecord[]) => text(theirs.serializeRequest(records.map(spanOf))),
   };
 }
 
@@ -74,10 +74,40 @@ test('the body is, byte for byte, what the SDK makes of the same spans', () => {
       firstSeen: fc.boolean(),
       dnsMs: fc.double({ min: 0, max: 9, noNaN: true }),
       tenant: word,
+      runId: word,
     },
     { requiredKeys: [] },
   );
-  const record = change.map((fields) => exchangeSample(fields as unknown as Partial<ExchangeRecord>));
+  const direct = fc.record({
+    at: fc.double({ min: 1, max: 4e12, noNaN: true }),
+    program: word,
+    address: word,
+    port: fc.nat(65_535),
+    count: fc.nat(),
+  });
+  const runChange = fc.record(
+    {
+      id: word,
+      agent: word,
+      program: word,
+      startedAt: fc.double({ min: 1, max: 4e12, noNaN: true }),
+      endedAt: fc.double({ min: 1, max: 4e12, noNaN: true }),
+      exitCode: fc.constantFrom(0, 1, 137, -1),
+      exitSignal: word,
+      abandoned: fc.boolean(),
+      restarts: fc.nat(3),
+      directWatched: fc.boolean(),
+      direct: fc.array(direct, { maxLength: 3 }),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  );
+  const record = fc.oneof(
+    {
+      weight: 3,
+      arbitrary: change.map((fields): SpanRecord => exchangeSample(fields as unknown as Partial<ExchangeRecord>)),
+    },
+    { weight: 1, arbitrary: runChange.map((fields): SpanRecord => runSample(fields as Partial<RunRecord>)) },
+  );
   fc.assert(
     fc.property(fc.array(record, { minLength: 1, maxLength: 12 }), (records) => {
       assert.equal(ours(records), theirs(records));
@@ -94,6 +124,10 @@ test('one record after another: what stays, what goes, what comes', () => {
   const records = [bare, full, bare, bare, ...changes.flatMap((change) => [exchangeSample(change), bare]), full, full];
   assert.equal(ours(records), theirs(records));
   assert.equal(ours([bare]), theirs([bare]), 'a second body');
+  const run = runSample();
+  assert.equal(ours([run]), theirs([run]), 'a run alone');
+  const among = [full, run, full, runSample({ direct: [] }), run, bare];
+  assert.equal(ours(among), theirs(among), 'runs among exchanges');
   const many = Array.from({ length: 600 }, () => exchangeSample({ userAgent: '日'.repeat(200) }));
   assert.equal(ours(many), theirs(many), 'more than was set aside');
 });

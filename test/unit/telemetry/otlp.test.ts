@@ -6,7 +6,7 @@ import { createMetrics } from '../../../src/telemetry/metric.ts';
 import { createLogs, createTraces, type OtlpOptions } from '../../../src/telemetry/otlp.ts';
 import { startOtlpMetrics } from '../../../src/telemetry/otlp-metrics.ts';
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts';
-import { exchangeSample } from '../record/samples.ts';
+import { exchangeSample, runSample } from '../record/samples.ts';
 
 const endpointTo = (url: string | undefined): Endpoint => ({
   url,
@@ -86,6 +86,25 @@ test('refusals: what may pass later is held, what never will is given up and cou
   assert.deepEqual(await traces.consume(batch, 2), { accepted: 0, sampledOut: 0, dropped: { 'rejected-413': 2 } });
   receiver.behave('ok');
   assert.equal((await traces.consume(batch, 2)).accepted, 2);
+  await traces.close(100);
+});
+
+test('a run is a span with events, and never thinned', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const traces = createTraces(optionsTo(receiver.url, { unremarkable: 0 }));
+  const result = await traces.consume([exchangeSample(), runSample(), exchangeSample()], 3);
+  assert.deepEqual(result, { accepted: 1, sampledOut: 2, dropped: {} });
+  assert.deepEqual(
+    receiver.spans.map(({ name, kind }) => ({ name, kind })),
+    [{ name: 'weir.run', kind: 1 }],
+  );
+  assert.equal(receiver.spans[0]?.attributes['process.executable.name'], 'python3');
+  const [request] = receiver.bodies.map((body) => JSON.parse(body).resourceSpans[0].scopeSpans[0]);
+  assert.deepEqual(
+    request.spans[0].events.map((event: { name: string }) => event.name),
+    ['direct-connection', 'direct-connection'],
+  );
   await traces.close(100);
 });
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
 import { ATTR } from '../../../src/telemetry/semconv.ts';
 import { hrTime, sampled, toSpan, unremarkable } from '../../../src/telemetry/span.ts';
-import { exchangeSample } from '../record/samples.ts';
+import { exchangeSample, runSample } from '../record/samples.ts';
 
 const resource = { attributes: {}, merge: () => resource, getRawAttributes: () => [] } as never;
 const FIXED = {
@@ -204,6 +204,71 @@ test('joined traces, reparented ones, unknown methods', () => {
   assert.equal(odd.name, 'http.other');
   assert.equal(odd.attributes[ATTR.HTTP_REQUEST_METHOD], '_OTHER');
   assert.equal(odd.attributes[ATTR.HTTP_REQUEST_METHOD_ORIGINAL], 'PROPFIND');
+});
+
+test('a run, with what went past Weir as span events', () => {
+  const record = runSample({ id: FIXED.id, restarts: 1 });
+  const made = toSpan(record, resource, '0.1.0');
+  assert.equal(made.name, 'weir.run');
+  assert.equal(made.kind, 0);
+  assert.deepEqual(made.status, { code: 0 });
+  assert.deepEqual(made.startTime, [1_770_000_000, 250_000]);
+  assert.deepEqual(made.endTime, [1_770_000_004, 500_000]);
+  assert.deepEqual(made.duration, [4, 250_000]);
+  assert.equal(made.parentSpanContext, undefined);
+  assert.deepEqual(made.links, []);
+  assert.deepEqual(made.attributes, {
+    'weir.agent': 'researcher',
+    'weir.run.id': FIXED.id,
+    'process.executable.name': 'python3',
+    'process.exit.code': 0,
+    'weir.mode': 'monitor',
+    'weir.run.restarts': 1,
+    'weir.run.direct_watched': true,
+  });
+  assert.deepEqual(
+    made.events.map(({ name, time, attributes }) => ({ name, time, attributes })),
+    [
+      {
+        name: 'direct-connection',
+        time: [1_770_000_001, 0],
+        attributes: {
+          'process.executable.name': 'node',
+          'network.peer.address': '192.0.2.9',
+          'network.peer.port': 443,
+          'weir.count': 2,
+        },
+      },
+      {
+        name: 'direct-connection',
+        time: [1_770_000_002, 0],
+        attributes: {
+          'process.executable.name': 'curl',
+          'network.peer.address': '2001:db8::9',
+          'network.peer.port': 80,
+          'weir.count': 1,
+        },
+      },
+    ],
+  );
+  const { exitCode: _, ...killed } = runSample({ exitSignal: 'SIGKILL', abandoned: true, direct: [] });
+  const other = toSpan(killed, resource, '0.1.0');
+  assert.equal(other.attributes['weir.run.exit_signal'], 'SIGKILL');
+  assert.equal(other.attributes['weir.run.abandoned'], true);
+  assert.ok(!('process.exit.code' in other.attributes));
+  assert.deepEqual(other.events, []);
+  assert.deepEqual(
+    toSpan(runSample({ exitCode: 1 }), resource, '0.1.0').status,
+    { code: 0 },
+    'how the command ends is no error of ours',
+  );
+});
+
+test('exchanges, CONNECTs and tunnels name their run', () => {
+  for (const kind of ['exchange', 'connect', 'tunnel'] as const) {
+    assert.equal(span({ kind, runId: FIXED.id }).attributes['weir.run.id'], FIXED.id);
+    assert.ok(!('weir.run.id' in span({ kind }).attributes));
+  }
 });
 
 test('no span says it is a tool call of a model', () => {
