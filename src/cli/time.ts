@@ -16,3 +16,24 @@ export function parseCount(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Write a whole number of at least 1.');
   return Number(text);
 }
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Local `14:02–14:41`, with the day where it is not that of `now` and with both days where there are two. Epoch ms. */
+export function period(from: number, to: number, now: number): string {
+  const [a, b, today] = [new Date(from), new Date(to), new Date(now)];
+  if (Number.isNaN(a.getTime()) || Number.isNaN(b.getTime())) return '–';
+  const oneDay = a.toDateString() === b.toDateString();
+  const dated = !oneDay || a.toDateString() !== today.toDateString();
+  const dayOf = (d: Date): string => (dated ? `${day(d, today)} ` : '');
+  return `${dayOf(a)}${minute(a)}–${oneDay ? '' : dayOf(b)}${minute(b)}`;
+}
+
+function day(d: Date, today: Date): string {
+  const text = `${d.getDate()} ${MONTHS[d.getMonth()]}`;
+  return d.getFullYear() === today.getFullYear() ? text : `${text} ${d.getFullYear()}`;
+}
+
+function minute(d: Date): string {
+  return `${String(d.getHours()).padStart(2, '0')}:${String(d.getMinutes()).padStart(2, '0')}`;
+}

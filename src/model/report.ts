@@ -1,5 +1,5 @@
 import type { Containment } from './admin.ts';
-import type { Mode } from './finding.ts';
+import type { Mode, Severity } from './finding.ts';
 
 /** What a report covers. Times epoch ms; at least one of the three is given. */
 export interface ReportFilter {
@@ -31,6 +31,10 @@ export interface ReportNew {
   readonly port: number;
   readonly message: string;
   readonly requestBytes: number;
+  readonly severity?: Severity;
+  /** What was done or would be; absent = forwarded. */
+  readonly action?: 'forward' | 'redact' | 'block';
+  readonly would?: 'none' | 'redact' | 'block';
 }
 
 /** A finding about content that leaves (or came in). */
@@ -87,9 +91,15 @@ export interface ReportFacts {
   readonly responseBytes: number;
   /** Most requests first, at most 20. */
   readonly top: readonly ReportDestination[];
+  /** Gravest first; first contacts while learning last. At most 100. */
   readonly new: readonly ReportNew[];
+  /** Gravest first, at most 50. */
   readonly leaving: readonly ReportLeaving[];
+  /** How many there are of what the lists above cut; `new` without the first contacts while learning. Absent = as listed. */
+  readonly totals?: { readonly new: number; readonly firstContacts: number; readonly leaving: number };
   readonly direct: readonly ReportDirect[];
+  /** Sockets seen around Weir in all, where more were counted than `direct` names. */
+  readonly directTotal?: number;
   /** Whether direct connections were looked for at all. */
   readonly directWatched: boolean;
   readonly unread: readonly ReportUnread[];
