@@ -90,7 +90,7 @@ function forDocker(facts: EnvironmentFacts): EnvironmentFacts {
 }
 
 /** What product.md §9 sets, in order; bundle variables only while something is intercepted. */
-function variables(facts: EnvironmentFacts, agent: string): Map<string, string> {
+export function variables(facts: EnvironmentFacts, agent: string): Map<string, string> {
   // Always with a password: with a bare user name several clients send nothing and git prompts (measured).
   const url = `http://${agent}:x@${facts.proxy}`;
   const set = new Map<string, string>();

@@ -8,10 +8,12 @@ import { checkCommand } from './check.ts';
 import { CliError, createCli, EXIT, type GlobalOptions, indent, type World } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { envCommand } from './env.ts';
+import { keepCommand } from './keep.ts';
 import { logsCommand } from './logs.ts';
 import { modeCommand } from './mode.ts';
 import { purgeCommand } from './purge.ts';
 import { queryCommand } from './query.ts';
+import { runCommand } from './run.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
 import { verifyCommand } from './verify.ts';
@@ -20,6 +22,7 @@ const LINGER_MS = 1000;
 
 const COMMANDS = [
   startCommand,
+  runCommand,
   statusCommand,
   verifyCommand,
   envCommand,
@@ -31,6 +34,7 @@ const COMMANDS = [
   checkCommand,
   doctorCommand,
   purgeCommand,
+  keepCommand,
 ];
 
 /** Runs the command line of this process and leaves the exit code in `process.exitCode`. */
@@ -91,7 +95,7 @@ function buildProgram(world: World, exit: (code: number) => void): Command {
   for (const command of COMMANDS) {
     const made = command(cli);
     for (const part of [made, ...made.commands]) part.copyInheritedSettings(program);
-    program.addCommand(made);
+    program.addCommand(made, { hidden: command === keepCommand });
   }
   return program;
 }
