@@ -1,12 +1,13 @@
-import { createSocket } from 'node:dgram';
-import { getServers, Resolver } from 'node:dns';
-import { connect, isIPv6 } from 'node:net';
+import { getServers } from 'node:dns';
+import { BlockList, connect, isIP, isIPv6 } from 'node:net';
 import { parseHostPort } from '../config/values.ts';
 import { hostPort } from '../model/destination.ts';
+import { answerCode, dnsQuestion, framed, overTcp } from './containment-dns.ts';
+import { exchangeUdp, noRoute } from './containment-udp.ts';
 
 /**
- * One way around the proxy. `closed`: this machine or its firewall refused, or a server known to answer did not. `open`:
- * something answered. `undecided`: silence from an address that may have nothing behind it proves nothing.
+ * One way around the proxy. `closed`: nothing can leave from here (no route, a local refusal), or a server that answers did
+ * not answer here. `open`: something answered. `undecided`: silence where nobody may be proves nothing.
  */
 export interface WayOut {
   readonly name: 'direct TCP' | 'UDP/443' | 'DNS' | 'IPv6';
@@ -14,69 +15,107 @@ export interface WayOut {
   readonly detail: string;
 }
 
+/**
+ * What the proxy says of a server at the same moment: `answers` = it was reached, so silence here is this place's doing;
+ * `refused` = the proxy may not go there, the operator's word stands; `dead` = it did not answer there either.
+ */
+export type Control = 'answers' | 'refused' | 'dead';
+
 export interface ProbeTargets {
-  /** `host:port` known to answer. */
+  /** `host:port` of a server that answers TCP. */
   readonly target?: string;
   readonly target6?: string;
+  /** `host:port` of a server that answers QUIC's version negotiation, or any datagram. */
+  readonly targetUdp?: string;
+  /** Resolver outside, address or `address:port`. */
   readonly dnsServer?: string;
+  /** Resolvers of the system, in place of the real ones. */
+  readonly systemResolvers?: readonly string[];
   /** Milliseconds per attempt. */
   readonly timeout?: number;
 }
 
-/** Documentation addresses (RFC 5737, RFC 3849): nobody is behind them, so only an immediate refusal says anything. */
-const NOBODY = '192.0.2.1:443';
-const NOBODY6 = '[2001:db8::1]:443';
+/** Asks for a server through the proxy; with `send` it must also answer these bytes. Never rejects. */
+export type AskProxy = (host: string, port: number, send?: Buffer) => Promise<Control>;
+
+/** Documentation addresses (RFC 5737, RFC 3849): nobody is behind them, so only a missing route says anything. */
+const NOBODY = '192.0.2.1';
+const NOBODY6 = '2001:db8::1';
 const TIMEOUT_MS = 2000;
-/** The network stack or a firewall said no before anything left. */
-const REFUSED = new Set([
-  'ENETUNREACH',
-  'EHOSTUNREACH',
-  'EPERM',
-  'EACCES',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'EAFNOSUPPORT',
-  'ENONET',
-]);
+/** RFC 1035 §4.1.1: SERVFAIL and REFUSED. From a resolver on loopback (Docker's) they mean that it resolves nothing outside. */
+const RESOLVES_NOTHING = new Set([2, 5]);
+const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN', 'ENODATA']);
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Tries every way out at once. Never rejects. */
-export function probeAll(targets: ProbeTargets): Promise<WayOut[]> {
+interface Finding {
+  readonly state: WayOut['state'];
+  readonly detail: string;
+}
+
+/** Tries every way out at once; what answers through `ask` and not here is closed. Never rejects. */
+export async function probeAll(targets: ProbeTargets, ask: AskProxy): Promise<WayOut[]> {
   const ms = targets.timeout ?? TIMEOUT_MS;
-  return Promise.all([
-    tcp('direct TCP', targets.target ?? NOBODY, targets.target !== undefined, ms),
-    udp(targets.target ?? NOBODY, targets.target !== undefined, ms),
-    dns(targets.dnsServer, ms),
-    tcp('IPv6', targets.target6 ?? NOBODY6, targets.target6 !== undefined, ms),
+  const { target, target6, targetUdp } = targets;
+  const [direct, udp, dns, six] = await Promise.all([
+    tcp(target, NOBODY, ask, ms),
+    quic(targetUdp, target, ms),
+    resolvers(targets.systemResolvers ?? getServers(), targets.dnsServer, ask, ms),
+    overIpv6(target6, ask, ms),
   ]);
+  return [
+    { name: 'direct TCP', ...direct },
+    { name: 'UDP/443', ...udp },
+    { name: 'DNS', ...dns },
+    { name: 'IPv6', ...six },
+  ];
 }
 
-function closedBy(error: NodeJS.ErrnoException, known: boolean, name: WayOut['name'], to: string): WayOut {
-  const code = error.code ?? error.message;
-  // A reset comes from the other end or from a firewall in between: with a server known to answer it is the firewall.
-  if (REFUSED.has(code) || (known && code === 'ECONNREFUSED'))
-    return { name, state: 'closed', detail: `${to}: ${code}` };
-  if (code === 'ECONNREFUSED')
-    return { name, state: 'open', detail: `${to} refused the connection: packets get out and back` };
-  return { name, state: 'undecided', detail: `${to}: ${code}` };
+async function tcp(target: string | undefined, nobody: string, ask: AskProxy, ms: number): Promise<Finding> {
+  const { host, port } = target === undefined ? { host: nobody, port: 443 } : parseHostPort(target);
+  const to = hostPort(host, port);
+  const failure = await dial(host, port, ms);
+  if (failure === undefined) return { state: 'open', detail: `${to} was reached directly` };
+  if (UNRESOLVED.has(failure)) return nameless(to, failure);
+  if (target !== undefined) return judged(to, failure, await ask(host, port), await noRoute(host));
+  return unaimed(to, failure, await noRoute(host), '--target HOST:PORT');
 }
 
-function silence(known: boolean, name: WayOut['name'], to: string, ms: number): WayOut {
-  if (known) return { name, state: 'closed', detail: `${to} did not answer within ${ms} ms` };
-  return { name, state: 'undecided', detail: `no answer from ${to}, where nobody is; packets may still get out` };
-}
-
-function tcp(name: 'direct TCP' | 'IPv6', to: string, known: boolean, ms: number): Promise<WayOut> {
+/** Undefined when connected, else what happened. */
+function dial(host: string, port: number, ms: number): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const { host, port } = parseHostPort(to);
     const socket = connect({ host, port });
-    const done = (way: WayOut): void => {
+    const done = (failure?: string): void => {
       socket.destroy();
-      resolve(way);
+      resolve(failure);
     };
-    socket.setTimeout(ms, () => done(silence(known, name, to, ms)));
-    socket.on('connect', () => done({ name, state: 'open', detail: `${to} was reached directly` }));
-    socket.on('error', (error) => done(closedBy(error, known, name, to)));
+    socket.setTimeout(ms, () => done(silence(ms)));
+    socket.on('connect', () => done());
+    socket.on('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
   });
+}
+
+const silence = (ms: number): string => `no answer within ${ms} ms`;
+
+/** A named server that was not reached: is that this place's doing, or is there nobody? */
+function judged(to: string, failure: string, control: Control, route: string | undefined): Finding {
+  if (control === 'answers') return { state: 'closed', detail: `${to}: ${failure}; through Weir it answers` };
+  if (route !== undefined) return { state: 'closed', detail: `${to}: no route from here (${route})` };
+  if (control === 'refused')
+    return { state: 'closed', detail: `${to}: ${failure}; Weir may not go there, so that it answers is your word` };
+  return { state: 'undecided', detail: `${to}: ${failure}, and it does not answer through Weir either` };
+}
+
+/** That a name means nothing here says nothing about its address. */
+function nameless(to: string, failure: string): Finding {
+  return { state: 'undecided', detail: `${to} has no address here (${failure}). Name the server by its address` };
+}
+
+/** Nobody was named: a missing route is proof, an answer of any kind is one too, silence is none. */
+function unaimed(to: string, failure: string, route: string | undefined, option: string): Finding {
+  if (route !== undefined) return { state: 'closed', detail: `no route from here to ${to} (${route})` };
+  return { state: 'undecided', detail: `${to}: ${failure}; nobody is there. Name a server that answers: ${option}` };
 }
 
 /** A QUIC long header with a version nobody speaks: every QUIC server answers with Version Negotiation (RFC 9000 §6.1). */
@@ -89,41 +128,84 @@ function quicProbe(): Buffer {
   return packet;
 }
 
-function udp(to: string, known: boolean, ms: number): Promise<WayOut> {
-  return new Promise((resolve) => {
-    const { host, port } = parseHostPort(to);
-    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
-    const done = (way: WayOut): void => {
-      clearTimeout(timer);
-      socket.removeAllListeners();
-      socket.on('error', () => undefined);
-      socket.close();
-      resolve(way);
-    };
-    const where = hostPort(host, port);
-    const timer = setTimeout(() => done(silence(known, 'UDP/443', where, ms)), ms);
-    socket.on('error', (error) => done(closedBy(error, known, 'UDP/443', where)));
-    socket.on('message', () => done({ name: 'UDP/443', state: 'open', detail: `${where} answered over UDP` }));
-    // Connected, so that an ICMP refusal reaches us as an error.
-    socket.connect(port, host, (error?: Error) => {
-      if (error) return done(closedBy(error, known, 'UDP/443', where));
-      return socket.send(quicProbe(), (failed) => failed && done(closedBy(failed, known, 'UDP/443', where)));
-    });
-  });
+/** Servers that speak TCP are mostly silent on UDP, so only a server named for UDP can prove that it is closed. */
+async function quic(targetUdp: string | undefined, target: string | undefined, ms: number): Promise<Finding> {
+  const named = targetUdp ?? target;
+  const { host, port } = named === undefined ? { host: NOBODY, port: 443 } : parseHostPort(named);
+  const to = hostPort(host, port);
+  const { answer, failure = silence(ms) } = await exchangeUdp(host, port, quicProbe(), ms);
+  if (answer !== undefined) return { state: 'open', detail: `${to} answered over UDP` };
+  if (UNRESOLVED.has(failure)) return nameless(to, failure);
+  const route = await noRoute(host);
+  if (targetUdp === undefined) return unaimed(to, failure, route, '--target-udp HOST:PORT');
+  if (route !== undefined) return { state: 'closed', detail: `${to}: no route from here (${route})` };
+  return { state: 'closed', detail: `${to}: ${failure}; that it answers elsewhere is your word` };
 }
 
-/** Any answer, even "no such name", means that a name can carry data out. */
-function dns(server: string | undefined, ms: number): Promise<WayOut> {
-  const resolver = new Resolver({ timeout: ms, tries: 1 });
-  if (server !== undefined) resolver.setServers([server]);
-  const asked = server ?? getServers().join(', ');
-  if (asked === '') return Promise.resolve({ name: 'DNS', state: 'closed', detail: 'no resolver is configured' });
-  return new Promise((resolve) => {
-    resolver.resolve4('verify.weir.invalid', (error) => {
-      const code = (error as NodeJS.ErrnoException | null)?.code;
-      const unanswered = code === 'ETIMEOUT' || code === 'ECONNREFUSED' || code === 'ECANCELLED';
-      if (unanswered) resolve({ name: 'DNS', state: 'closed', detail: `${asked}: no answer (${code})` });
-      else resolve({ name: 'DNS', state: 'open', detail: `${asked} answered: names can carry data out` });
-    });
-  });
+/** Both transports of IPv6; a silent datagram adds nothing to what TCP says. */
+async function overIpv6(target6: string | undefined, ask: AskProxy, ms: number): Promise<Finding> {
+  const { host, port } = target6 === undefined ? { host: NOBODY6, port: 443 } : parseHostPort(target6);
+  const [stream, datagram] = await Promise.all([
+    tcp(target6, NOBODY6, ask, ms),
+    exchangeUdp(host, port, quicProbe(), ms),
+  ]);
+  if (stream.state === 'open' || datagram.answer === undefined)
+    return { ...stream, detail: stream.detail.replace('--target HOST:PORT', '--target6 [ADDRESS]:PORT') };
+  return { state: 'open', detail: `${hostPort(host, port)} answered over UDP` };
+}
+
+/**
+ * The system's resolvers, and one outside: that those of the system are silent says nothing about the others a program
+ * could ask.
+ */
+async function resolvers(
+  configured: readonly string[],
+  outside: string | undefined,
+  ask: AskProxy,
+  ms: number,
+): Promise<Finding> {
+  const system = configured.map((server) => serverAt(server));
+  const named = outside === undefined ? undefined : serverAt(outside);
+  const findings = await Promise.all([
+    ...system.map(({ host, port }) => resolver(host, port, ask, ms, false)),
+    named === undefined ? noResolver(ms) : resolver(named.host, named.port, ask, ms, true),
+  ]);
+  const worst = (state: WayOut['state']): readonly Finding[] => findings.filter((one) => one.state === state);
+  const shown = [worst('open'), worst('undecided'), worst('closed')].find((group) => group.length > 0) ?? [];
+  return { state: shown[0]?.state ?? 'undecided', detail: shown.map(({ detail }) => detail).join(' · ') };
+}
+
+/** `address` or `address:port`, as `--dns-server` takes it. Throws Error with a sentence for people. */
+export function serverAt(text: string): { host: string; port: number } {
+  if (isIP(text) !== 0) return { host: text, port: 53 };
+  return parseHostPort(/:\d+$/.test(text) ? text : `${text}:53`);
+}
+
+async function noResolver(ms: number): Promise<Finding> {
+  const { failure = silence(ms) } = await exchangeUdp(NOBODY, 53, dnsQuestion(), ms);
+  return unaimed(`${NOBODY}:53`, failure, await noRoute(NOBODY), '--dns-server ADDRESS');
+}
+
+/** Over UDP and over TCP. An answer of any kind means that a name can carry data out. */
+async function resolver(host: string, port: number, ask: AskProxy, ms: number, named: boolean): Promise<Finding> {
+  const to = hostPort(host, port);
+  const question = dnsQuestion();
+  const [datagram, stream] = await Promise.all([
+    exchangeUdp(host, port, question, ms),
+    overTcp(host, port, question, ms),
+  ]);
+  const local = LOOPBACK.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+  for (const [way, reply] of [
+    ['UDP', datagram.answer],
+    ['TCP', stream.answer],
+  ] as const) {
+    if (reply === undefined || (local && RESOLVES_NOTHING.has(answerCode(reply)))) continue;
+    return { state: 'open', detail: `${to} answered over ${way}: names can carry data out` };
+  }
+  if (datagram.answer !== undefined || stream.answer !== undefined)
+    return { state: 'closed', detail: `${to} answers, and resolves nothing outside` };
+  const failure = `UDP ${datagram.failure ?? silence(ms)}, TCP ${stream.failure ?? silence(ms)}`;
+  // One of the system's that is silent is no way out; whether another could be asked is the finding of the named one.
+  if (!named) return { state: 'closed', detail: `${to}: ${failure}` };
+  return judged(to, failure, await ask(host, port, framed(question)), await noRoute(host));
 }

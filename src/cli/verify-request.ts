@@ -1,6 +1,8 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { Socket } from 'node:net';
 import { connect } from 'node:tls';
+import { hostPort } from '../model/destination.ts';
+import type { Control } from './containment.ts';
 
 /** A name that cannot resolve (RFC 6761 §6.4): only Weir answers for it. */
 const NAME = 'verify.weir.invalid';
@@ -117,6 +119,48 @@ function overConnect(target: ProxyTarget): Promise<Inside> {
     });
     asked.on('timeout', () => asked.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
     asked.on('error', reject);
+    asked.end();
+  });
+}
+
+/**
+ * Asks the proxy for a server, as a control for a direct attempt: it dials before it says 200. With `send` the server must
+ * also answer these bytes through the tunnel. Never rejects.
+ */
+export function askThrough(target: ProxyTarget, host: string, port: number, send?: Buffer): Promise<Control> {
+  return new Promise((resolve) => {
+    const path = hostPort(host, port);
+    const fields = { ...headers(target), host: path };
+    const asked = request({
+      host: target.host,
+      port: target.port,
+      method: 'CONNECT',
+      path,
+      headers: fields,
+      agent: false,
+      timeout: TIMEOUT_MS,
+    });
+    asked.on('connect', (response: IncomingMessage, socket: Socket, head: Buffer) => {
+      const done = (control: Control): void => {
+        socket.destroy();
+        resolve(control);
+      };
+      socket.on('error', () => done('dead'));
+      const { statusCode } = response;
+      if (statusCode !== 200) return done(statusCode === 403 || statusCode === 407 ? 'refused' : 'dead');
+      if (send === undefined || head.length > 0) return done('answers');
+      socket.setTimeout(TIMEOUT_MS, () => done('dead'));
+      socket.on('data', () => done('answers'));
+      socket.on('close', () => done('dead'));
+      return socket.write(send);
+    });
+    // A proxy that answers CONNECT with an ordinary response: no way through either.
+    asked.on('response', (response) => {
+      response.destroy();
+      resolve('dead');
+    });
+    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
+    asked.on('error', () => resolve('dead'));
     asked.end();
   });
 }

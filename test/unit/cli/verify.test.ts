@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { createServer, type IncomingMessage } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { after, test } from 'node:test';
-import { probeAll } from '../../../src/cli/containment.ts';
-import { verifyThrough } from '../../../src/cli/verify-request.ts';
-import { tempDir, weir } from './world.ts';
+import { type AskProxy, type Control, type ProbeTargets, probeAll } from '../../../src/cli/containment.ts';
+import { askThrough, verifyThrough } from '../../../src/cli/verify-request.ts';
+import { REPORT } from '../admin/fake.ts';
+import { fakeCollector, tempDir, weir } from './world.ts';
 
 const closers: (() => void)[] = [];
 after(() => closers.forEach((close) => void close()));
@@ -82,36 +83,130 @@ test('HTTP_PROXY is used where no collector runs', async () => {
   assert.equal((await weir(['verify'], { HOME: tempDir() })).code, 3);
 });
 
-function udp(answer: boolean): Promise<UdpSocket> {
+function udp(answer: boolean, code = 3): Promise<UdpSocket> {
   const socket = createSocket('udp4');
   // A resolver's NXDOMAIN is the question with QR and RCODE 3 set (RFC 1035 §4.1.1).
   socket.on('message', (message, from) => {
     if (!answer) return;
     const reply = Buffer.from(message);
-    reply.writeUInt16BE(0x8183, 2);
+    reply.writeUInt16BE(0x8180 + code, 2);
     socket.send(reply, from.port, from.address);
   });
   closers.push(() => socket.close());
   return new Promise((resolve) => socket.bind(0, '127.0.0.1', () => resolve(socket)));
 }
 
-test('ways out: what answers is open, what a known server does not answer is closed', async () => {
-  const server = createServer();
+const at = (socket: { address(): unknown }): string => `127.0.0.1:${(socket.address() as AddressInfo).port}`;
+
+async function tcpServer(): Promise<Server> {
+  const server = createTcpServer((socket) => socket.on('error', () => undefined).destroy());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   closers.push(() => server.close());
-  const at = (socket: { address(): unknown }): string => `127.0.0.1:${(socket.address() as AddressInfo).port}`;
-  const [answering, silent] = [await udp(true), await udp(false)];
-  const ways = async (target: string, dnsServer: string) => {
-    const found = await probeAll({ target, target6: target, dnsServer, timeout: 300 });
-    return Object.fromEntries(found.map((way) => [way.name, way.state]));
-  };
-  const open = await ways(at(server), at(answering));
-  assert.deepEqual([open['direct TCP'], open['IPv6'], open['DNS']], ['open', 'open', 'open']);
-  assert.equal((await ways(at(answering), at(answering)))['UDP/443'], 'open');
-  assert.deepEqual(await ways(at(silent), at(silent)), {
-    'direct TCP': 'closed',
-    IPv6: 'closed',
-    'UDP/443': 'closed',
-    DNS: 'closed',
+  return server;
+}
+
+/** States by name, nothing asked but loopback; `control` is what the proxy says of every server. */
+async function ways(
+  targets: ProbeTargets & Required<Pick<ProbeTargets, 'target' | 'target6' | 'dnsServer'>>,
+  control: Control = 'answers',
+): Promise<Record<string, string>> {
+  const asked: AskProxy = () => Promise.resolve(control);
+  const found = await probeAll({ timeout: 300, systemResolvers: [], ...targets }, asked);
+  return Object.fromEntries(found.map((way) => [way.name, way.state]));
+}
+
+test('ways out: what answers is open', async () => {
+  const [server, answering] = [await tcpServer(), await udp(true)];
+  const to = at(server);
+  const open = await ways({ target: to, target6: to, targetUdp: at(answering), dnsServer: at(answering) });
+  assert.deepEqual(open, { 'direct TCP': 'open', IPv6: 'open', 'UDP/443': 'open', DNS: 'open' });
+  // A datagram that is answered is a way out also where the server was named for TCP only.
+  assert.equal((await ways({ target: at(answering), target6: to, dnsServer: to }))['UDP/443'], 'open');
+});
+
+test('ways out: silence counts only from a server that answers elsewhere', async () => {
+  const silent = at(await udp(false));
+  const named = { target: silent, target6: silent, targetUdp: silent, dnsServer: silent };
+  const closed = { 'direct TCP': 'closed', IPv6: 'closed', 'UDP/443': 'closed', DNS: 'closed' };
+  assert.deepEqual(await ways(named, 'answers'), closed);
+  assert.deepEqual(await ways(named, 'refused'), closed);
+  const dead = { 'direct TCP': 'undecided', IPv6: 'undecided', 'UDP/443': 'closed', DNS: 'undecided' };
+  assert.deepEqual(await ways(named, 'dead'), dead);
+});
+
+test('ways out: most servers are silent on UDP, so one named for TCP proves nothing about it', async () => {
+  for (const target of [at(await tcpServer()), at(await udp(false))])
+    assert.equal((await ways({ target, target6: target, dnsServer: target }))['UDP/443'], 'undecided');
+});
+
+test('ways out: DNS is open when any resolver answers, over UDP or TCP, whatever it says', async () => {
+  const [silent, nxdomain] = [at(await udp(false)), at(await udp(true))];
+  const dns = async (systemResolvers: readonly string[]): Promise<string | undefined> =>
+    (await ways({ target: silent, target6: silent, dnsServer: silent, systemResolvers }))['DNS'];
+  assert.equal(await dns([silent, nxdomain]), 'open');
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.on('data', (question) => socket.write(question));
   });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closers.push(() => server.close());
+  assert.equal(await dns([at(server)]), 'open');
+  // Docker's resolver in an internal network: it is there, on loopback, and resolves nothing outside.
+  assert.equal(await dns([at(await udp(true, 2)), at(await udp(true, 5))]), 'closed');
+});
+
+test('targets are checked before anything is sent', async () => {
+  for (const args of [
+    ['--target', 'nowhere'],
+    ['--target6', '::1:443'],
+    ['--target-udp', 'a:b'],
+    ['--dns-server', 'x y'],
+  ]) {
+    const ran = await weir(['verify', '--containment', ...args], { HOME: tempDir() });
+    assert.equal(ran.code, 2, args.join(' '));
+  }
+});
+
+test('the control asks through the proxy as the agent, and wants an answer where it sends something', async () => {
+  const word = (line: string) => (socket: Socket) => void socket.write(`HTTP/1.1 ${line}\r\n\r\n`);
+  const cases: [(socket: Socket) => void, Buffer | undefined, Control][] = [
+    [word('200 OK'), undefined, 'answers'],
+    [word('403 no'), undefined, 'refused'],
+    [word('407 who'), undefined, 'refused'],
+    [word('502 gone'), undefined, 'dead'],
+    [(socket) => socket.destroy(), undefined, 'dead'],
+    [(socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'), Buffer.from('?'), 'dead'],
+    [
+      (socket) => socket.write('HTTP/1.1 200 OK\r\n\r\n') && socket.on('data', () => socket.end('!')),
+      Buffer.from('?'),
+      'answers',
+    ],
+  ];
+  for (const [connect, send, expected] of cases) {
+    const { target, seen } = await proxy('', connect);
+    assert.equal(await askThrough(target, '192.0.2.7', 443, send), expected);
+    const basic = Buffer.from('researcher:x').toString('base64');
+    assert.deepEqual(seen, [`CONNECT 192.0.2.7:443 Basic ${basic}`]);
+  }
+});
+
+test('the collector hears only of its own proxy', async () => {
+  const dir = tempDir();
+  const env = { HOME: dir, WEIR_STATE_DIR: dir };
+  const { port } = await proxy(JSON.stringify(ANSWER), refusal);
+  const args = ['verify', '--proxy', `http://me:x@127.0.0.1:${port}`];
+  const heard = async (address: string): Promise<boolean> => {
+    const status = { ...REPORT, listeners: [{ address, tls: false }] };
+    const collector = await fakeCollector(dir, { status: () => Promise.resolve(status) });
+    try {
+      assert.equal((await weir(args, env)).code, 0);
+      return collector.calls.some(([name]) => name === 'verified');
+    } finally {
+      await collector.stop();
+    }
+  };
+  assert.equal(await heard(`127.0.0.1:${port + 1}`), false);
+  assert.equal(await heard(`192.0.2.7:${port}`), false);
+  assert.equal(await heard(`127.0.0.1:${port}`), true);
+  assert.equal(await heard(`0.0.0.0:${port}`), true);
 });
