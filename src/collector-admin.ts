@@ -67,7 +67,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       historyDir: join(house().state.path, 'history'),
     }),
     purge: async (filter, actor): Promise<PurgeResult> => {
-      const { recorder, baseline, exceptions } = house();
+      const { recorder, baseline, accounts, exceptions } = house();
       const purged = await recorder.purge(filter);
       // A date alone concerns rows; exceptions end by themselves within a week.
       if (filter.before === undefined) {
@@ -75,7 +75,9 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
         else exceptions.forget(filter);
         await exceptions.flush();
       }
-      baseline.replace(await recorder.baseline());
+      const stored = await recorder.baseline();
+      baseline.replace(stored);
+      accounts.replace(stored.accounts ?? []);
       house().audit(actor, 'purge', `${purged.rows} rows erased: ${erasedWhat(filter, house().state.hash)}`);
       return purged;
     },

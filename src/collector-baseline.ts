@@ -14,6 +14,7 @@ export function editBaseline(house: House, request: BaselineRequest): { readonly
   if ((verb === 'accept' || verb === 'ignore') && destinations.length === 0)
     throw new Error(`say which destination to ${verb}: weir baseline ${verb} ${agent} HOST`);
   house.baseline.edit(verb, agent, destinations);
+  editAccounts(house, verb, agent, destinations);
   const edit: BaselineEdit = { kind: 'baseline-edit', id: ulid(), at: Date.now(), agent, verb, destinations };
   house.recorder.post(edit);
   const what =
@@ -23,6 +24,20 @@ export function editBaseline(house: House, request: BaselineRequest): { readonly
   const message = `${agent}: ${verb} ${what.length > 300 ? `${destinations.length} destinations` : what}`;
   house.audit(actor, `baseline-${verb}`, message, agent);
   return { message };
+}
+
+/** What is right with a host is right with whose key was used there; what is forgotten of it is forgotten whole. */
+function editAccounts(
+  { accounts }: House,
+  verb: BaselineRequest['verb'],
+  agent: string,
+  destinations: readonly DestinationStat[],
+): void {
+  if (verb === 'forget' && destinations.length === 0) accounts.forget(agent);
+  for (const { host } of destinations) {
+    if (verb === 'accept') accounts.accept(agent, host);
+    else if (verb === 'forget') accounts.forget(agent, host);
+  }
 }
 
 /** What an export holds, validated and normalised: memory and store must read the same names. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { listenerTls, pemFiles } from './collector-files.ts';
-import { baselineOf, stageData, upstreamOf } from './collector-parts.ts';
+import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
 import { createShown } from './collector-shown.ts';
 import { compileStages } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
@@ -20,12 +20,14 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
   const trusting = { ...config, upstream: { ...config.upstream, ca_file: undefined } };
   const data = stageData();
   const shown = createShown(randomBytes(32));
+  const baseline = baselineOf(trusting, data, shown, () => trusting.mode);
   attempt(() =>
     compileStages({
       config: trusting,
       data,
       shown,
-      baseline: baselineOf(trusting, data, shown, () => trusting.mode),
+      baseline,
+      accounts: accountsOf(trusting, baseline, shown),
       upstream: upstreamOf(trusting, env),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,

@@ -2,7 +2,15 @@ import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
 import { pemFiles } from './collector-files.ts';
-import { baselineOf, baselineReady, listenerOf, recorderOptions, stageData, upstreamOf } from './collector-parts.ts';
+import {
+  accountsOf,
+  baselineOf,
+  baselineReady,
+  listenerOf,
+  recorderOptions,
+  stageData,
+  upstreamOf,
+} from './collector-parts.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
 import { createShown, type Shown } from './collector-shown.ts';
 import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
@@ -11,6 +19,7 @@ import type { Config } from './config/schema.ts';
 import { type Authority, createAuthority } from './connection/authority.ts';
 import { createExceptions, type Exceptions } from './connection/exceptions.ts';
 import type { Listener } from './connection/listener.ts';
+import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { IsSelf } from './inspect/self.ts';
 import type { CaFacts, Containment } from './model/admin.ts';
@@ -31,6 +40,7 @@ export class House {
   readonly overrides: ModeOverrides = { agents: new Map(), stopped: new Set(), everyoneStopped: false };
   readonly recorder: RecorderClient;
   readonly baseline: Baseline;
+  readonly accounts: Accounts;
   readonly authority: Authority;
   readonly exceptions: Exceptions;
   readonly corridor: LiveCorridor;
@@ -63,6 +73,7 @@ export class House {
     this.#upstream = upstreamOf(config, options.env);
     this.#shown = createShown(state.key);
     this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
+    this.accounts = accountsOf(config, this.baseline, this.#shown);
     this.stages = this.#compile(config);
     this.authority = createAuthority(
       options.background === undefined
@@ -79,7 +90,7 @@ export class House {
     this.corridor = createCorridor({
       stages: () => this.stages,
       post: (record) => this.recorder.post(record),
-      ready: baselineReady(this.recorder, this.baseline, config, log, () => {
+      ready: baselineReady(this.recorder, this.baseline, this.accounts, config, log, () => {
         this.baselineLoaded = true;
       }),
       connectionsPerAgent: () => this.config.limits.connections_per_agent,
@@ -188,6 +199,7 @@ export class House {
       config,
       data: this.#data,
       baseline: this.baseline,
+      accounts: this.accounts,
       upstream: this.#upstream,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),

@@ -10,6 +10,7 @@ import type { Config } from './config/schema.ts';
 import type { Authority } from './connection/authority.ts';
 import type { Exceptions } from './connection/exceptions.ts';
 import { createListener, type Listener } from './connection/listener.ts';
+import { type Accounts, createAccounts } from './inspect/account.ts';
 import { createBaseline } from './inspect/baseline.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import { type Categories, compileCategories } from './inspect/categories.ts';
@@ -110,16 +111,27 @@ export function baselineOf(
   });
 }
 
+export function accountsOf(config: Config, baseline: Baseline, shown: Shown): Accounts {
+  return createAccounts({
+    asOne: (agent) => baseline.keyOf(agent),
+    onUnknown: config.baseline.on_unknown,
+    placesPerAgent: config.limits.destinations_per_agent,
+    shown: shown.host,
+  });
+}
+
 /** Settles when the stored baseline (and the seed) is in memory, or after two seconds: traffic never waits for a database. */
 export function baselineReady(
   recorder: RecorderClient,
   baseline: Baseline,
+  accounts: Accounts,
   config: Config,
   log: Log,
   loaded: () => void,
 ): Promise<void> {
   const loading = recorder.ready.then((ready) => {
     baseline.load(ready.baseline);
+    accounts.load(ready.baseline.accounts ?? []);
     if (config.baseline.seed !== undefined) seed(recorder, baseline, config.baseline.seed, log);
     loaded();
   });

@@ -1,5 +1,6 @@
 import type { Shown } from './collector-shown.ts';
 import type { Config } from './config/schema.ts';
+import type { Accounts } from './inspect/account.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { Categories } from './inspect/categories.ts';
@@ -45,6 +46,7 @@ export interface StageInputs {
   readonly config: Config;
   readonly data: StageData;
   readonly baseline: Baseline;
+  readonly accounts: Accounts;
   readonly upstream: Upstream;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
@@ -114,6 +116,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
     ],
     baseline,
+    accounts: inputs.accounts,
     upstream: inputs.upstream,
     judge,
     apply: (verdict, findings, exchange) =>

@@ -1,3 +1,4 @@
+import type { AccountStat } from './account.ts';
 import type { IdentifiedBy, Visibility } from './connection.ts';
 import type { Outcome } from './exchange.ts';
 import type { Disposition, Finding, Mode } from './finding.ts';
@@ -207,6 +208,8 @@ export interface AgentStat {
 /** What the recorder hands the traffic thread at start. */
 export interface BaselineSnapshot {
   readonly agents: readonly AgentStat[];
+  /** Absent = none. */
+  readonly accounts?: readonly AccountStat[];
 }
 
 export type WeirRecord = ExchangeRecord | ConnectionRecord | EventRecord | RunRecord | BaselineEdit;

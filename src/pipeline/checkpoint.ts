@@ -2,7 +2,7 @@ import type { Answer } from '../model/answer.ts';
 import type { TlsFacts } from '../model/connection.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Finding } from '../model/finding.ts';
-import type { Checked, Resolved } from '../model/ports.ts';
+import type { Checked, Resolved, Upstream } from '../model/ports.ts';
 import type { LiveExchange } from './live.ts';
 
 /**
@@ -42,6 +42,23 @@ export function judge(exchange: LiveExchange): boolean {
   return exchange.ruling.action !== 'block';
 }
 
+/** Judges an open exchange again by other stages than it was opened with; what they find anew is added to it. */
+export function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stages']): boolean {
+  const known = exchange.findings.length;
+  const again: LiveExchange = { ...exchange, stages, findings: [] };
+  inspect(again, 'request', {});
+  if (judge(again)) return true;
+  const rules = new Set(exchange.findings.map((finding) => finding.rule));
+  exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
+  if (exchange.findings.length > known) exchange.ruling = again.ruling;
+  return false;
+}
+
+/** A `weir run` may have come with a parent proxy and roots of its own. */
+export function upstreamOf({ connection, stages }: LiveExchange): Upstream {
+  return connection.run?.upstream() ?? stages.upstream;
+}
+
 /** Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. */
 export function observe(exchange: LiveExchange): void {
   const { connection } = exchange;
@@ -49,6 +66,8 @@ export function observe(exchange: LiveExchange): void {
   exchange.firstSeen = seen.firstSeen;
   exchange.baselineState = seen.state;
   for (const finding of seen.findings) exchange.findings.push(finding);
+  for (const finding of exchange.stages.accounts.observe(exchange, exchange, seen.state))
+    exchange.findings.push(finding);
   if (exchange.kind === 'connect' && seen.firstSeen) {
     connection.firstContact = {
       finding: seen.findings[0],

@@ -2,21 +2,11 @@ import type { Answer } from '../model/answer.ts';
 import type { Connection, TlsFacts } from '../model/connection.ts';
 import { type ErrorCode, WeirError } from '../model/error.ts';
 import type { Exchange, RequestFacts } from '../model/exchange.ts';
-import type {
-  Checked,
-  CloseFacts,
-  Corridor,
-  Link,
-  Reach,
-  Resolved,
-  Secured,
-  Upstream,
-  UpstreamTls,
-} from '../model/ports.ts';
+import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
 import type { Tally } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
 import { type AgentCounters, countExchange } from './agent-counters.ts';
-import { answered, inspect, judge, observe } from './checkpoint.ts';
+import { answered, inspect, judge, observe, stillAllowed, upstreamOf } from './checkpoint.ts';
 import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
 import type { CorridorOptions, LiveCorridor } from './contract.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
@@ -32,23 +22,6 @@ const FORWARD: Checked = { forward: true };
 /** Builds the one straight path. All state is this thread's; nothing here touches a socket, a file or a clock but `performance`. */
 export function createCorridor(options: CorridorOptions): LiveCorridor {
   return new Passage(options);
-}
-
-/** Judges an open exchange again by other stages than it was opened with; what they find anew is added to it. */
-function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stages']): boolean {
-  const known = exchange.findings.length;
-  const again: LiveExchange = { ...exchange, stages, findings: [] };
-  inspect(again, 'request', {});
-  if (judge(again)) return true;
-  const rules = new Set(exchange.findings.map((finding) => finding.rule));
-  exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
-  if (exchange.findings.length > known) exchange.ruling = again.ruling;
-  return false;
-}
-
-/** A `weir run` may have come with a parent proxy and roots of its own. */
-function upstreamOf({ connection, stages }: LiveExchange): Upstream {
-  return connection.run?.upstream() ?? stages.upstream;
 }
 
 class Passage implements LiveCorridor {
@@ -235,6 +208,7 @@ class Passage implements LiveCorridor {
     const volume = state.kind === 'connect' ? undefined : state.stages.baseline.volume(state);
     if (volume !== undefined) state.findings.push(volume);
     const taught = teaches(state, settled) ? state.stages.baseline.teach(state) : undefined;
+    if (taught !== undefined) state.stages.accounts.teach(state, state, state.baselineState);
     countExchange(this.#agents, state, settled.closeReason);
     this.#options.post(exchangeRecord(state, performance.now(), settled, taught));
   }

@@ -24,6 +24,18 @@ export interface BaselineReader {
   agentFirstSeen(agent: string): Finding | undefined;
 }
 
+/** What the corridor asks of the learned credentials and tenants (inspect/account.ts). */
+export interface AccountReader {
+  observe(exchange: Exchange, account: Account, state: BaselineState): readonly Finding[];
+  /** Called once when an exchange ends that teaches. */
+  teach(exchange: Exchange, account: Account, state: BaselineState): void;
+}
+
+interface Account {
+  readonly tenant?: string;
+  readonly credentialFp?: string;
+}
+
 /**
  * One whole configuration, compiled: the corridor reads the current set once per exchange, a reload swaps the whole set.
  */
@@ -32,6 +44,7 @@ export interface Stages {
   /** In order; each phase is run whole, every inspector in every mode. */
   readonly inspectors: readonly Inspector[];
   readonly baseline: BaselineReader;
+  readonly accounts: AccountReader;
   readonly upstream: Upstream;
   judge(findings: readonly Finding[]): Verdict;
   apply(verdict: Verdict, findings: readonly Finding[], exchange: Exchange): Ruling;
@@ -41,7 +54,7 @@ export interface Stages {
   /** Answers `verify.weir.invalid` in every mode; undefined for any other destination. */
   verification(exchange: Exchange): Answer | undefined;
   /** Tenant and credential fingerprint of a request that is not opaque. */
-  account(exchange: Exchange): { readonly tenant?: string; readonly credentialFp?: string };
+  account(exchange: Exchange): Account;
   /** The agent was stopped with `weir mode A stop`. */
   stopped(agent: string): boolean;
   /** `store.required` and nothing can be recorded now: nothing may go out either. Absent = never asked. */

@@ -48,6 +48,7 @@ function house(
       by: evidence.claimedBy === undefined ? 'default' : 'claim',
     }),
     inspectors: options.inspectors ?? [],
+    accounts: { observe: () => [], teach: () => undefined },
     baseline: {
       observe(exchange) {
         const firstSeen = !seen.has(exchange.destination.host);

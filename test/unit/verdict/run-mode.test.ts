@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { compileModes } from '../../../src/verdict/enforce.ts';
+import { compileModes, type ModeOptions } from '../../../src/verdict/enforce.ts';
 
 it('the mode of a run stands above the agent and below what was said live and what the agent has for a destination', () => {
-  const options = {
+  const options: ModeOptions = {
     global: 'monitor',
     agents: new Map([['claude', { mode: 'redact', destinations: [{ host: 'pay.test', ports: [], mode: 'enforce' }] }]]),
     agentKey: (name: string) => name,
     destinations: [],
-  } as const;
+  };
   const plain = compileModes(options);
   const elsewhere = { host: 'a.test', port: 443 };
   assert.equal(plain('claude', elsewhere), 'redact');
