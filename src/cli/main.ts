@@ -8,11 +8,13 @@ import { checkCommand } from './check.ts';
 import { CliError, createCli, EXIT, type GlobalOptions, indent, type World } from './context.ts';
 import { doctorCommand } from './doctor.ts';
 import { envCommand } from './env.ts';
+import { initCommand } from './init.ts';
 import { keepCommand } from './keep.ts';
 import { logsCommand } from './logs.ts';
 import { modeCommand } from './mode.ts';
 import { purgeCommand } from './purge.ts';
 import { queryCommand } from './query.ts';
+import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { startCommand } from './start.ts';
 import { statusCommand } from './status.ts';
@@ -27,6 +29,7 @@ const COMMANDS = [
   verifyCommand,
   envCommand,
   logsCommand,
+  reportCommand,
   queryCommand,
   baselineCommand,
   modeCommand,
@@ -34,6 +37,7 @@ const COMMANDS = [
   checkCommand,
   doctorCommand,
   purgeCommand,
+  initCommand,
   keepCommand,
 ];
 

@@ -66,8 +66,11 @@ export function noveltyOf(n: ReportNew): string {
       return n.requestBytes > 0 && n.severity !== 'info'
         ? `first contact, ${amount(n.requestBytes)} uploaded`
         : 'first contact';
+    case 'credential-first-seen':
     case 'credential-never-seen':
       return `a credential ${printable(n.agent, 40)} has never used`;
+    case 'tenant-first-seen':
+      return newParty(n.message);
     case 'not-in-baseline':
       return `not in the baseline of ${printable(n.agent, 40)}`;
     case 'new-port':
@@ -88,6 +91,11 @@ export function noveltyOf(n: ReportNew): string {
 function newMethod(message: string): string {
   const method = /never used (\S{1,20}) at /.exec(message)?.[1];
   return method === undefined ? 'a method never used there' : `${printable(method, 20)} never used there before`;
+}
+
+function newParty(message: string): string {
+  const party = / wrote to (\S{1,200}), /.exec(message)?.[1];
+  return party === undefined ? 'a party never written to before' : `first write to ${printable(party, 80)}`;
 }
 
 /** First contacts while learning are told together, so that a first run does not shout. */

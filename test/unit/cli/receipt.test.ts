@@ -96,6 +96,10 @@ describe('the receipt', () => {
     const other = [
       news('new-port', 'a.test', { port: 8443 }),
       news('new-method', 'a.test', { message: 'this agent has never used DELETE at a.test' }),
+      news('tenant-first-seen', 'git.test', {
+        message: 'a wrote to git.test/evil, it has only written to git.test/acme',
+      }),
+      news('credential-first-seen', 'git.test'),
       news('silence', '', { message: 'quiet for long' }),
       news('first-seen', '2001:db8::1', { port: 8080, severity: 'info', requestBytes: 300 }),
     ];
@@ -106,6 +110,8 @@ describe('the receipt', () => {
       [
         'new | a.test:8443 | a port never used there before | ← look',
         'a.test | DELETE never used there before | ← look',
+        'git.test | first write to git.test/evil | ← look',
+        'git.test | a credential claude has never used | ← look',
         'quiet for long | ← look',
         '[2001:db8::1]:8080 | first contact | ← look',
       ],

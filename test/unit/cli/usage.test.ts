@@ -19,10 +19,12 @@ const root = join(import.meta.dirname, '../../..');
 
 const COMMANDS = [
   'start',
+  'run',
   'status',
   'verify',
   'env',
   'logs',
+  'report',
   'query',
   'baseline',
   'mode',
@@ -30,6 +32,7 @@ const COMMANDS = [
   'check',
   'doctor',
   'purge',
+  'init',
 ];
 
 test('help lists the commands that are there, and the exit codes', async () => {
