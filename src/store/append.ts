@@ -169,5 +169,10 @@ export async function readMeta(session: Session, key: string): Promise<string | 
 
 /** Sets a value of `meta`. */
 export async function writeMeta(session: Session, key: string, value: string | null): Promise<void> {
-  await session.run('INSERT OR REPLACE INTO meta VALUES ($1, $2)', [key, value]);
+  await session.run(
+    `MERGE INTO meta AS m USING (SELECT $1::VARCHAR AS key, $2::VARCHAR AS value) AS s ON m.key = s.key
+     WHEN MATCHED THEN UPDATE SET value = s.value
+     WHEN NOT MATCHED THEN INSERT VALUES (s.key, s.value)`,
+    [key, value],
+  );
 }

@@ -2,23 +2,25 @@ import type { AgentStat, BaselineEdit, BaselineSnapshot, DestinationStat } from 
 import { type AgentDelta, type DestinationDelta, isPort, METHODS_KEPT, type Step } from './aggregate.ts';
 import type { PlainRow, Session } from './session.ts';
 
-const METHODS_UNION = `list_sort(list_distinct(list_concat(methods, excluded.methods)))[1:${METHODS_KEPT}]`;
+/** The methods of a parameter, which come separated by line feeds. */
+const METHODS = `CASE WHEN s.methods = '' THEN [] ELSE list_sort(list_distinct(string_split(s.methods, chr(10))))[1:${METHODS_KEPT}] END`;
+const METHODS_UNION = `list_sort(list_distinct(list_concat(d.methods, ${METHODS})))[1:${METHODS_KEPT}]`;
 
-/** Parameters of both ways to learn destinations. */
+/** Parameters of both ways to learn destinations. MERGE, because the tables have no key (see `createTable`). */
 const DESTINATION_LISTS = `(SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen,
   unnest($5) AS last_seen, unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods)`;
 const LEARN_DESTINATIONS = `
-  INSERT INTO destinations
-  SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes,
-         list_sort(list_distinct(string_split(methods, chr(10))))[1:${METHODS_KEPT}], 'learned'
-  FROM ${DESTINATION_LISTS}
-  ON CONFLICT (agent, host, port) DO UPDATE SET
-    first_seen = least(first_seen, excluded.first_seen),
-    last_seen = greatest(last_seen, excluded.last_seen),
-    count = count + excluded.count,
-    request_bytes = request_bytes + excluded.request_bytes,
-    response_bytes = response_bytes + excluded.response_bytes,
-    methods = ${METHODS_UNION}`;
+  MERGE INTO destinations AS d USING ${DESTINATION_LISTS} AS s
+  ON d.agent = s.agent AND d.host = s.host AND d.port = s.port
+  WHEN MATCHED THEN UPDATE SET
+    first_seen = least(d.first_seen, s.first_seen),
+    last_seen = greatest(d.last_seen, s.last_seen),
+    count = d.count + s.count,
+    request_bytes = d.request_bytes + s.request_bytes,
+    response_bytes = d.response_bytes + s.response_bytes,
+    methods = ${METHODS_UNION}
+  WHEN NOT MATCHED THEN INSERT
+    VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, 'learned')`;
 
 /** The usual case costs a third: the row is there and knows the methods, so no key and no list is touched. */
 const COUNT_DESTINATIONS = `
@@ -31,14 +33,16 @@ const COUNT_DESTINATIONS = `
   FROM ${DESTINATION_LISTS} AS s
   WHERE d.agent = s.agent AND d.host = s.host AND d.port = s.port`;
 
+const AGENT_LISTS = `(SELECT unnest($1) AS agent, unnest($2) AS first_seen, unnest($3) AS last_seen, unnest($4) AS requests,
+  unnest($5) AS last_new_at)`;
 const LEARN_AGENTS = `
-  INSERT INTO agents
-  SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), false
-  ON CONFLICT (agent) DO UPDATE SET
-    first_seen = least(first_seen, excluded.first_seen),
-    last_seen = greatest(last_seen, excluded.last_seen),
-    requests = requests + excluded.requests,
-    last_new_at = greatest(last_new_at, excluded.last_new_at)`;
+  MERGE INTO agents AS a USING ${AGENT_LISTS} AS s ON a.agent = s.agent
+  WHEN MATCHED THEN UPDATE SET
+    first_seen = least(a.first_seen, s.first_seen),
+    last_seen = greatest(a.last_seen, s.last_seen),
+    requests = a.requests + s.requests,
+    last_new_at = greatest(a.last_new_at, s.last_new_at)
+  WHEN NOT MATCHED THEN INSERT VALUES (s.agent, s.first_seen, s.last_seen, s.requests, s.last_new_at, false)`;
 
 const COUNT_AGENTS = `
   UPDATE agents AS a SET
@@ -46,20 +50,19 @@ const COUNT_AGENTS = `
     last_seen = greatest(a.last_seen, s.last_seen),
     requests = a.requests + s.requests,
     last_new_at = greatest(a.last_new_at, s.last_new_at)
-  FROM (SELECT unnest($1) AS agent, unnest($2) AS first_seen, unnest($3) AS last_seen, unnest($4) AS requests,
-               unnest($5) AS last_new_at) AS s
+  FROM ${AGENT_LISTS} AS s
   WHERE a.agent = s.agent`;
 
 /** What an edit does to a destination that is there already. `import` never lowers what is known. */
 const ON_EDIT = {
-  status: 'status = excluded.status',
-  merge: `first_seen = least(first_seen, excluded.first_seen),
-    last_seen = greatest(last_seen, excluded.last_seen),
-    count = greatest(count, excluded.count),
-    request_bytes = greatest(request_bytes, excluded.request_bytes),
-    response_bytes = greatest(response_bytes, excluded.response_bytes),
+  status: 'status = s.status',
+  merge: `first_seen = least(d.first_seen, s.first_seen),
+    last_seen = greatest(d.last_seen, s.last_seen),
+    count = greatest(d.count, s.count),
+    request_bytes = greatest(d.request_bytes, s.request_bytes),
+    response_bytes = greatest(d.response_bytes, s.response_bytes),
     methods = ${METHODS_UNION},
-    status = CASE WHEN excluded.status = 'learned' THEN status ELSE excluded.status END`,
+    status = CASE WHEN s.status = 'learned' THEN d.status ELSE s.status END`,
 } as const;
 
 /** What is known to be in a session's tables: agents, and (destination, method). Bounded; losing it costs time only. */
@@ -165,18 +168,19 @@ async function editDestinations(
   how: keyof typeof ON_EDIT,
   status?: DestinationStat['status'],
 ): Promise<void> {
-  // The same destination twice in one INSERT … ON CONFLICT is an error; the last one counts.
+  // The same destination twice in one MERGE is an error; the last one counts.
   const usable = edit.destinations.filter((d) => isPort(d.port));
   const unique = new Map(usable.map((d) => [`${d.host.toWellFormed()}\0${d.port}`, d]));
   const stats = [...unique.values()];
   await session.runLists(
-    `INSERT INTO destinations
-     SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes,
-            CASE WHEN methods = '' THEN [] ELSE list_sort(list_distinct(string_split(methods, chr(10))))[1:${METHODS_KEPT}] END, status
-     FROM (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
-                  unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods,
-                  unnest($10) AS status)
-     ON CONFLICT (agent, host, port) DO UPDATE SET ${ON_EDIT[how]}`,
+    `MERGE INTO destinations AS d
+     USING (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
+                   unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods,
+                   unnest($10) AS status) AS s
+     ON d.agent = s.agent AND d.host = s.host AND d.port = s.port
+     WHEN MATCHED THEN UPDATE SET ${ON_EDIT[how]}
+     WHEN NOT MATCHED THEN INSERT
+       VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, s.status)`,
     [
       { type: 'VARCHAR', cells: stats.map(() => edit.agent) },
       { type: 'VARCHAR', cells: stats.map((d) => d.host) },
@@ -213,8 +217,8 @@ async function forget(session: Session, agent: string, named: readonly Destinati
 /** An agent known only by an edit has taught nothing: no requests, nothing new. */
 async function ensureAgent(session: Session, agent: string, at: number): Promise<void> {
   await session.runLists(
-    `INSERT INTO agents SELECT unnest($1), unnest($2), unnest($2), 0, NULL, false
-     ON CONFLICT (agent) DO NOTHING`,
+    `MERGE INTO agents AS a USING (SELECT unnest($1) AS agent, unnest($2) AS at) AS s ON a.agent = s.agent
+     WHEN NOT MATCHED THEN INSERT VALUES (s.agent, s.at, s.at, 0, NULL, false)`,
     [
       { type: 'VARCHAR', cells: [agent] },
       { type: 'TIMESTAMPTZ', cells: [at] },

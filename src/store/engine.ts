@@ -1,8 +1,17 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { isDiskError, isFatal, lockHolder, messageOf, StoreError } from './error.ts';
-import { kindOfFile, makePrivate, makePrivateDir, moveAside, removeSpilled, sizeOf } from './files.ts';
-import { createSchema, migrate, readVersion, refuseNewer, removeCopy, swapInCopy, type Target } from './migrate.ts';
+import { kindOfFile, makePrivate, makePrivateDir, moveAside, removeSpilled, requireRoom, sizeOf } from './files.ts';
+import {
+  createSchema,
+  dropKeys,
+  migrate,
+  readVersion,
+  refuseNewer,
+  removeCopy,
+  swapInCopy,
+  type Target,
+} from './migrate.ts';
 import { TABLES } from './schema.ts';
 import { CHECKPOINT_BYTES, openSession, type Session } from './session.ts';
 
@@ -190,6 +199,7 @@ async function openPlace(options: EngineOptions): Promise<Session> {
     makePrivateDir(path.dirname(place.file));
     fs.accessSync(path.dirname(place.file), fs.constants.W_OK | fs.constants.X_OK);
     removeCopy(place.file);
+    if (kindOfFile(place.file) === 'absent') requireRoom(place.file, 0);
   } catch (error) {
     throw unwritable(place.file, error);
   }
@@ -197,10 +207,11 @@ async function openPlace(options: EngineOptions): Promise<Session> {
   if (kind === 'foreign') setAside(options, 'it is not a DuckDB database');
   if (kind === 'unreadable') setAside(options, 'it cannot be read');
   const began = Date.now();
-  let session = await openOrAside(options);
+  let session = await openOrAside(options, kind === 'absent');
   try {
     removeSpilled(place.file, began);
     session = await settle(options, session);
+    await dropKeys(session);
     makePrivate(place.file);
     makePrivate(`${place.file}.wal`);
     await options.onOpen(session);
@@ -213,12 +224,14 @@ async function openPlace(options: EngineOptions): Promise<Session> {
 }
 
 /** A lock and a newer file are said, a full disk is waited for; anything else DuckDB dislikes is moved aside. */
-async function openOrAside(options: EngineOptions): Promise<Session> {
+async function openOrAside(options: EngineOptions, fresh: boolean): Promise<Session> {
   const { file } = options.place;
   try {
     return await openRaw(options, file);
   } catch (error) {
     const refusal = explainOpen(file, error);
+    // Half of a new file would be taken for a broken one the next time.
+    if (fresh && refusal?.reason === 'unwritable') fs.rmSync(file, { force: true });
     if (refusal !== undefined) throw refusal;
     setAside(options, messageOf(error));
   }

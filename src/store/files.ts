@@ -121,10 +121,30 @@ export function kindOfFile(file: string): 'absent' | 'duckdb' | 'foreign' | 'unr
   return head.toString('latin1', 8) === 'DUCK' ? 'duckdb' : 'foreign';
 }
 
-/** Bytes a process without privileges may still write where `dir` is. */
+/** Bytes a process without privileges may still write where `dir` is; infinite for a file system that does not say. */
 export function freeBytes(dir: string): number {
   const stat = fs.statfsSync(dir);
-  return stat.bavail * stat.bsize;
+  return stat.blocks === 0 ? Number.POSITIVE_INFINITY : stat.bavail * stat.bsize;
+}
+
+/** Kept free beside what a write needs: four blocks of DuckDB's, which it allocates whole (256 KiB). */
+const RESERVE_BYTES = 1024 * 1024;
+
+/**
+ * Throws what a full disk would make DuckDB throw, while nothing is half written yet: a checkpoint that fails costs the
+ * open database, a commit that fails is undone in memory. Others may fill the disk afterwards, so it is no guarantee.
+ */
+export function requireRoom(file: string, bytes: number): void {
+  const dir = path.dirname(file);
+  let free: number;
+  try {
+    free = freeBytes(dir);
+  } catch {
+    // A disk that cannot be asked is written to until it fails.
+    return;
+  }
+  const needed = Math.ceil(bytes) + RESERVE_BYTES;
+  if (free < needed) throw new Error(`No space left on device: ${dir} has ${free} bytes free, ${needed} are needed`);
 }
 
 /**

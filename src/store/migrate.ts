@@ -58,6 +58,24 @@ export async function createSchema(session: Session, target: Target, createdBy: 
   });
 }
 
+/** Makes tables that an early Weir gave a PRIMARY KEY anew without it (see `createTable` in schema.ts). */
+export async function dropKeys(session: Session): Promise<void> {
+  const keyed = await session.all("SELECT table_name FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'");
+  if (keyed.length === 0) return;
+  await session.transaction(async () => {
+    for (const [name] of keyed) {
+      const own = TABLES.find((t) => t.name === name);
+      if (own === undefined && name !== 'meta') continue;
+      // The columns are those the table has, whatever migrations it went through.
+      await session.run(`CREATE TABLE ${name}_keyless AS FROM ${name}`);
+      const keys = own === undefined ? ['key'] : own.columns.filter((c) => c.key).map((c) => c.name);
+      for (const key of keys) await session.run(`ALTER TABLE ${name}_keyless ALTER "${key}" SET NOT NULL`);
+      await session.run(`DROP TABLE ${name}`);
+      await session.run(`ALTER TABLE ${name}_keyless RENAME TO ${name}`);
+    }
+  });
+}
+
 /** The version a file says it has; undefined when it is not a store at all. */
 export async function readVersion(session: Session): Promise<number | undefined> {
   const rows = await session.all('SELECT value FROM meta WHERE key = $1', [META.version]).catch(() => []);

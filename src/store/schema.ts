@@ -1,7 +1,7 @@
 /** Column types the store uses. Times are UTC, durations milliseconds, sizes bytes. */
 export type ColumnType = 'VARCHAR' | 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'BOOLEAN' | 'TIMESTAMPTZ' | 'VARCHAR[]';
 
-/** One documented column; `key` columns form the primary key and are NOT NULL. */
+/** One documented column; `key` columns tell the rows apart and are NOT NULL (see `createTable`). */
 export interface Column {
   readonly name: string;
   readonly type: ColumnType;
@@ -42,7 +42,8 @@ export const META = {
   shedFree: 'shed_min_free_bytes',
 } as const;
 
-export const META_DDL = 'CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR)';
+/** No key, for the reason at `createTable`. */
+export const META_DDL = 'CREATE TABLE meta (key VARCHAR NOT NULL, value VARCHAR)';
 
 function column(name: string, type: ColumnType, doc: string): Column {
   return { name, type, doc };
@@ -235,11 +236,13 @@ export function table(name: TableName): Table {
   return found;
 }
 
-/** `CREATE TABLE` of one table. */
+/**
+ * `CREATE TABLE` of one table, without PRIMARY KEY: when the log cannot be flushed (a full disk), DuckDB 1.5 undoes the
+ * commit in a `noexcept` function that puts deleted keys back into the index before it takes new ones out. A key that was
+ * deleted and inserted in that transaction (any UPDATE of a list does so) throws there, and the process is aborted.
+ */
 export function createTable(t: Table): string {
   const columns = t.columns.map((c) => `"${c.name}" ${c.type}${c.key ? ' NOT NULL' : ''}`);
-  const keys = t.columns.filter((c) => c.key);
-  if (keys.length > 0) columns.push(`PRIMARY KEY (${keys.map((c) => `"${c.name}"`).join(', ')})`);
   return `CREATE TABLE "${t.name}" (${columns.join(', ')})`;
 }
 

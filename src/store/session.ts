@@ -7,6 +7,7 @@ import {
 } from '@duckdb/node-api';
 import { CHUNK_ROWS, ChunkBuilder } from './column.ts';
 import { type BoundList, listTypes, listValues, plainRows } from './convert.ts';
+import { requireRoom, sizeOf } from './files.ts';
 import type { Row } from './row.ts';
 import { type TableName, table } from './schema.ts';
 
@@ -57,6 +58,11 @@ export const GROUP_ROWS = 122_880;
  */
 const STORAGE = 'v1.3.0';
 
+/** What a row takes in the log, with much to spare: 430 bytes, and the length of its path. */
+const ROW_BYTES = 1024;
+/** A checkpoint writes at most this share of the log's bytes: the log is not compressed. */
+const CHECKPOINT_SHARE = 0.25;
+
 /** Statements kept prepared; what writes has fewer. */
 const STATEMENTS_KEPT = 32;
 
@@ -96,6 +102,9 @@ function makeSession(options: SessionOptions, instance: DuckDBInstance, connecti
   const appends = new Map<TableName, Append>();
   /** Rows appended to each table since the last checkpoint. */
   const appended = new Map<TableName, number>();
+  /** Rows appended in the current transaction. */
+  let pending = 0;
+  const checkpointBytes = (): number => CHECKPOINT_SHARE * sizeOf(`${options.file}.wal`);
   let memoryMb = options.memoryLimitMb;
   let closed = false;
   const forget = (): void => closeAppends(appends);
@@ -132,9 +141,11 @@ function makeSession(options: SessionOptions, instance: DuckDBInstance, connecti
       if (builder.rows > 0) appender.appendDataChunk(builder.take());
       appender.flushSync();
       appended.set(name, (appended.get(name) ?? 0) + items.length);
+      pending += items.length;
     },
     appended: () => Math.max(0, ...appended.values()),
     async checkpoint() {
+      requireRoom(options.file, checkpointBytes());
       await connection.run('CHECKPOINT');
       appended.clear();
     },
@@ -149,8 +160,11 @@ function makeSession(options: SessionOptions, instance: DuckDBInstance, connecti
     },
     async transaction(work) {
       await connection.run('BEGIN');
+      pending = 0;
       try {
         const result = await work();
+        // What is committed must also fit into a checkpoint, which closing the file does.
+        requireRoom(options.file, pending * ROW_BYTES + checkpointBytes());
         await connection.run('COMMIT');
         return result;
       } catch (error) {
