@@ -39,7 +39,7 @@ export interface Weir {
   proxyUrl(agent?: string): string;
   /** Everything written to stdout and stderr so far. */
   logs(): string;
-  /** GET on the admin socket. */
+  /** GET on the admin socket. When the process has ended by itself the error says how, with the end of its output. */
   admin(path: string, method?: string, body?: unknown): Promise<{ readonly status: number; readonly body: string }>;
   status(): Promise<StatusReport>;
   /** Lines of `weir logs` that satisfy `wanted`, as soon as there is one (8 s). */
@@ -56,6 +56,9 @@ export interface Weir {
   /** SIGTERM, then SIGKILL after 8 s; removes the state directory unless it was given. */
   stop(): Promise<void>;
 }
+
+/** Signals a test ends the process with; others (SIGHUP: reload) leave it running. */
+const ENDING: ReadonlySet<NodeJS.Signals> = new Set(['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGKILL']);
 
 const PROXY_VARIABLE = /^(OTEL_|WEIR_|STRATHON_)|_proxy$/i;
 
@@ -96,8 +99,12 @@ export async function startWeir(options: WeirOptions = {}): Promise<Weir> {
 class Child {
   readonly process: ChildProcess;
   readonly exited: Promise<number | null>;
+  /** Resolves when its output has been read to the end. */
+  readonly drained: Promise<void>;
   output = '';
   gone = false;
+  /** Whether the test asked for the end: then an admin call that fails is what it expects. */
+  told = false;
   listeningMs = Number.NaN;
   readonly #spawnedAt = performance.now();
 
@@ -111,12 +118,33 @@ class Child {
     };
     child.stdout?.on('data', add);
     child.stderr?.on('data', add);
+    this.drained = new Promise((resolve) => {
+      child.once('close', () => resolve());
+    });
     this.exited = new Promise((resolve) => {
       child.once('exit', (code) => {
         this.gone = true;
         resolve(code);
       });
     });
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (ENDING.has(signal)) this.told = true;
+    this.process.kill(signal);
+  }
+
+  /** The error of an admin call, explained when the process is gone: its socket may break before its end is known. */
+  async explain(error: unknown): Promise<unknown> {
+    if (this.told) return error;
+    await Promise.race([this.exited, new Promise((resolve) => setTimeout(resolve, 500))]);
+    if (!this.gone) return error;
+    // Whatever it wrote last may still be on its way.
+    await Promise.race([this.drained, new Promise((resolve) => setTimeout(resolve, 500))]);
+    const { exitCode, signalCode } = this.process;
+    const how = signalCode === null ? `exit code ${exitCode}` : `signal ${signalCode}`;
+    const tail = this.output.slice(-2000);
+    return new Error(`weir start ended by itself (${how}): ${(error as Error).message}\n${tail}`, { cause: error });
   }
 
   async ready(stateDir: string): Promise<number> {
@@ -144,7 +172,10 @@ async function listeningPort(socketPath: string): Promise<number | undefined> {
 
 function facade(child: Child, port: number, stateDir: string, ours: boolean): Weir {
   const caFile = join(stateDir, 'ca.pem');
-  const admin: Weir['admin'] = (path, method, body) => get(join(stateDir, 'weir.sock'), path, method, body);
+  const admin: Weir['admin'] = (path, method, body) =>
+    get(join(stateDir, 'weir.sock'), path, method, body).catch(async (error: unknown) => {
+      throw await child.explain(error);
+    });
   const cli: Weir['cli'] = (args) => runCli(stateDir, args);
   return {
     port,
@@ -169,10 +200,10 @@ function facade(child: Child, port: number, stateDir: string, ours: boolean): We
     },
     cli,
     rss: () => residentMiB(child.process.pid ?? -1),
-    kill: (signal) => void child.process.kill(signal),
+    kill: (signal) => child.kill(signal),
     exited: child.exited,
     stop: async () => {
-      child.process.kill('SIGTERM');
+      child.kill('SIGTERM');
       const hard = setTimeout(() => child.process.kill('SIGKILL'), 8000);
       await child.exited;
       clearTimeout(hard);
