@@ -37,7 +37,7 @@ export function initCommand(cli: Cli): Command {
       }
       if (!examples.some((example) => example.name === name)) throw unknown(name, examples);
       const target = resolve(cli.cwd, dir ?? name);
-      const files = copyExample(join(EXAMPLES, name), target, cli.cwd);
+      const files = copyExample(name, target, cli.cwd);
       cli.print({ example: name, dir: target, files }, () => copiedText(name, target, files, cli.cwd));
     });
 }
@@ -76,20 +76,21 @@ function unknown(name: string, examples: readonly Example[]): CliError {
 }
 
 /** Copies the regular files of a directory. Nothing is written when one of them is in the way, and nothing is ever overwritten. */
-function copyExample(from: string, to: string, cwd: string): string[] {
+function copyExample(name: string, to: string, cwd: string): string[] {
+  const from = join(EXAMPLES, name);
   const files = readdirSync(from, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(from, join(entry.parentPath, entry.name)))
     .sort();
   const inWay = files.flatMap((file) => obstacle(to, file));
-  if (inWay.length > 0) throw taken(inWay, cwd);
+  if (inWay.length > 0) throw taken(name, inWay, cwd);
   for (const file of files) {
     const target = join(to, file);
     try {
       mkdirSync(dirname(target), { recursive: true });
       copyFileSync(join(from, file), target, constants.COPYFILE_EXCL);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw taken([target], cwd);
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw taken(name, [target], cwd);
       throw new CliError(`${safe(target, 300)} cannot be written: ${(error as Error).message}`);
     }
   }
@@ -109,11 +110,11 @@ function obstacle(to: string, file: string): string[] {
   return lstatSync(target, { throwIfNoEntry: false }) === undefined ? [] : [target];
 }
 
-function taken(paths: readonly string[], cwd: string): CliError {
+function taken(name: string, paths: readonly string[], cwd: string): CliError {
   const names = [...new Set(paths)].map((path) => safe(shown(path, cwd), 300));
-  const verb = names.length === 1 ? 'is' : 'are';
+  const [verb, what] = names.length === 1 ? ['is', 'it'] : ['are', 'them'];
   return new CliError(
-    `${names.join(', ')} ${verb} in the way; nothing is overwritten. Move it, or name another directory: weir init EXAMPLE DIR`,
+    `${names.join(', ')} ${verb} in the way; nothing is overwritten. Move ${what}, or name another directory: weir init ${name} DIR`,
   );
 }
 
