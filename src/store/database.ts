@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import type { Consumer } from '../model/ports.ts';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot } from '../model/record.ts';
+import type { ReportFacts, ReportFilter } from '../model/report.ts';
 import { readCursor } from './append.ts';
 import { readBaseline } from './baseline.ts';
 import { type Engine, openEngine, type Place } from './engine.ts';
@@ -13,6 +14,7 @@ import { CURRENT, type Target } from './migrate.ts';
 import { asideFiles, type Purged, type PurgeOptions, purgeRows } from './purge.ts';
 import { readSummary, type StoreSummary } from './read.ts';
 import { readRecent } from './recent.ts';
+import { type ReportContext, readReport } from './report.ts';
 import { retainBytes, retainDays } from './retention.ts';
 import { columnList, TABLES } from './schema.ts';
 import { makeWriter, type Writer } from './writer.ts';
@@ -53,6 +55,8 @@ export interface Store extends Consumer {
   /** Erases rows so that no file holds them any more. Snapshots and the journal are their owners' to erase. */
   purge(options: PurgeOptions): Promise<Purged>;
   recent(options: RecentQuery): Promise<RecentExchange[]>;
+  /** What the rows say of a run, an agent or a time. */
+  report(filter: ReportFilter, context: ReportContext): Promise<ReportFacts>;
   summary(): Promise<StoreSummary>;
   /** Sentences for start, status and `/readyz`; empty when all is well. */
   problems(): string[];
@@ -186,6 +190,8 @@ function assemble(
       await engine.rewrite();
       return { rows, leftAside: asideFiles(place.file) };
     },
+    report: (filter, context) =>
+      engine.use((session) => readReport((sql) => session.all(sql), filter, { ...context, history: place.history })),
     recent: (what) => engine.use((session) => readRecent(session, what)),
     summary: () => engine.use((session) => readSummary(session, place.history)),
     problems: () => [...problems.values()],
