@@ -57,7 +57,7 @@ export async function readNew(all: ReadAll, from: Sources, single: boolean): Pro
      SELECT f.rule, f.agent, f.host, f.port, f.message, coalesce(sent.bytes, 0), f.severity, f.done, f.would,
        (count(*) OVER ())::DOUBLE
      FROM f LEFT JOIN sent USING (agent, host, port)
-     ORDER BY f.weight DESC, f.at, f.host, f.rule LIMIT ${LIMITS.new}`,
+     ORDER BY f.weight DESC, f.host = '', f.at, f.host, f.rule LIMIT ${LIMITS.new}`,
   );
   return listed(rows, 9, (row) => ({
     rule: text(row[0]),
