@@ -65,6 +65,11 @@ async function keep(cli: Cli, options: KeepOptions): Promise<void> {
   }
 }
 
+/** Whether a supervisor is at work in this state directory. */
+export async function isKept(stateDir: string): Promise<boolean> {
+  return (await livePid(join(stateDir, KEEP_SOCKET))) !== undefined;
+}
+
 /** The program that runs now: the sources or the package. */
 export function bin(): string {
   return fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './bin.ts' : './bin.js', import.meta.url));
@@ -73,7 +78,7 @@ export function bin(): string {
 /** Of ten first runs at once one gets to start the collector; a socket, because it dies with its process. */
 async function claimDirectory(stateDir: string): Promise<Server | undefined> {
   if ((await livePid(join(stateDir, SOCKET_NAME))) !== undefined) return undefined;
-  const server = createServer((_, response) => response.end());
+  const server = createServer((_, response) => response.setHeader('x-weir-pid', process.pid).end());
   server.on('error', () => undefined);
   try {
     await listenUnix(server, join(stateDir, KEEP_SOCKET));

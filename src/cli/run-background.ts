@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { CliError, EXIT } from './context.ts';
 import { BUNDLE_VARIABLES } from './env.ts';
 import { bin, PRIVATE_PREFIX } from './keep.ts';
 
@@ -20,6 +21,8 @@ const LOG_NAME = 'background.log';
 const LOG_BYTES = 1024 * 1024;
 /** `statfs` type of tmpfs (linux/magic.h). */
 const TMPFS_MAGIC = 0x01021994;
+/** The store keeps 1 GiB free (`store.min_free_bytes`); a container's /dev/shm has 64 MiB. */
+const ROOM_BYTES = 2 * 1024 ** 3;
 
 /** What the background collector may know: where things are, how to export, how to get out. Nothing of the command's. */
 const PASSED =
@@ -44,12 +47,24 @@ export function chooseStateDir(wanted: string): StateChoice {
     accessSync(wanted, constants.R_OK | constants.W_OK | constants.X_OK);
     return { stateDir: wanted };
   } catch (error) {
-    const base = isTmpfs('/dev/shm') ? '/dev/shm' : tmpdir();
-    // mkdtemp makes it 0700.
-    return {
-      stateDir: mkdtempSync(join(base, PRIVATE_PREFIX)),
-      refused: (error as NodeJS.ErrnoException).code ?? String(error),
-    };
+    return { stateDir: privateStateDir(), refused: (error as NodeJS.ErrnoException).code ?? String(error) };
+  }
+}
+
+/** In memory where that has room for a database, else where temporary files go; 0700 either way (mkdtemp). */
+function privateStateDir(): string {
+  const base = isRoomyTmpfs('/dev/shm') ? '/dev/shm' : tmpdir();
+  try {
+    return mkdtempSync(join(base, PRIVATE_PREFIX));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new CliError(
+      `neither the state directory nor ${base} can be written (${code}). Name one: --state-dir <dir>`,
+      EXIT.failure,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
@@ -62,14 +77,19 @@ function makeDirectory(path: string): void {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     // Another first run may have made it meanwhile.
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isDirectory() === true) return;
+    throw there === undefined
+      ? error
+      : Object.assign(new Error('not a directory', { cause: error }), { code: 'ENOTDIR' });
   }
 }
 
-function isTmpfs(path: string): boolean {
+function isRoomyTmpfs(path: string): boolean {
   try {
     accessSync(path, constants.W_OK | constants.X_OK);
-    return statfsSync(path).type === TMPFS_MAGIC;
+    const { type, bavail, bsize } = statfsSync(path);
+    return type === TMPFS_MAGIC && bavail * bsize >= ROOM_BYTES;
   } catch {
     return false;
   }

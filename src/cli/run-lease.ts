@@ -37,6 +37,8 @@ export interface LeaseOptions {
   readonly request: RunRequest;
   /** Starts a supervisor of the background collector. */
   start(): Background;
+  /** Whether there is one, ours or another run's. */
+  kept(): Promise<boolean>;
 }
 
 /** Asks for a port, starting the background collector when nobody answers. Rejects with AdminError or CliError. */
@@ -47,7 +49,8 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     const stream = await tryOpen(options, options.request);
     if (stream !== undefined) return new RunLease(options, stream, search);
     const exit = search.background?.exit();
-    if (exit !== undefined && exit.code !== 0) throw failed(search.background);
+    // Of several first runs one gets to start the collector; ours may have failed where another's does not.
+    if (exit !== undefined && exit.code !== 0 && !(await options.kept())) throw failed(search.background);
     if (Date.now() > deadline) throw failed(search.background);
     startIfNobody(options, search);
     await pause(LOOK_MS);

@@ -8,6 +8,7 @@ import type { ReportFacts } from '../model/report.ts';
 import type { RunOpened, RunRequest } from '../model/run.ts';
 import { type Cli, CliError, EXIT, type GlobalOptions, safe } from './context.ts';
 import { canWatchDirect, watchDirect } from './direct-connections.ts';
+import { isKept } from './keep.ts';
 import { raiseMode, rememberMode } from './raise.ts';
 import { receiptLines } from './receipt.ts';
 import { type Background, chooseStateDir, startBackground } from './run-background.ts';
@@ -160,7 +161,8 @@ function leaseOptions(cli: Cli, plan: Plan, roots: readonly string[], own: Backg
     own.push(background);
     return background;
   };
-  return { client: createRunClient({ stateDir, actor: 'cli weir run' }), request, start };
+  const client = createRunClient({ stateDir, actor: 'cli weir run' });
+  return { client, request, start, kept: () => isKept(stateDir) };
 }
 
 /** `weir  claude → 127.0.0.1:41234 · monitor · cooperative · what is read`. */
