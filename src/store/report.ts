@@ -177,10 +177,13 @@ function remarksOf(runs: Runs, sums: Sums): string[] {
   return remarks;
 }
 
+const MODES: readonly Mode[] = ['monitor', 'redact', 'enforce'];
+const CONTAINMENTS: readonly Containment[] = ['cooperative', 'separate-user', 'network'];
+
 function modeOf(value: unknown): Mode | undefined {
-  return value === 'monitor' || value === 'redact' || value === 'enforce' ? value : undefined;
+  return MODES.find((mode) => mode === value);
 }
 
 function containmentOf(value: unknown): Containment | undefined {
-  return value === 'cooperative' || value === 'separate-user' || value === 'network' ? value : undefined;
+  return CONTAINMENTS.find((containment) => containment === value);
 }
