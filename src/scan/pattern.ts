@@ -4,10 +4,11 @@
  *
  * Rules the compiler holds every pattern to (`lint.ts`): the expression is bounded, its gaps neither nest nor overlap, and every match
  * contains one of its keywords (or its trigger) at a distance from its start that is known ahead. From that the engine derives what it
- * needs and nobody writes by hand: longest match, context before and after, where a match can start relative to a keyword, and the
+ * needs and nobody writes by hand: longest match, context before, where a match can start relative to a keyword, and the
  * byte sets of its first bytes, which serve as gate before the expression is run.
  */
 import type { Severity } from '../model/finding.ts';
+import type { Matcher } from './matcher.ts';
 
 /** What a finding is about; credentials, personal data and financial data merge where they overlap, injections do not. */
 export type Kind = 'credential' | 'pii' | 'financial' | 'injection';
@@ -47,7 +48,7 @@ export interface PatternSource {
 /** 256 bits, one per byte value. */
 export type ByteSet = Uint32Array;
 
-/** A keyword as the automaton looks for it. */
+/** A keyword and where it stands in a match. */
 export interface Anchor {
   readonly bytes: Uint8Array;
   readonly ignoreCase: boolean;
@@ -67,30 +68,30 @@ export interface CompiledPattern {
   readonly home: readonly string[];
   readonly reference: string;
   readonly skipPlaceholders: boolean;
+  /** Its keywords, longest first: a filler may stand behind one of them. */
+  readonly literals: readonly string[];
   readonly entropy: number;
-  readonly validate: ((secret: string) => boolean) | undefined;
-  readonly confirm: ((secret: string) => boolean) | undefined;
+  /** Must pass, else there is no finding. Given the secret, one character per byte. */
+  readonly validate: Check | undefined;
+  /** Passing makes the finding `verified`. */
+  readonly confirm: Check | undefined;
   readonly trigger: Trigger;
+  /** Where the trigger can be; a single one without bytes for `digits` and `at`. */
   readonly anchors: readonly Anchor[];
-  /** For triggers: as `from` and `to` of an anchor. */
-  readonly from: number;
-  readonly to: number;
-  /** Sticky, with match indices when `group`; over a latin1 view of the bytes, so one character is one byte. */
-  readonly expression: RegExp;
-  /** The secret is the group `secret` of the match. */
-  readonly group: boolean;
-  /** Shortest and longest match, bytes. */
-  readonly min: number;
+  /** For `digits`: lengths the first run of digits can have, bit n = n digits, bit 31 = 31 and more. */
+  readonly runs: number;
+  readonly matcher: Matcher;
+  /** Longest match, bytes. */
   readonly max: number;
-  /** Bytes of context the expression reads before and after a match. */
+  /** Bytes of context the expression reads before a match. */
   readonly before: number;
-  readonly after: number;
   /** Gate: the byte before a match must not be in it (undefined = no such rule). */
   readonly boundary: ByteSet | undefined;
   /** Gate: byte i of a match must be in `prefix[i]`; as long as the shortest match, at most 24. */
   readonly prefix: readonly ByteSet[];
-  /** Every byte a match may contain: where another byte stands, the match has ended. */
-  readonly alphabet: ByteSet;
-  /** Units one run of the expression is charged with beyond the bytes it reads: how often it can start over. */
-  readonly cost: number;
+  /** Bytes that may stand between the start of a match and its keyword. */
+  readonly lead: ByteSet;
 }
+
+/** A validator: whether the check digits, the checksum or the structure of a value hold. */
+export type Check = (value: string) => boolean;

@@ -1,0 +1,266 @@
+/**
+ * All keywords in one pass over bytes: a dense Aho-Corasick automaton, entered only where a filter says a keyword may stand.
+ *
+ * The filter: of every keyword one window of three bytes is chosen, the rarest of its first bytes. Whatever the keyword's offset, one
+ * of the window's two pairs lies at an even distance from where the search began, so looking at every second position is enough.
+ * A pair that hits is confirmed by the three bytes before the automaton is started a few bytes back. It runs until it is at
+ * its root again.
+ */
+
+/** A keyword to look for. `bytes` has at least three, except for automata that are only walked (`step`), never searched with. */
+export interface Keyword {
+  readonly bytes: Uint8Array;
+  readonly ignoreCase: boolean;
+}
+
+/** Dense tables. A state is the offset of its row in `next`; 0 is the root. */
+export interface Automaton {
+  readonly classOf: Uint8Array;
+  readonly width: number;
+  readonly next: Int32Array;
+  /** States from here on end a keyword. */
+  readonly accepting: number;
+  /** Keywords (as index of the list) that end in state `accepting + i * width`: `outputs[i]`. */
+  readonly outputs: readonly Int32Array[];
+  /** Bytes of the longest keyword that may be under way, by row. */
+  readonly depth: Uint16Array;
+  /** Bit 1: a window begins with this pair; bit 2: its second pair. */
+  readonly pairs: Uint8Array;
+  /** Hash of a window → 1 + how far into its keyword it stands (the farthest, when several share it). */
+  readonly windows: Uint8Array;
+  /** Offset of the farthest window. */
+  readonly reach: number;
+}
+
+/** Where keywords ended: pairs of (offset behind the last byte, state). Grows; `length` counts numbers, not pairs. */
+export interface Hits {
+  list: Int32Array;
+  length: number;
+}
+
+/** Windows further into a keyword make the automaton start further back. */
+const FARTHEST = 12;
+
+function fold(byte: number): number {
+  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+}
+
+function both(keyword: Keyword, at: number): number[] {
+  const byte = keyword.bytes[at] as number;
+  const lower = fold(byte);
+  if (!keyword.ignoreCase || lower < 97 || lower > 122) return [byte];
+  return [lower, lower - 32];
+}
+
+interface Trie {
+  readonly children: Map<number, number>[];
+  readonly ends: number[][];
+  readonly depth: number[];
+}
+
+function trieOf(keywords: readonly Keyword[], folded: boolean): Trie {
+  const trie: Trie = { children: [new Map()], ends: [[]], depth: [0] };
+  keywords.forEach((keyword, index) => {
+    let at = 0;
+    for (const raw of keyword.bytes) {
+      const byte = folded ? fold(raw) : raw;
+      const children = trie.children[at] as Map<number, number>;
+      let child = children.get(byte);
+      if (child === undefined) {
+        child = trie.children.length;
+        children.set(byte, child);
+        trie.children.push(new Map());
+        trie.ends.push([]);
+        trie.depth.push((trie.depth[at] as number) + 1);
+      }
+      at = child;
+    }
+    (trie.ends[at] as number[]).push(index);
+  });
+  return trie;
+}
+
+function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint8Array; width: number } {
+  const classOf = new Uint8Array(256);
+  let width = 1;
+  for (const keyword of keywords) {
+    for (const raw of keyword.bytes) {
+      const byte = folded ? fold(raw) : raw;
+      if (classOf[byte] === 0) classOf[byte] = width++;
+    }
+  }
+  if (folded) for (let upper = 65; upper <= 90; upper++) classOf[upper] = classOf[upper + 32] as number;
+  return { classOf, width };
+}
+
+/** Breadth first: a state's transitions are those of its longest proper suffix, overlaid with its own children. */
+function transitions(trie: Trie, classOf: Uint8Array, width: number): { table: Int32Array; order: number[] } {
+  const table = new Int32Array(trie.children.length * width);
+  const fail = new Int32Array(trie.children.length);
+  const order = [0];
+  for (let head = 0; head < order.length; head++) {
+    const state = order[head] as number;
+    const suffix = fail[state] as number;
+    if (state !== 0) {
+      table.copyWithin(state * width, suffix * width, suffix * width + width);
+      (trie.ends[state] as number[]).push(...(trie.ends[suffix] as number[]));
+    }
+    for (const [byte, child] of trie.children[state] as Map<number, number>) {
+      const slot = state * width + (classOf[byte] as number);
+      fail[child] = state === 0 ? 0 : (table[slot] as number);
+      table[slot] = child;
+      order.push(child);
+    }
+  }
+  return { table, order };
+}
+
+// Rough frequencies in text, code and JSON; only the order matters.
+function weight(byte: number): number {
+  if (byte === 32) return 15;
+  const letter = String.fromCharCode(byte);
+  if ('etaoinsr'.includes(letter)) return 6;
+  if (byte >= 97 && byte <= 122) return 3;
+  if ('",:=0123456789'.includes(letter)) return 2.5;
+  return '_-./'.includes(letter) ? 1.2 : 1;
+}
+
+function windowOf(bytes: Uint8Array): number {
+  let best = 0;
+  let least = Number.POSITIVE_INFINITY;
+  for (let at = 0; at + 3 <= bytes.length && at <= FARTHEST; at++) {
+    const [a, b, c] = [...bytes.subarray(at, at + 3)].map((byte) => weight(fold(byte))) as [number, number, number];
+    const score = a * b + b * c + 0.01 * at;
+    if (score < least) [least, best] = [score, at];
+  }
+  return best;
+}
+
+function hash(a: number, b: number, c: number): number {
+  return ((a << 9) ^ (b << 4) ^ c ^ (c << 8)) & 0xffff;
+}
+
+function filters(keywords: readonly Keyword[]): Pick<Automaton, 'pairs' | 'windows' | 'reach'> {
+  const pairs = new Uint8Array(1 << 16);
+  const windows = new Uint8Array(1 << 16);
+  let reach = 0;
+  for (const keyword of keywords) {
+    if (keyword.bytes.length < 3) continue;
+    const at = windowOf(keyword.bytes);
+    reach = Math.max(reach, at);
+    for (const a of both(keyword, at)) {
+      for (const b of both(keyword, at + 1)) {
+        pairs[(a << 8) | b] = (pairs[(a << 8) | b] as number) | 1;
+        for (const c of both(keyword, at + 2)) {
+          pairs[(b << 8) | c] = (pairs[(b << 8) | c] as number) | 2;
+          const slot = hash(a, b, c);
+          windows[slot] = Math.max(windows[slot] as number, at + 1);
+        }
+      }
+    }
+  }
+  return { pairs, windows, reach };
+}
+
+/**
+ * Builds the tables. When any keyword ignores case the automaton folds ASCII letters for all, so an exact keyword is also reported where
+ * only its case differs: whoever checks the place refuses it.
+ */
+export function buildAutomaton(keywords: readonly Keyword[]): Automaton {
+  const folded = keywords.some((keyword) => keyword.ignoreCase);
+  const trie = trieOf(keywords, folded);
+  const { classOf, width } = classes(keywords, folded);
+  const { table, order } = transitions(trie, classOf, width);
+  const ends = (state: number): boolean => (trie.ends[state] as number[]).length > 0;
+  const silent = order.filter((state) => !ends(state));
+  const loud = order.filter(ends);
+  const row = new Int32Array(order.length);
+  const sorted = [...silent, ...loud];
+  sorted.forEach((state, i) => {
+    row[state] = i * width;
+  });
+  const next = new Int32Array(table.length);
+  sorted.forEach((state, i) => {
+    for (let c = 0; c < width; c++) next[i * width + c] = row[table[state * width + c] as number] as number;
+  });
+  return {
+    classOf,
+    width,
+    next,
+    accepting: silent.length * width,
+    outputs: loud.map((state) => Int32Array.from(trie.ends[state] as number[])),
+    depth: Uint16Array.from(sorted, (state) => trie.depth[state] as number),
+    ...filters(keywords),
+  };
+}
+
+export function createHits(): Hits {
+  return { list: new Int32Array(256), length: 0 };
+}
+
+function add(hits: Hits, end: number, state: number): void {
+  if (hits.length + 2 > hits.list.length) {
+    const larger = new Int32Array(hits.list.length * 2);
+    larger.set(hits.list);
+    hits.list = larger;
+  }
+  hits.list[hits.length++] = end;
+  hits.list[hits.length++] = state;
+}
+
+/** First position from `from` on where the automaton has to run, as `position - back`; `stop` or more = nowhere before `stop`. */
+function skip(automaton: Automaton, bytes: Uint8Array, from: number, stop: number): number {
+  const { pairs, windows } = automaton;
+  for (let p = from; p < stop; p += 2) {
+    const flags = pairs[((bytes[p] as number) << 8) | (bytes[p + 1] as number)] as number;
+    if (flags === 0) continue;
+    let back = -1;
+    if ((flags & 1) !== 0) {
+      back = (windows[hash(bytes[p] as number, bytes[p + 1] as number, bytes[p + 2] as number)] as number) - 1;
+    }
+    if ((flags & 2) !== 0 && p > from) {
+      const behind = windows[hash(bytes[p - 1] as number, bytes[p] as number, bytes[p + 1] as number)] as number;
+      if (behind > back) back = behind === 0 ? back : behind;
+    }
+    if (back >= 0) return p * 16 + back;
+  }
+  return -1;
+}
+
+/**
+ * Reads `bytes[from, to)` in `state` (0 at the start of a stream) and adds what ended there to `hits`, in order.
+ * @returns the state for the next bytes; a stream may be cut anywhere.
+ */
+export function search(
+  automaton: Automaton,
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  state: number,
+  hits: Hits,
+): number {
+  const { next, classOf, accepting, reach } = automaton;
+  // Keywords that begin nearer to the end may have their window beyond it: the automaton itself reads these.
+  const stop = to - reach - 3;
+  let at = from;
+  let row = state;
+  while (at < to) {
+    let until = at;
+    if (row === 0 && at < stop) {
+      const found = skip(automaton, bytes, at, stop);
+      if (found === -1) {
+        until = to;
+        at = Math.max(at, stop - 1 - reach);
+      } else {
+        until = Math.floor(found / 16);
+        at = Math.max(at, until - (found & 15));
+      }
+    }
+    while (at < to) {
+      row = next[row + (classOf[bytes[at++] as number] as number)] as number;
+      if (row >= accepting) add(hits, at, row);
+      if (row === 0 && at > until) break;
+    }
+  }
+  return row;
+}

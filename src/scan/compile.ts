@@ -1,0 +1,61 @@
+import { lintPattern } from './lint.ts';
+import { createMatcher } from './matcher.ts';
+import { leadSet } from './measure.ts';
+import type { Check, CompiledPattern, PatternSource } from './pattern.ts';
+import { VALIDATORS } from './validators.ts';
+
+function validator(source: PatternSource, key: 'validator' | 'confirm'): Check | undefined {
+  const name = source[key];
+  if (name === undefined) return undefined;
+  const known = VALIDATORS.get(name);
+  if (known) return known;
+  throw new Error(
+    `${source.file}: ${source.id}: ${key}: ${name} is not known; known are ${[...VALIDATORS.keys()].join(', ')}`,
+  );
+}
+
+/** Compiles one pattern. Throws an Error that names file, id and what is wrong. */
+export function compilePattern(source: PatternSource): CompiledPattern {
+  const { node, measures, keywords, places, runs } = lintPattern(source);
+  const to = Math.max(0, ...places.map((place) => place[1]));
+  return {
+    id: source.id,
+    name: source.name,
+    severity: source.severity,
+    category: source.category,
+    kind: source.kind,
+    label: source.label,
+    home: source.home,
+    reference: source.reference,
+    skipPlaceholders: source.skipPlaceholders,
+    literals: source.keywords.toSorted((a, b) => b.length - a.length),
+    entropy: source.entropy,
+    validate: validator(source, 'validator'),
+    confirm: validator(source, 'confirm'),
+    trigger: source.trigger,
+    anchors: places.map(([from, until], i) => ({
+      bytes: keywords[i]?.bytes ?? new Uint8Array(0),
+      ignoreCase: source.ignoreCase,
+      from,
+      to: until,
+    })),
+    runs,
+    matcher: createMatcher(node),
+    max: measures.max,
+    before: measures.before,
+    boundary: measures.boundary,
+    prefix: measures.prefix,
+    lead: leadSet(measures.prefix, measures.alphabet, to),
+  };
+}
+
+/** Compiles a library; ids are unique over all files. Throws as `compilePattern` does. */
+export function compilePatterns(sources: readonly PatternSource[]): readonly CompiledPattern[] {
+  const files = new Map<string, string>();
+  return sources.map((source) => {
+    const other = files.get(source.id);
+    if (other !== undefined) throw new Error(`${source.file}: ${source.id}: already defined in ${other}`);
+    files.set(source.id, source.file);
+    return compilePattern(source);
+  });
+}

@@ -1,0 +1,169 @@
+import { has } from './byte-set.ts';
+import { entropyOf } from './entropy.ts';
+import type { Run } from './matcher.ts';
+import type { CompiledPattern } from './pattern.ts';
+import { isPlaceholder } from './placeholder.ts';
+import type { Match } from './resolve.ts';
+
+/** What the scanner shares with its lanes: the bytes at hand and where they stand in the stream. */
+export interface View {
+  /** `run.bytes`, `run.end` and `run.final` describe the bytes at hand. */
+  readonly run: Run;
+  /** Stream offset of index 0. */
+  base: number;
+  /** Steps made by expressions since they were last paid for. */
+  steps: number;
+}
+
+/** A place to look at: starts `at`..`to` are still to be tried. */
+interface Candidate {
+  readonly pattern: CompiledPattern;
+  at: number;
+  readonly to: number;
+  /** The expression has been run at `at` and needed more bytes; not again before `retry` bytes are there. */
+  waiting: boolean;
+  retry: number;
+}
+
+/** Steps of one run of an expression, four times what the lint allows to be possible for usual lengths. */
+const MOST_STEPS = 1 << 18;
+const NO = 0;
+const YES = 1;
+const LATER = 2;
+
+/** Boundary and first bytes: refuses nearly everything that only looks like a keyword, without running the expression. */
+function gate(view: View, pattern: CompiledPattern, start: number): number {
+  const { bytes, end } = view.run;
+  const at = start - view.base;
+  if (at > 0 && pattern.boundary !== undefined && has(pattern.boundary, bytes[at - 1] as number)) return NO;
+  const { prefix } = pattern;
+  const most = Math.min(prefix.length, end - at);
+  for (let i = 0; i < most; i++) {
+    const byte = bytes[at + i] as number;
+    if ((((prefix[i] as Uint32Array)[byte >>> 5] as number) & (1 << (byte & 31))) === 0) return NO;
+  }
+  return most === prefix.length ? YES : LATER;
+}
+
+/** Everything that does not depend on the place: validator, entropy, fillers. */
+function accepted(pattern: CompiledPattern, secret: string): boolean {
+  if (pattern.entropy > 0 && entropyOf(secret) < pattern.entropy) return false;
+  if (pattern.skipPlaceholders && isPlaceholder(secret, pattern.literals)) return false;
+  return pattern.validate === undefined || pattern.validate(secret);
+}
+
+/**
+ * The candidates of one kind of trigger, strictly in order: when the first one needs bytes that have not come, the others wait behind
+ * it. That makes the count of runs, and so the place where a limit is hit, independent of how the stream was cut.
+ */
+export class Lane {
+  readonly #view: View;
+  readonly #limit: number;
+  readonly #matches: Match[];
+  #queue: Candidate[] = [];
+  #head = 0;
+  #runs = 0;
+  #stopped = false;
+
+  constructor(view: View, limit: number, matches: Match[]) {
+    this.#view = view;
+    this.#limit = limit;
+    this.#matches = matches;
+  }
+
+  /** More candidates than allowed came: what came after is not looked at. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Stream offset of the first start that is not decided, or Infinity. */
+  get open(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = this.#head; i < this.#queue.length; i++) least = Math.min(least, (this.#queue[i] as Candidate).at);
+    return least;
+  }
+
+  /** Bytes from this stream offset on are still needed, or Infinity. */
+  get needed(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const { at, pattern } = this.#queue[i] as Candidate;
+      least = Math.min(least, at - pattern.before - 1);
+    }
+    return least;
+  }
+
+  /** A trigger was seen that starts `from`..`to` (stream offsets) can belong to. */
+  offer(pattern: CompiledPattern, from: number, to: number): void {
+    if (this.#stopped) return;
+    let at = Math.max(from, 0);
+    while (at <= to && gate(this.#view, pattern, at) === NO) at++;
+    if (at > to) return;
+    const candidate: Candidate = { pattern, at, to, waiting: false, retry: 0 };
+    if (this.#head < this.#queue.length || !this.#advance(candidate)) this.#queue.push(candidate);
+  }
+
+  /** Goes on with what waited, now that more bytes are there. */
+  drain(): void {
+    while (this.#head < this.#queue.length && this.#advance(this.#queue[this.#head] as Candidate)) this.#head++;
+    if (this.#head === this.#queue.length || this.#stopped) {
+      if (this.#queue.length > 0) this.#queue = [];
+      this.#head = 0;
+    } else if (this.#head > 1024) {
+      this.#queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** True = decided. */
+  #advance(candidate: Candidate): boolean {
+    const { run } = this.#view;
+    for (; candidate.at <= candidate.to; candidate.at++) {
+      const passes = gate(this.#view, candidate.pattern, candidate.at);
+      if (passes === LATER && !run.final) return false;
+      if (passes !== YES) continue;
+      const found = this.#try(candidate);
+      if (found === LATER) return false;
+      if (found === YES || this.#stopped) return true;
+    }
+    return true;
+  }
+
+  #try(candidate: Candidate): number {
+    const { run, base } = this.#view;
+    if (candidate.waiting && base + run.end < candidate.retry && !run.final) return LATER;
+    if (!candidate.waiting && ++this.#runs > this.#limit) {
+      this.#stopped = true;
+      return NO;
+    }
+    const at = candidate.at - base;
+    run.limit = MOST_STEPS;
+    const end = candidate.pattern.matcher.match(run, at);
+    this.#view.steps += run.steps;
+    if (run.steps > MOST_STEPS) {
+      this.#stopped = true;
+      return NO;
+    }
+    candidate.waiting = run.hitEnd && !run.final;
+    if (candidate.waiting) {
+      // Long ones are not tried again for every few bytes: that would read them over and over.
+      const length = run.end - at;
+      candidate.retry = base + run.end + (length < 1024 ? 1 : length >> 3);
+      return LATER;
+    }
+    return end >= 0 && this.#accept(candidate.pattern, at, end) ? YES : NO;
+  }
+
+  #accept(pattern: CompiledPattern, at: number, end: number): boolean {
+    const { run, base } = this.#view;
+    const grouped = run.secretEnd >= 0;
+    const from = grouped ? run.secretStart : at;
+    const to = grouped ? run.secretEnd : end;
+    const { buffer, byteOffset } = run.bytes;
+    const secret = Buffer.from(buffer as ArrayBuffer, byteOffset + from, to - from).toString('latin1');
+    if (!accepted(pattern, secret)) return false;
+    const verified = pattern.validate !== undefined || pattern.confirm?.(secret) === true;
+    this.#matches.push({ pattern, start: base + from, end: base + to, verified });
+    return true;
+  }
+}

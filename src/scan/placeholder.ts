@@ -1,0 +1,42 @@
+/**
+ * Obvious fillers, and nothing else: what documentation puts where a secret goes. Published sample keys count like real ones, because
+ * people test with them, and a random value that merely looks harmless is a secret.
+ */
+
+/** `<YOUR_KEY>`, `${VAR}`, `{{ var }}`, `%VAR%`, `$VAR`, `[API KEY]`; also at the end of a prefix (`sk-<key>`). */
+const FRAMED =
+  /(?:<[^<>]{1,60}>|\$\{[^{}]{1,60}\}|\$\([^()]{1,60}\)|\{\{[^{}]{1,60}\}\}|%[A-Za-z_]{2,40}%|\[[A-Za-z][A-Za-z _-]{1,60}\])$/;
+const VARIABLE = /^\$[A-Za-z_][A-Za-z0-9_]{0,60}$/;
+/** Words that stand for a value: `your_api_key_here`, `YOUR-TOKEN`, `changeme`, `insert_key_here`, `REDACTED`. */
+const WORDS =
+  /^(?:(?:your|my|insert|enter|put|add|replace|paste|the|with|this|here|a|an|some|api|app|access|auth|secret|private|public|client|account|service|user|bot|bearer|refresh|personal|key|keys|token|id|password|passwd|passphrase|pass|value|string|credential|credentials|me|placeholder|dummy|redacted|removed|hidden|omitted|masked|changeme|change|todo|tbd|goes)(?:[\s_.-]|$))+$/i;
+/** One character all the way but for separators: `xxxxxxxx`, `********`, `0000-0000-0000`, `………`. */
+const REPEATED = /^[-_./:]*([^-_./:])(?:\1|[-_./:])*$/;
+const ELLIPSIS = /(?:\.\.\.|\xe2\x80[\xa2\xa6]|\*{4,}|x{8,}|X{8,})$/;
+
+/** Words come in one case each and joined; this splits `YourApiKeyHere` too. */
+function spaced(text: string): string {
+  return text.replace(/([a-z])([A-Z])/g, '$1_$2');
+}
+
+/**
+ * @param secret - the secret, one character per byte.
+ * @param keywords - literals it may begin with (`ghp_`), which no filler replaces.
+ */
+export function isPlaceholder(secret: string, keywords: readonly string[]): boolean {
+  let value = secret;
+  for (const keyword of keywords) {
+    if (keyword.length < secret.length && secret.startsWith(keyword)) {
+      value = secret.slice(keyword.length);
+      break;
+    }
+  }
+  if (value.length > 400) return false;
+  return (
+    FRAMED.test(value) ||
+    VARIABLE.test(value) ||
+    REPEATED.test(value) ||
+    ELLIPSIS.test(value) ||
+    WORDS.test(spaced(value))
+  );
+}

@@ -1,0 +1,213 @@
+import { createHits, search } from './aho-corasick.ts';
+import { has } from './byte-set.ts';
+import { Lane, type View } from './lane.ts';
+import { createRun } from './matcher.ts';
+import { type Match, resolve } from './resolve.ts';
+import { LONGEST_RUN, type Tables } from './tables.ts';
+
+/** CPU given by the caller. One unit is about one byte read; false = nothing left, the rest stays unscanned. */
+export interface Budget {
+  take(units: number): boolean;
+}
+
+/** What a body holds. */
+export interface ScanResult {
+  /** By start; overlapping ones are merged. */
+  readonly matches: readonly Match[];
+  /** True = a limit or the budget ended the scan early: what was not looked at may hold more. */
+  readonly unscanned: boolean;
+  /** Bytes and steps of expressions read, as a measure of work. */
+  readonly units: number;
+}
+
+/** Reads in pieces of this size, so that lists of hits stay small and no turn is long. */
+const BLOCK = 1 << 16;
+const AT = 64;
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 48 && byte <= 57;
+}
+
+/** Scans one stream. */
+export class Scanner {
+  readonly #tables: Tables;
+  readonly #budget: Budget | undefined;
+  readonly #view: View = { run: createRun(), base: 0, steps: 0 };
+  readonly #found: Match[] = [];
+  readonly #words: Lane;
+  readonly #numbers: Lane;
+  readonly #addresses: Lane;
+  readonly #hits = createHits();
+  #state = 0;
+  /** Stream offset where the current run of digits began, or -1. */
+  #digits = -1;
+  #units = 0;
+  #exhausted = false;
+
+  constructor(tables: Tables, budget: Budget | undefined) {
+    this.#tables = tables;
+    this.#budget = budget;
+    this.#words = new Lane(this.#view, tables.candidates, this.#found);
+    this.#numbers = new Lane(this.#view, tables.candidates, this.#found);
+    this.#addresses = new Lane(this.#view, tables.candidates, this.#found);
+  }
+
+  /** The next bytes. They are copied as far as they are needed later. */
+  push(chunk: Uint8Array): void {
+    if (this.#exhausted || chunk.length === 0) return;
+    this.#append(chunk);
+    this.#read(this.#view.run.end - chunk.length);
+  }
+
+  /** The end of the stream: what waited for more bytes is decided. */
+  end(): ScanResult {
+    this.#view.run.final = true;
+    if (!this.#exhausted) {
+      if (this.#digits >= 0) this.#number(this.#digits, this.#view.base + this.#view.run.end);
+      this.#drain();
+    }
+    return this.result();
+  }
+
+  /** What is known so far; matches that end at or before `settled` stay as they are. */
+  result(): ScanResult {
+    const unscanned = this.#exhausted || this.#words.stopped || this.#numbers.stopped || this.#addresses.stopped;
+    return { matches: resolve(this.#found), unscanned, units: this.#units + this.#view.steps };
+  }
+
+  /** All at once, without a copy. */
+  whole(bytes: Uint8Array): ScanResult {
+    const { run } = this.#view;
+    run.bytes = bytes;
+    run.end = bytes.length;
+    run.final = true;
+    this.#read(0);
+    return this.end();
+  }
+
+  /** Every match that starts before this stream offset is known. Bytes before it may be written on. */
+  get settled(): number {
+    const { base, run } = this.#view;
+    const end = base + run.end;
+    if (this.#exhausted) return end;
+    const { automaton, leads } = this.#tables;
+    const word = end - (automaton.depth[this.#state / automaton.width] as number);
+    const number = this.#digits >= 0 ? this.#digits : end;
+    let settled = Math.min(word, number, this.#words.open, this.#numbers.open, this.#addresses.open);
+    for (const { pattern, bytes } of leads) {
+      const from = pattern.trigger === 'keywords' ? word : pattern.trigger === 'digits' ? number : end;
+      let back = 0;
+      while (back < bytes && from - back > base && has(pattern.lead, run.bytes[from - back - 1 - base] as number))
+        back++;
+      settled = Math.min(settled, from - back);
+    }
+    return settled;
+  }
+
+  #append(chunk: Uint8Array): void {
+    const view = this.#view;
+    const { run } = view;
+    const needed = Math.min(this.#words.needed, this.#numbers.needed, this.#addresses.needed) - view.base;
+    const drop = Math.max(0, Math.min(run.end - this.#tables.keep, needed));
+    const kept = run.end - drop;
+    if (kept + chunk.length > run.bytes.length) {
+      const larger = new Uint8Array(Math.max(1024, (kept + chunk.length) * 2));
+      larger.set(run.bytes.subarray(drop, run.end));
+      run.bytes = larger;
+    } else if (drop > 0) {
+      run.bytes.copyWithin(0, drop, run.end);
+    }
+    run.bytes.set(chunk, kept);
+    view.base += drop;
+    run.end = kept + chunk.length;
+  }
+
+  #read(start: number): void {
+    const { end } = this.#view.run;
+    for (let from = start; from < end && !this.#exhausted; from += BLOCK) {
+      const to = Math.min(from + BLOCK, end);
+      this.#drain();
+      this.#readWords(from, to);
+      if (this.#tables.hasDigits) this.#readNumbers(from, to);
+      if (this.#tables.at.length > 0) this.#readAddresses(from, to);
+      this.#pay(to - from);
+    }
+  }
+
+  #pay(bytes: number): void {
+    const units = bytes + this.#view.steps;
+    this.#view.steps = 0;
+    this.#units += units;
+    if (this.#budget !== undefined && !this.#budget.take(units)) this.#exhausted = true;
+  }
+
+  #drain(): void {
+    this.#words.drain();
+    this.#numbers.drain();
+    this.#addresses.drain();
+  }
+
+  #readWords(from: number, to: number): void {
+    const { automaton, targets } = this.#tables;
+    const { base, run } = this.#view;
+    const hits = this.#hits;
+    hits.length = 0;
+    this.#state = search(automaton, run.bytes, from, to, this.#state, hits);
+    const list = hits.list;
+    for (let i = 0; i < hits.length; i += 2) {
+      const end = base + (list[i] as number);
+      const output = automaton.outputs[((list[i + 1] as number) - automaton.accepting) / automaton.width] as Int32Array;
+      for (let k = 0; k < output.length; k++) {
+        const { pattern, first, last } = targets[output[k] as number] as (typeof targets)[number];
+        this.#words.offer(pattern, end - first, end - last);
+      }
+    }
+  }
+
+  /** Every run of two digits or more has one at every second place. */
+  #readNumbers(from: number, to: number): void {
+    const { bytes } = this.#view.run;
+    const { base } = this.#view;
+    let at = from;
+    if (this.#digits >= 0) {
+      while (at < to && isDigit(bytes[at])) at++;
+      if (at === to) return;
+      this.#number(this.#digits, base + at);
+    }
+    this.#digits = -1;
+    for (;;) {
+      let p = at + 1;
+      while (p < to && !isDigit(bytes[p])) p += 2;
+      if (p >= to) break;
+      const start = isDigit(bytes[p - 1]) ? p - 1 : p;
+      at = p + 1;
+      while (at < to && isDigit(bytes[at])) at++;
+      if (at === to) {
+        this.#digits = base + start;
+        return;
+      }
+      this.#number(base + start, base + at);
+      at++;
+    }
+    if (to - 1 >= at && isDigit(bytes[to - 1])) this.#digits = base + to - 1;
+  }
+
+  #number(start: number, end: number): void {
+    const length = end - start;
+    if (length < 2 || length > LONGEST_RUN) return;
+    for (const pattern of this.#tables.digits[Math.min(length, 31)] as Tables['digits'][number]) {
+      for (const { from, to } of pattern.anchors) this.#numbers.offer(pattern, start - to, start - from);
+    }
+  }
+
+  #readAddresses(from: number, to: number): void {
+    const { base, run } = this.#view;
+    const block = run.bytes.subarray(from, to);
+    for (let i = block.indexOf(AT); i >= 0; i = block.indexOf(AT, i + 1)) {
+      const at = base + from + i;
+      for (const pattern of this.#tables.at) {
+        for (const anchor of pattern.anchors) this.#addresses.offer(pattern, at - anchor.to, at - anchor.from);
+      }
+    }
+  }
+}

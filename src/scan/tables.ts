@@ -1,0 +1,59 @@
+import { type Automaton, buildAutomaton } from './aho-corasick.ts';
+import type { CompiledPattern } from './pattern.ts';
+
+/** Where a keyword points: the pattern, and the starts to try relative to the end of the keyword. */
+interface Target {
+  readonly pattern: CompiledPattern;
+  /** First and last start, as bytes before the end of the keyword. */
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Patterns whose match may begin before its trigger. */
+interface Lead {
+  readonly pattern: CompiledPattern;
+  readonly bytes: number;
+}
+
+/** One set of patterns laid out for scanning. Immutable. */
+export interface Tables {
+  readonly automaton: Automaton;
+  /** By keyword, in the order the automaton was built with. */
+  readonly targets: readonly Target[];
+  /** By length of a run of digits, 0 to 31 (31 = and more). */
+  readonly digits: readonly (readonly CompiledPattern[])[];
+  readonly hasDigits: boolean;
+  readonly at: readonly CompiledPattern[];
+  readonly leads: readonly Lead[];
+  /** Bytes behind the current position that a later trigger can still ask for. */
+  readonly keep: number;
+  readonly candidates: number;
+}
+
+/** Runs of digits longer than this are no numbers of anything. */
+export const LONGEST_RUN = 256;
+
+/** Lays out a set of patterns for scanning. */
+export function tablesOf(patterns: readonly CompiledPattern[], candidates: number): Tables {
+  const worded = patterns.filter((pattern) => pattern.trigger === 'keywords');
+  const anchors = worded.flatMap((pattern) => pattern.anchors.map((anchor) => ({ pattern, anchor })));
+  const counted = patterns.filter((pattern) => pattern.trigger === 'digits');
+  const leads = patterns
+    .map((pattern) => ({ pattern, bytes: Math.max(0, ...pattern.anchors.map((anchor) => anchor.to)) }))
+    .filter((lead) => lead.bytes > 0);
+  const reach = patterns.flatMap((pattern) => pattern.anchors.map((one) => one.to + one.bytes.length + pattern.before));
+  return {
+    automaton: buildAutomaton(anchors.map((one) => one.anchor)),
+    targets: anchors.map(({ pattern, anchor }) => ({
+      pattern,
+      first: anchor.bytes.length + anchor.to,
+      last: anchor.bytes.length + anchor.from,
+    })),
+    digits: Array.from({ length: 32 }, (_, run) => counted.filter((pattern) => ((pattern.runs >>> run) & 1) === 1)),
+    hasDigits: counted.length > 0,
+    at: patterns.filter((pattern) => pattern.trigger === 'at'),
+    leads,
+    keep: Math.max(0, ...reach) + LONGEST_RUN + 2,
+    candidates: candidates,
+  };
+}
