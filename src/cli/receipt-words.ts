@@ -50,8 +50,13 @@ export function placeOf(d: Pick<ReportDestination, 'host' | 'port' | 'tenant'>):
   return d.host === '' || d.port === 443 || d.port === 80 ? d.host : hostPort(d.host, d.port);
 }
 
-/** `1.2 M tokens in, 38 k out`; empty where none were recorded. */
-export function tokensOf(d: ReportDestination): string {
+/** `1.2 M tokens in, 38 k out`, `3 failed`; empty where neither is so. */
+export function remarksOn(d: ReportDestination): string {
+  const failed = d.failed === undefined || d.failed === 0 ? '' : `${exact(d.failed)} failed`;
+  return [tokensOf(d), failed].filter((part) => part !== '').join(', ');
+}
+
+function tokensOf(d: ReportDestination): string {
   if (d.inputTokens === undefined && d.outputTokens === undefined) return '';
   if (d.inputTokens === undefined) return `${short(d.outputTokens ?? 0)} tokens out`;
   const out = d.outputTokens === undefined ? '' : `, ${short(d.outputTokens)} out`;

@@ -12,9 +12,9 @@ import {
   markOf,
   noveltyOf,
   placeOf,
+  remarksOn,
   splitNew,
   subjectOf,
-  tokensOf,
   unreadWords,
   wrap,
 } from './receipt-words.ts';
@@ -169,7 +169,7 @@ function counts(top: readonly ReportDestination[]): string[] {
   const out = top.map((d) => `${amount(d.requestBytes)} out`);
   const wide = [requests, out].map((cells) => Math.max(3, ...cells.map((cell) => cell.length)));
   return top.map((d, i) => {
-    const cells = [requests[i]?.padStart(wide[0] ?? 0), out[i]?.padEnd(wide[1] ?? 0), tokensOf(d)];
+    const cells = [requests[i]?.padStart(wide[0] ?? 0), out[i]?.padEnd(wide[1] ?? 0), remarksOn(d)];
     return cells.join('   ').trimEnd();
   });
 }

@@ -62,7 +62,7 @@ function destinations(facts: ReportFacts): string {
   const head = ['destination', 'requests', 'out', 'in', ...(tokens ? ['tokens in', 'tokens out'] : [])];
   const rows = facts.top.map((d) => [
     code(placeOf(d)),
-    exact(d.requests),
+    d.failed === undefined ? exact(d.requests) : `${exact(d.requests)} (${exact(d.failed)} failed)`,
     amount(d.requestBytes),
     amount(d.responseBytes),
     ...(tokens ? [count(d.inputTokens), count(d.outputTokens)] : []),

@@ -17,6 +17,8 @@ export interface ReportDestination {
   readonly requests: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  /** Requests that ended in an error of name resolution, connection or protocol. Absent = none. */
+  readonly failed?: number;
   /** Tokens, where they were recorded. */
   readonly inputTokens?: number;
   readonly outputTokens?: number;

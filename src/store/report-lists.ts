@@ -21,7 +21,7 @@ export async function readTop(all: ReadAll, { exchanges }: Sources, tokens: bool
   const counted = tokens ? 'sum(input_tokens)::DOUBLE, sum(output_tokens)::DOUBLE' : 'NULL, NULL';
   const rows = await all(
     `SELECT host, port, tenant, count(*)::DOUBLE AS n, sum(request_bytes)::DOUBLE AS sent, sum(response_bytes)::DOUBLE,
-       ${counted} FROM ${exchanges} WHERE action <> 'block'
+       (count(*) FILTER (outcome = 'failed'))::DOUBLE, ${counted} FROM ${exchanges} WHERE action <> 'block'
      GROUP BY host, port, tenant ORDER BY n DESC, sent DESC, host, port, tenant LIMIT ${LIMITS.top}`,
   );
   return rows.map((row) => ({
@@ -31,8 +31,9 @@ export async function readTop(all: ReadAll, { exchanges }: Sources, tokens: bool
     requests: number(row[3]),
     requestBytes: number(row[4]),
     responseBytes: number(row[5]),
-    ...(typeof row[6] === 'number' ? { inputTokens: row[6] } : {}),
-    ...(typeof row[7] === 'number' ? { outputTokens: row[7] } : {}),
+    ...(number(row[6]) > 0 ? { failed: number(row[6]) } : {}),
+    ...(typeof row[7] === 'number' ? { inputTokens: row[7] } : {}),
+    ...(typeof row[8] === 'number' ? { outputTokens: row[8] } : {}),
   }));
 }
 

@@ -68,6 +68,17 @@ describe('the receipt', () => {
     ]);
   });
 
+  it('says which destinations did not answer', () => {
+    const top = [
+      { ...destination('a.test', 1200, 0), failed: 3, inputTokens: 5 },
+      { ...destination('b.test', 1, 0), failed: 1 },
+    ];
+    assert.deepEqual(receiptLines(facts({ requests: 1201, destinations: 2, top }), { width: 80 }).slice(2), [
+      '            a.test                  1200   0 B out   5 tokens in, 3 failed',
+      '            b.test                     1   0 B out   1 failed',
+    ]);
+  });
+
   it('says how the command ended, and the day where it is another', () => {
     const run = { id: 'r', program: 'x', signal: 'SIGINT', restarts: 0 };
     const f = facts({ agents: ['x'], run, remarks: ['r'] });

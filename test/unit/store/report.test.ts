@@ -234,7 +234,8 @@ test('a time and an agent, through the days that are closed', async (t) => {
     exchange({ ...old, startedAt: NOON - 9 * DAY, host: 'too-old.test' }),
     exchange({ ...old, host: 'old.test', findings: [news('new-port')] }),
     exchange({ agent: name, host: 'new.test', findings: [news('agent-first-seen', { message: 'first appearance' })] }),
-    exchange({ agent: 'other', host: 'other.test' }),
+    exchange({ agent: 'other', host: 'other.test', outcome: 'failed' }),
+    exchange({ agent: name, host: 'new.test', outcome: 'failed', errorType: 'dns-failed' }),
     exchange({ agent: name, host: 'later.test', startedAt: NOON + 3_600_000 }),
     exchange({ agent: name, host: 'cut.test', outcome: 'interrupted' }),
     run({ agent: name, startedAt: NOON - 4 * DAY, endedAt: NOON - 2 * DAY, restarts: 0, containment: 'separate-user' }),
@@ -245,6 +246,7 @@ test('a time and an agent, through the days that are closed', async (t) => {
   const facts = await report(t, dir, filter, NOON);
   assert.deepEqual(facts, before, 'rolling changes nothing');
   assert.deepEqual(facts.top.map(({ host }) => host).sort(), ['cut.test', 'new.test', 'old.test']);
+  assert.deepEqual(facts.top.map(({ host, requests, failed }) => [host, requests, failed])[0], ['new.test', 2, 1]);
   assert.deepEqual(facts.agents, [name]);
   assert.deepEqual([facts.runs, facts.run, facts.containment, facts.mode], [1, undefined, 'separate-user', 'monitor']);
   assert.deepEqual([facts.from, facts.to], [NOON - 3 * DAY, NOON + 12.5]);
@@ -304,7 +306,7 @@ test('tokens are summed once there are columns for them', async () => {
   const all = async (sql: string): Promise<unknown[][]> => {
     asked.push(sql);
     if (sql.includes('DESCRIBE')) return [['host'], ['input_tokens'], ['output_tokens']];
-    return sql.includes('input_tokens') ? [['llm.test', 443, null, 1, 2, 3, 1_200_000, 38_000]] : [];
+    return sql.includes('input_tokens') ? [['llm.test', 443, null, 1, 2, 3, 0, 1_200_000, 38_000]] : [];
   };
   const facts = await readReport(all, {}, CONTEXT);
   assert.ok(asked.some((sql) => sql.includes('sum(input_tokens)')));
