@@ -209,7 +209,9 @@ function wentTo(facts: ReportFacts, frame: Frame, cap: number): Line[] {
   const top = facts.top.slice(0, cap);
   const beside = counts(top);
   const rows = top.map((d, i) => ({ text: inColumn(d, frame.hosts) + (beside[i] ?? '') }));
-  return [{ label: 'went to', text: sums.join(' · ') }, ...rows];
+  const joined = sums.map((sum, i) => (i < sums.length - 1 ? `${sum} ·` : sum));
+  const lines = wrap(joined, frame.width - MARGIN).map((text) => ({ text }));
+  return [...labelled('went to', lines), ...rows];
 }
 
 function news(facts: ReportFacts, frame: Frame, cap: number): Line[] {

@@ -302,6 +302,50 @@ const anyFacts: fc.Arbitrary<ReportFacts> = fc.record(
   { noNullPrototype: true },
 ) as fc.Arbitrary<ReportFacts>;
 
+it('names and counts of ordinary size stay within the width, but for commands to copy', () => {
+  const name = fc.stringMatching(/^[a-z0-9.-]{1,70}$/);
+  const n = fc.nat(9_999_999);
+  const host = fc.record({ host: name, port: fc.constantFrom(443, 80, 8443) });
+  const some = <T>(item: fc.Arbitrary<T>) => fc.array(item, { maxLength: 9 });
+  const rule = fc.constantFrom('first-seen', 'credential-first-seen', 'new-port', 'other', 'first-contact');
+  fc.assert(
+    fc.property(
+      some(fc.tuple(host, n, n)),
+      some(fc.tuple(host, rule, action, would)),
+      some(fc.tuple(host, name, n, action, would)),
+      fc.array(n, { minLength: 4, maxLength: 4 }),
+      fc.integer({ min: 60, max: 140 }),
+      (top, told, leaving, [a = 0, b = 0, c = 0, d = 0], width) => {
+        const f = facts({
+          agents: ['an-agent'],
+          destinations: a % 1000,
+          requests: b,
+          requestBytes: c,
+          responseBytes: d,
+          wouldBlock: a,
+          top: top.map(([at, requests, sent]) => ({ ...destination(at.host, requests, sent), port: at.port })),
+          new: told.map(([at, what, done, could]) => ({
+            ...news(what, at.host, { message: 'm'.repeat(150), agent: 'an-agent' }),
+            action: done as 'block',
+            would: could as 'block',
+          })),
+          leaving: leaving.map(([at, path, count, done, could]) => ({
+            rule: 'aws-access-key',
+            method: 'POST',
+            host: at.host,
+            path,
+            count,
+            action: done as 'block',
+            would: could as 'block',
+          })),
+        });
+        for (const line of receiptLines(f, { width })) assert.ok(line.length <= width, `${width}: ${line}`);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 it('whatever the facts: at most 20 lines, each printable and one line', () => {
   fc.assert(
     fc.property(anyFacts, fc.integer({ min: -5, max: 300 }), (f, width) => {
