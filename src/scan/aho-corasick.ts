@@ -3,8 +3,8 @@
  *
  * The filter: of every keyword one window of three bytes is chosen, the rarest of its first bytes. Whatever the keyword's offset, one
  * of the window's two pairs lies at an even distance from where the search began, so looking at every second position is enough.
- * A pair that hits is confirmed by the three bytes before the automaton is started a few bytes back. It runs until it is at
- * its root again.
+ * A pair that hits is confirmed by the three bytes before the automaton is started, as far back as a keyword can begin whose window
+ * has not been passed. It runs until it is at its root again.
  */
 
 /** A keyword to look for. `bytes` has at least three, except for automata that are only walked (`step`), never searched with. */
@@ -26,7 +26,7 @@ export interface Automaton {
   readonly depth: Uint16Array;
   /** Bit 1: a window begins with this pair; bit 2: its second pair. */
   readonly pairs: Uint8Array;
-  /** Hash of a window → 1 + how far into its keyword it stands (the farthest, when several share it). */
+  /** By hash of three bytes: 1 = may be a window. */
   readonly windows: Uint8Array;
   /** Offset of the farthest window. */
   readonly reach: number;
@@ -39,7 +39,7 @@ export interface Hits {
 }
 
 /** Windows further into a keyword make the automaton start further back. */
-const FARTHEST = 12;
+const FARTHEST = 6;
 
 function fold(byte: number): number {
   return byte >= 65 && byte <= 90 ? byte + 32 : byte;
@@ -153,8 +153,7 @@ function filters(keywords: readonly Keyword[]): Pick<Automaton, 'pairs' | 'windo
         pairs[(a << 8) | b] = (pairs[(a << 8) | b] as number) | 1;
         for (const c of both(keyword, at + 2)) {
           pairs[(b << 8) | c] = (pairs[(b << 8) | c] as number) | 2;
-          const slot = hash(a, b, c);
-          windows[slot] = Math.max(windows[slot] as number, at + 1);
+          windows[hash(a, b, c)] = 1;
         }
       }
     }
@@ -208,21 +207,16 @@ function add(hits: Hits, end: number, state: number): void {
   hits.list[hits.length++] = state;
 }
 
-/** First position from `from` on where the automaton has to run, as `position - back`; `stop` or more = nowhere before `stop`. */
+/** First position from `from` on where a window or its second byte stands; -1 = nowhere before `stop`. */
 function skip(automaton: Automaton, bytes: Uint8Array, from: number, stop: number): number {
   const { pairs, windows } = automaton;
   for (let p = from; p < stop; p += 2) {
-    const flags = pairs[((bytes[p] as number) << 8) | (bytes[p + 1] as number)] as number;
+    const a = bytes[p] as number;
+    const b = bytes[p + 1] as number;
+    const flags = pairs[(a << 8) | b] as number;
     if (flags === 0) continue;
-    let back = -1;
-    if ((flags & 1) !== 0) {
-      back = (windows[hash(bytes[p] as number, bytes[p + 1] as number, bytes[p + 2] as number)] as number) - 1;
-    }
-    if ((flags & 2) !== 0 && p > from) {
-      const behind = windows[hash(bytes[p - 1] as number, bytes[p] as number, bytes[p + 1] as number)] as number;
-      if (behind > back) back = behind === 0 ? back : behind;
-    }
-    if (back >= 0) return p * 16 + back;
+    if ((flags & 1) !== 0 && windows[hash(a, b, bytes[p + 2] as number)] === 1) return p;
+    if ((flags & 2) !== 0 && p > from && windows[hash(bytes[p - 1] as number, a, b)] === 1) return p;
   }
   return -1;
 }
@@ -248,13 +242,8 @@ export function search(
     let until = at;
     if (row === 0 && at < stop) {
       const found = skip(automaton, bytes, at, stop);
-      if (found === -1) {
-        until = to;
-        at = Math.max(at, stop - 1 - reach);
-      } else {
-        until = Math.floor(found / 16);
-        at = Math.max(at, until - (found & 15));
-      }
+      until = found === -1 ? to : found;
+      at = Math.max(at, (found === -1 ? stop : found) - 1 - reach);
     }
     while (at < to) {
       row = next[row + (classOf[bytes[at++] as number] as number)] as number;

@@ -28,6 +28,11 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 48 && byte <= 57;
 }
 
+function endsWith(bytes: Uint8Array, end: number, word: Uint8Array): boolean {
+  for (let i = word.length, at = end; i > 0; ) if (bytes[--at] !== word[--i]) return false;
+  return true;
+}
+
 /** Scans one stream. */
 export class Scanner {
   readonly #tables: Tables;
@@ -158,7 +163,8 @@ export class Scanner {
       const end = base + (list[i] as number);
       const output = automaton.outputs[((list[i + 1] as number) - automaton.accepting) / automaton.width] as Int32Array;
       for (let k = 0; k < output.length; k++) {
-        const { pattern, first, last } = targets[output[k] as number] as (typeof targets)[number];
+        const { pattern, first, last, exact } = targets[output[k] as number] as (typeof targets)[number];
+        if (exact !== undefined && !endsWith(run.bytes, list[i] as number, exact)) continue;
         this.#words.offer(pattern, end - first, end - last);
       }
     }

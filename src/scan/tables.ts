@@ -7,6 +7,8 @@ interface Target {
   /** First and last start, as bytes before the end of the keyword. */
   readonly first: number;
   readonly last: number;
+  /** The keyword, to be compared: an automaton that folds case for others finds exact ones in any case. */
+  readonly exact: Uint8Array | undefined;
 }
 
 /** Patterns whose match may begin before its trigger. */
@@ -37,6 +39,7 @@ export const LONGEST_RUN = 256;
 export function tablesOf(patterns: readonly CompiledPattern[], candidates: number): Tables {
   const worded = patterns.filter((pattern) => pattern.trigger === 'keywords');
   const anchors = worded.flatMap((pattern) => pattern.anchors.map((anchor) => ({ pattern, anchor })));
+  const folded = anchors.some((one) => one.anchor.ignoreCase);
   const counted = patterns.filter((pattern) => pattern.trigger === 'digits');
   const leads = patterns
     .map((pattern) => ({ pattern, bytes: Math.max(0, ...pattern.anchors.map((anchor) => anchor.to)) }))
@@ -48,6 +51,7 @@ export function tablesOf(patterns: readonly CompiledPattern[], candidates: numbe
       pattern,
       first: anchor.bytes.length + anchor.to,
       last: anchor.bytes.length + anchor.from,
+      exact: folded && !anchor.ignoreCase ? anchor.bytes : undefined,
     })),
     digits: Array.from({ length: 32 }, (_, run) => counted.filter((pattern) => ((pattern.runs >>> run) & 1) === 1)),
     hasDigits: counted.length > 0,
