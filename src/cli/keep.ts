@@ -54,9 +54,8 @@ async function keep(cli: Cli, options: KeepOptions): Promise<void> {
   ] as const)
     if (value !== undefined) command.push(flag, value);
   try {
-    cli.exit(
-      await supervise(command, { owned: async () => (await livePid(join(stateDir, SOCKET_NAME))) !== undefined }),
-    );
+    const owned = async (): Promise<boolean> => (await livePid(join(stateDir, SOCKET_NAME))) !== undefined;
+    cli.exit(await supervise(command, { owned }));
   } finally {
     claim.close();
     claim.closeAllConnections();

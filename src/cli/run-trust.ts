@@ -1,11 +1,25 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { BUNDLE_VARIABLES } from './env.ts';
 
 /** A bundle of everybody's roots is 250 KiB; a variable that names something larger is a mistake. */
 const MAX_FILE = 4 * 1024 * 1024;
+/** Files of a run nobody has touched for this long belong to nobody; the living are touched every hour. */
+const LEFT_BEHIND_MS = 7 * 86_400_000;
+const TOUCH_MS = 3_600_000;
+const OF_A_RUN = /^run-[0-9A-Z]{26}\.(pem|jks)$/;
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
 /** The files that make the command trust this run's CA. */
@@ -39,10 +53,28 @@ export function writeTrust(
   const store = join(directory, `run-${id}.jks`);
   publish(bundle, `${all.join('\n')}\n`);
   if (java) publish(store, keyStore(all));
+  const timer = tend(directory, java ? [bundle, store] : [bundle]);
   const remove = (): void => {
+    clearInterval(timer);
     for (const file of [bundle, store]) rmSync(file, { force: true });
   };
   return { bundle, remove, ...(java ? { store } : {}) };
+}
+
+/** Removes what runs left that were killed outright, and keeps this run's files from being taken for such. */
+function tend(directory: string, own: readonly string[]): NodeJS.Timeout {
+  const now = Date.now();
+  for (const name of readdirSync(directory)) {
+    const file = join(directory, name);
+    const stat = OF_A_RUN.test(name) ? statSync(file, { throwIfNoEntry: false }) : undefined;
+    if (stat !== undefined && now - stat.mtimeMs > LEFT_BEHIND_MS) rmSync(file, { force: true });
+  }
+  const touch = (): void => {
+    const at = new Date();
+    // A file somebody removed stays so: it does not come back by itself, and the run goes on.
+    for (const file of own) if (existsSync(file)) utimesSync(file, at, at);
+  };
+  return setInterval(touch, TOUCH_MS).unref();
 }
 
 let system: string[] | undefined;
