@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { createServer } from 'node:net';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { canWatchDirect } from '../../src/cli/direct-connections.ts';
 import { createAuthority } from '../support/certs.ts';
+import { listening } from '../support/origins.ts';
 import { has, node, openPlace, printed, type RunPlace, type SimpleOrigin, simpleOrigin } from '../support/runs.ts';
 import { eventually } from '../support/weir.ts';
 
@@ -113,7 +116,9 @@ test('a killed collector is back on the same port with the same CA, and the rece
   await eventually(() => /hello from \/after|failed/.test(run.stdout()), 'an answer after', 30_000);
   assert.match(run.stdout(), /hello from \/after/);
   run.close();
-  assert.equal((await run.ended).code, 0);
+  const { code, stderr } = await run.ended;
+  assert.equal(code, 0);
+  assert.match(stderr, /the collector died once and was started again/);
 });
 
 test('supervisor and collector killed at once: the run starts both anew and its port works again', {
@@ -136,4 +141,70 @@ test('supervisor and collector killed at once: the run starts both anew and its 
   assert.match(run.stdout(), /hello from \/later/);
   run.close();
   assert.equal((await run.ended).code, 0);
+});
+
+test('a collector that is told to end comes back for the runs that go on', { skip: curl }, async () => {
+  const place = await newPlace();
+  const run = place.run(node(ASKER), { hold: true });
+  await eventually(() => run.stdout().includes('\n'), `the command is up: ${run.stderr()}`, 60_000);
+  const first = await place.pid('weir.sock');
+  process.kill(first ?? 0, 'SIGTERM');
+  await eventually(
+    async () => {
+      const pid = await place.pid('weir.sock');
+      if (pid === undefined || pid === first) return false;
+      return ((await place.admin('/status')) as { runs: number }).runs === 1;
+    },
+    'another collector has the run',
+    40_000,
+  );
+  run.write('http://plain.test/later\n');
+  await eventually(() => /hello from \/later|failed/.test(run.stdout()), 'an answer', 30_000);
+  assert.match(run.stdout(), /hello from \/later/);
+  run.close();
+  assert.equal((await run.ended).code, 0);
+});
+
+test('a runner that is killed leaves no run behind', async () => {
+  const place = await newPlace();
+  const run = place.run(node('console.log(process.pid); process.stdin.resume();'), { hold: true });
+  await eventually(() => run.stdout().includes('\n'), `the command is up: ${run.stderr()}`, 60_000);
+  run.kill('SIGKILL');
+  await eventually(
+    async () => ((await place.admin('/status')) as { runs: number }).runs === 0,
+    'the run is over',
+    30_000,
+  );
+  run.close();
+  await run.ended;
+});
+
+const outside = Object.values(networkInterfaces())
+  .flat()
+  .find((address) => address?.family === 'IPv4' && !address.internal)?.address;
+
+test('a connection around Weir is in the receipt', {
+  skip: (!canWatchDirect && 'needs procfs') || (outside === undefined && 'no address but loopback'),
+}, async () => {
+  const place = await newPlace();
+  const server = createServer((socket) => socket.on('error', () => undefined).resume());
+  const port = await listening(server, outside);
+  try {
+    const program = `import { connect } from 'node:net'; const socket = connect(${port}, '${outside}', () => console.log('up')); process.stdin.resume(); process.stdin.on('end', () => socket.destroy());`;
+    const run = place.run(node(program), { flags: ['--agent', 'goer'], hold: true });
+    await eventually(() => run.stdout().includes('up'), `connected: ${run.stderr()}`, 60_000);
+    await eventually(
+      async () => JSON.stringify(await place.admin('/logs?limit=100&agent=goer')).includes('direct-connection'),
+      'the finding',
+      30_000,
+    );
+    run.close();
+    const { stderr } = await run.ended;
+    assert.match(
+      stderr,
+      new RegExp(`1 direct connection around Weir \\([^)]*→ ${outside?.replaceAll('.', '\\.')}:${port}\\)`),
+    );
+  } finally {
+    server.close();
+  }
 });
