@@ -157,8 +157,13 @@ async function install(cwd: string): Promise<void> {
     await mkdir(parent, { recursive: true });
     await copied(sources, parent);
   }
-  await mkdir(join(cwd, 'node_modules/.bin'), { recursive: true });
-  await symlink('../typescript/bin/tsc', join(cwd, 'node_modules/.bin/tsc'));
+  // With a link missing npm would fetch the package again.
+  const bin = 'node_modules/.bin';
+  await mkdir(join(cwd, bin), { recursive: true });
+  for (const name of readdirSync(join(CHECKOUT, bin))) {
+    const to = await readlink(join(CHECKOUT, bin, name));
+    if (existsSync(join(cwd, bin, to))) await symlink(to, join(cwd, bin, name));
+  }
 }
 
 function mirror(stage: Stage, root: string, ran: readonly string[], close: () => Promise<void>): Image {
