@@ -6,6 +6,7 @@ import { baselineCommand } from './baseline.ts';
 import { caCommand } from './ca.ts';
 import { checkCommand } from './check.ts';
 import { CliError, createCli, EXIT, type GlobalOptions, indent, type World } from './context.ts';
+import { demoCommand } from './demo.ts';
 import { doctorCommand } from './doctor.ts';
 import { envCommand } from './env.ts';
 import { initCommand } from './init.ts';
@@ -35,6 +36,7 @@ const COMMANDS = [
   modeCommand,
   caCommand,
   checkCommand,
+  demoCommand,
   doctorCommand,
   purgeCommand,
   initCommand,
