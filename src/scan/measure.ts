@@ -159,9 +159,11 @@ function waysOf(node: Node, follow: ByteSet): number {
     }
     case 'repeat': {
       const own = first(node.item, follow);
-      const item = waysOf(node.item, node.max > 1 ? union(own, follow) : follow);
+      const exit = waysOf(node.item, follow);
+      const again = node.max > 1 ? waysOf(node.item, own) : 1;
       const ambiguous = node.max !== node.min && !isEmpty(intersection(own, follow));
-      return (ambiguous ? node.max - node.min + 1 : 1) * item ** node.max;
+      // Every round but the last is followed by another round, the last one by what comes after.
+      return (ambiguous ? node.max - node.min + 1 : 1) * exit * again ** Math.max(0, node.max - 1);
     }
   }
 }

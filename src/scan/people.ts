@@ -24,7 +24,7 @@ function usItin(value: string): boolean {
 
 function caSin(value: string): boolean {
   const digits = digitsOf(value, 9);
-  return digits !== undefined && digits[0] !== 0 && digits[0] !== 8 && luhnHolds(digits);
+  return digits !== undefined && digits[0] !== 8 && luhnHolds(digits);
 }
 
 /** HMRC, National Insurance Manual NIM39110: letters that are never used. */

@@ -152,3 +152,17 @@ test('nothing is held back where nothing is open', () => {
   scanner.push(new TextEncoder().encode('data: {"delta":"hello world"}\n\n'));
   assert.equal(scanner.settled, 31);
 });
+
+test('what stood before a long open candidate is still known when it closes', () => {
+  const engine = createEngine([
+    compilePattern(source({ expression: '(?<![a-z])key=[A-Z]{4,4000};', keywords: ['key='] })),
+  ]);
+  for (const [before, count] of [
+    ['x', 0],
+    [' ', 1],
+  ] as const) {
+    const text = `${'-'.repeat(900)}${before}key=${'A'.repeat(3900)};`;
+    const cuts = Array.from({ length: 60 }, (_, i) => i * 83);
+    assert.equal(inPieces(engine, new TextEncoder().encode(text), cuts).length, count);
+  }
+});

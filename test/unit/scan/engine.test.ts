@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { compilePatterns } from '../../../src/scan/compile.ts';
+import { createEngine } from '../../../src/scan/engine.ts';
+import { isPlaceholder } from '../../../src/scan/placeholder.ts';
+import { bytes, librarySources, pattern } from './library.ts';
+
+const library = createEngine(compilePatterns(librarySources()));
+
+function found(engine: ReturnType<typeof createEngine>, text: string): string[] {
+  return engine
+    .scan(bytes(text))
+    .matches.map((match) => `${match.pattern.id}=${Buffer.from(bytes(text)).toString('utf8', match.start, match.end)}`);
+}
+
+test('the secret is the group, its place is in bytes', () => {
+  const engine = createEngine([
+    pattern({
+      case: 'ignore',
+      expression: 'secret["\']?\\s{0,3}[:=]\\s{0,3}["\'](?<secret>[^"\']{6,60})["\']',
+      keywords: ['secret'],
+    }),
+  ]);
+  const text = 'é "Secret": "tr0ub4dor&3"';
+  const [match] = engine.scan(bytes(text)).matches;
+  assert.deepEqual([match?.start, match?.end], [14, 25]);
+  assert.deepEqual(found(engine, text), ['test-key=tr0ub4dor&3']);
+});
+
+test('validator refuses, confirm only marks', () => {
+  const card = { kind: 'financial', trigger: 'digits', expression: '(?<![0-9])[0-9]{4}(?:[ -]?[0-9]{4}){3}(?![0-9])' };
+  const number = `4${'1'.repeat(15)}`;
+  const strict = createEngine([pattern({ ...card, validator: 'card' })]);
+  assert.equal(strict.scan(bytes(number)).matches[0]?.verified, true);
+  assert.deepEqual(strict.scan(bytes(number.replace(/1$/, '2'))).matches, []);
+  const marked = createEngine([pattern({ ...card, confirm: 'card' })]);
+  assert.equal(marked.scan(bytes(number)).matches[0]?.verified, true);
+  assert.equal(marked.scan(bytes(number.replace(/1$/, '2'))).matches[0]?.verified, false);
+});
+
+test('a number is no part of a longer one, and e-mail addresses are found by their @', () => {
+  const engine = createEngine([
+    pattern({
+      id: 'ssn',
+      kind: 'pii',
+      trigger: 'digits',
+      validator: 'us-ssn',
+      expression: '\\b[0-9]{3}[- ]?[0-9]{2}[- ]?[0-9]{4}\\b',
+    }),
+    pattern({
+      id: 'mail',
+      kind: 'pii',
+      trigger: 'at',
+      expression: '(?<![\\w.+-])[\\w.+-]{1,64}@[\\w-]{1,63}(?:\\.[\\w-]{1,63}){1,4}\\b',
+    }),
+  ]);
+  assert.deepEqual(found(engine, 'at 1763600012345, 456-78-9012; 4567890121 a.b+c@mail.example.org.'), [
+    'ssn=456-78-9012',
+    'mail=a.b+c@mail.example.org',
+  ]);
+  assert.deepEqual(found(engine, '456789012'), ['ssn=456789012']);
+  assert.deepEqual(found(engine, '@ a@ @b.c'), []);
+});
+
+test('entropy and fillers', () => {
+  const engine = createEngine([
+    pattern({ entropy: 3, expression: 'token=(?<secret>[A-Za-z0-9<>_${}*]{8,60})', keywords: ['token='] }),
+  ]);
+  assert.deepEqual(found(engine, 'token=aaabbbaaabbb token=<YOUR_TOKEN> token=${TOKEN_OF_BUILD} token=k3J9xQ2mZ7pL'), [
+    'test-key=k3J9xQ2mZ7pL',
+  ]);
+});
+
+test('only obvious fillers are placeholders', () => {
+  for (const filler of [
+    '<YOUR_KEY>',
+    'sk-<your key>',
+    'xxxxxxxxxxxx',
+    'sk-xxxx-xxxx',
+    '${VAR}',
+    '$API_KEY',
+    '{{ secrets.KEY }}',
+    '****',
+    '%TOKEN%',
+    'your_api_key_here',
+    'YOUR-TOKEN',
+    'YourApiKeyHere',
+    'changeme',
+    'sk-abc123...',
+    'REDACTED',
+    '[API KEY]',
+    '•••••••',
+  ]) {
+    assert.ok(isPlaceholder(Buffer.from(filler).toString('latin1'), ['sk-']), filler);
+  }
+  for (const secret of [
+    'AK' + 'IAIOSFODNN7EXAMPLE',
+    'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+    'hunter2hunter2',
+    'correct-horse-battery',
+    'Summer2024!',
+    'sk-test1234567890abcdef',
+    '1234567890',
+    'abcabcabc',
+  ]) {
+    assert.ok(!isPlaceholder(secret, ['sk-', 'AK' + 'IA']), secret);
+  }
+});
+
+test('overlapping matches are one, named after the more severe, and injections stand apart', () => {
+  const engine = createEngine([
+    pattern({
+      id: 'loose',
+      severity: 'medium',
+      category: 'generic',
+      expression: 'token=[a-z0-9-]{8,40}',
+      keywords: ['token='],
+    }),
+    pattern({ id: 'exact', severity: 'critical', expression: 'acme-[a-z0-9]{8}', keywords: ['acme-'] }),
+    pattern({
+      id: 'phrase',
+      kind: 'injection',
+      case: 'ignore',
+      expression: 'send the token=[a-z0-9-]{1,40}',
+      keywords: ['send the'],
+    }),
+  ]);
+  assert.deepEqual(found(engine, 'SEND the token=acme-abcd1234-tail'), [
+    'phrase=SEND the token=acme-abcd1234-tail',
+    'exact=token=acme-abcd1234-tail',
+  ]);
+  assert.deepEqual(found(engine, 'acme-abcd1234 acme-abcd1234'), ['exact=acme-abcd1234', 'exact=acme-abcd1234']);
+});
+
+test('exact keywords stay exact beside ones without case', () => {
+  const engine = createEngine([
+    pattern({ id: 'exact', expression: '(?<=Key_)[a-z]{4}', keywords: ['Key_'] }),
+    pattern({ id: 'any', case: 'ignore', expression: 'ignore all', keywords: ['ignore all'] }),
+  ]);
+  assert.deepEqual(found(engine, 'Key_abcd KEY_abcd key_abcd IGNORE All'), ['exact=abcd', 'any=IGNORE All']);
+});
+
+test('a budget that runs out leaves the rest unscanned', () => {
+  const engine = createEngine([pattern({ expression: 'key_[a-z]{8}', keywords: ['key_'] })]);
+  const text = bytes(`key_abcdefgh${' '.repeat(200_000)}key_abcdefgh`);
+  let left = 100_000;
+  const budget = {
+    take: (units: number): boolean => {
+      left -= units;
+      return left > 0;
+    },
+  };
+  const part = engine.scan(text, budget);
+  assert.deepEqual([part.matches.length, part.unscanned], [1, true]);
+  assert.ok(part.units < 150_000, `${part.units} units`);
+  assert.deepEqual([engine.scan(text).matches.length, engine.scan(text).unscanned], [2, false]);
+  const scanner = engine.scanner({ take: () => false });
+  scanner.push(text);
+  scanner.push(text);
+  assert.equal(scanner.end().unscanned, true);
+  assert.equal(scanner.settled, text.length);
+});
+
+const MEGABYTE = 1 << 20;
+const long = (part: string): Uint8Array => bytes(part.repeat(Math.ceil(MEGABYTE / part.length)));
+const HOSTILE: readonly (readonly [string, Uint8Array])[] = [
+  ['AKIA', long('AK' + 'IA')],
+  ['AKIA with a boundary', long('AK' + 'IA ')],
+  ['eyJ', long('eyJ')],
+  ['eyJ runs', long(`.eyJ${'a'.repeat(300)}`)],
+  ['token heads', long('eyJhbGciOiJIUzI1NiJ9.eyJh ')],
+  ['sk-ant-', long('sk-ant-')],
+  ['key blocks', long('-----BEGIN PRIVATE KEY-----')],
+  ['key block without end', bytes(`-----BEGIN PRIVATE KEY-----${'A'.repeat(MEGABYTE)}`)],
+  ['dashes', long('-')],
+  ['base64', bytes(randomBytes(786_432).toString('base64'))],
+  ['random', randomBytes(MEGABYTE)],
+  ['zeros', new Uint8Array(MEGABYTE)],
+  ['digits', long('7')],
+  ['numbers', long('123-45-6789 4111 1111 ')],
+  ['at signs', long('@')],
+  ['addresses without end', long('a@b')],
+  ['password=', long('password=')],
+  ['api_key="abcdefgh",', long('api_key="abcdefgh",')],
+  ['brackets', long('[')],
+  [
+    'every keyword',
+    long(
+      librarySources()
+        .flatMap((one) => one.keywords)
+        .join(''),
+    ),
+  ],
+];
+
+for (const [name, text] of HOSTILE) {
+  test(`hostile input ends in bounded steps: ${name}`, () => {
+    const { units, unscanned } = library.scan(text);
+    // Reading is one unit a byte; expressions may add no more than that again many times over, or the body is given up.
+    assert.ok(units <= text.length * 12, `${units} units, unscanned ${unscanned}`);
+    const scanner = library.scanner();
+    for (let at = 0; at < text.length; at += 1400) scanner.push(text.subarray(at, at + 1400));
+    const pieces = scanner.end();
+    assert.ok(pieces.units <= text.length * 24, `in pieces ${pieces.units} units`);
+    assert.equal(pieces.unscanned, unscanned);
+  });
+}
+
+test('more candidates than allowed: said, not hidden', () => {
+  const engine = createEngine([pattern({ expression: 'key_[a-z]{8}', keywords: ['key_'] })], { candidates: 10 });
+  const result = engine.scan(long('key_abcdefgh '));
+  assert.deepEqual([result.matches.length, result.unscanned], [10, true]);
+});
