@@ -1,36 +1,19 @@
-import { existsSync } from 'node:fs';
-import { connect } from 'node:net';
 import type { Check } from './doctor.ts';
 
-const PROXIES = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy', 'ALL_PROXY', 'all_proxy'];
-const FILES = [
-  'NODE_EXTRA_CA_CERTS',
-  'SSL_CERT_FILE',
-  'REQUESTS_CA_BUNDLE',
-  'CURL_CA_BUNDLE',
-  'GIT_SSL_CAINFO',
-  'AWS_CA_BUNDLE',
-];
-/** Before this the clock cannot be right: it is when this version was written. */
-const EARLIEST = Date.UTC(2026, 0, 1);
+/** Proxy variables programs read; curl reads `http_proxy` in lower case only. */
+export const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy', 'ALL_PROXY', 'all_proxy'];
 
 /** What this shell hands to programs. Values are shown without userinfo: it may be a password. */
-export function environmentChecks(env: NodeJS.ProcessEnv, now: number = Date.now()): Check[] {
-  return [node(), clock(now), ...proxies(env), ...noProxy(env), ...files(env), ...unsafe(env)];
+export function environmentChecks(env: NodeJS.ProcessEnv): Check[] {
+  return [node(), ...proxies(env), ...noProxy(env), ...unsafe(env)];
 }
 
 function node(): Check {
   return { name: 'node', state: 'ok', message: `Node ${process.versions.node} on ${process.platform} ${process.arch}` };
 }
 
-function clock(now: number): Check {
-  if (now >= EARLIEST) return { name: 'clock', state: 'ok', message: new Date(now).toISOString() };
-  const message = `the clock says ${new Date(now).toISOString()}: certificates will not be valid`;
-  return { name: 'clock', state: 'fail', message, next: 'set the clock (timedatectl set-ntp true)' };
-}
-
 function proxies(env: NodeJS.ProcessEnv): Check[] {
-  const set = PROXIES.filter((name) => env[name]);
+  const set = PROXY_VARIABLES.filter((name) => env[name]);
   if (set.length === 0)
     return [
       {
@@ -59,6 +42,26 @@ function proxies(env: NodeJS.ProcessEnv): Check[] {
       state: 'warn',
       message: 'only one of HTTP_PROXY and HTTPS_PROXY is set',
       next: 'eval "$(weir env)"',
+    });
+  return [...checks, ...partly(env)];
+}
+
+/** Some programs are pointed at the proxy and others are not. */
+function partly(env: NodeJS.ProcessEnv): Check[] {
+  const checks: Check[] = [];
+  if (env['HTTP_PROXY'] && !env['http_proxy'])
+    checks.push({
+      name: 'http_proxy',
+      state: 'warn',
+      message: 'is not set: curl reads it in lower case only and sends http:// direct',
+      next: 'eval "$(weir env)"',
+    });
+  if (env['NODE_USE_ENV_PROXY'] !== '1')
+    checks.push({
+      name: 'NODE_USE_ENV_PROXY',
+      state: 'warn',
+      message: 'is not 1: fetch, http and https of Node go direct',
+      next: 'export NODE_USE_ENV_PROXY=1',
     });
   return checks;
 }
@@ -92,24 +95,16 @@ function noProxy(env: NodeJS.ProcessEnv): Check[] {
         },
       ];
     const others = entries.filter((entry) => !['', 'localhost', '127.0.0.1', '::1'].includes(entry));
-    if (others.length > 0) return [{ name, state: 'warn', message: `these go around Weir: ${others.join(', ')}` }];
+    if (others.length > 0)
+      return [
+        {
+          name,
+          state: 'warn',
+          message: `these go around Weir: ${others.join(', ')}`,
+          next: `export ${name}=localhost,127.0.0.1,::1`,
+        },
+      ];
     return [{ name, state: 'ok', message: text }];
-  });
-}
-
-function files(env: NodeJS.ProcessEnv): Check[] {
-  return FILES.flatMap((name): Check[] => {
-    const path = env[name];
-    if (!path) return [];
-    if (existsSync(path)) return [{ name, state: 'ok', message: path }];
-    return [
-      {
-        name,
-        state: 'fail',
-        message: `${path} does not exist: TLS will fail`,
-        next: 'eval "$(weir env)", or unset it',
-      },
-    ];
   });
 }
 
@@ -130,18 +125,4 @@ function unsafe(env: NodeJS.ProcessEnv): Check[] {
       next: 'unset NODE_OPTIONS',
     });
   return checks;
-}
-
-/** Whether something accepts on the port. Never rejects. */
-export function accepts(host: string, port: number, ms = 1000): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port });
-    const done = (open: boolean): void => {
-      socket.destroy();
-      resolve(open);
-    };
-    socket.setTimeout(ms, () => done(false));
-    socket.on('connect', () => done(true));
-    socket.on('error', () => done(false));
-  });
 }

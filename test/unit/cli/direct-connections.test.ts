@@ -139,6 +139,14 @@ describe('watchDirect, on a made-up /proc', { skip: endianness() === 'LE' ? fals
     assert.deepEqual(stop(), [`jailed ${ROOT + 1} tcp 10.0.0.9 443 ×1`, `thing ${ROOT} tcp 140.82.112.4 22 ×1`]);
   });
 
+  it('finds what another thread opened while the first one slept', async () => {
+    const net = { tcp: [line(LOCAL, SSH, 1), line(LOCAL, PLAIN, 2)] };
+    const { found } = start([{ pid: ROOT, sockets: [1], net }], { everyMs: 1 });
+    await until('the first', () => found.length > 0);
+    fake.put({ pid: ROOT, sockets: [2], net });
+    await until('the second', () => found.length > 1);
+  });
+
   it('asks again for what was not connected yet, and for the next peer of a UDP socket', async () => {
     const all: FakeProcess = { pid: ROOT, sockets: [1, 2, 3, 4] };
     const unix = ['0000000000000000: 00000003 00000000 00000000 0001 03 4'];

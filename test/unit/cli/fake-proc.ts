@@ -41,6 +41,8 @@ export function fakeProc() {
     writeFileSync(join(dir, 'stat'), `${one.pid} (${one.comm ?? 'thing'}) S ${rest}\n`);
     writeFileSync(join(dir, 'comm'), `${one.comm ?? 'thing'}\n`);
     writeFileSync(join(dir, 'environ'), one.environ ?? '');
+    // Its first thread seems asleep from one look to the next.
+    writeFileSync(join(dir, 'schedstat'), '1000 0 1\n');
     const net = join(proc, `net of ${one.namespace ?? '1'}`);
     mkdirSync(net, { recursive: true });
     symlinkSync(net, join(dir, 'net'));
