@@ -155,7 +155,7 @@ test('nothing is held back where nothing is open', () => {
 
 test('what stood before a long open candidate is still known when it closes', () => {
   const engine = createEngine([
-    compilePattern(source({ expression: '(?<![a-z])key=[A-Z]{4,4000};', keywords: ['key='] })),
+    compilePattern(source({ expression: '(?<!xy)key=[A-Z]{4,4000};', keywords: ['key='] })),
   ]);
   for (const [before, count] of [
     ['x', 0],
