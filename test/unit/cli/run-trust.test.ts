@@ -62,11 +62,13 @@ test('what killed runs left is removed after a week, nothing else', () => {
   assert.deepEqual(readdirSync(directory).sort(), [`run-${'1'.repeat(26)}.pem`, 'bundle.pem', 'run-notes.pem'].sort());
 });
 
-test('keytool reads the Java trust store, digest included', { skip: !has('keytool', '-help') && 'no keytool' }, () => {
+const KEYTOOL = 'keytool';
+
+test('keytool reads the Java trust store, digest included', { skip: !has(KEYTOOL, '-help') && 'no keytool' }, () => {
   const trust = writeTrust(join(dir, 'java'), ID, { ca: ours, roots: [corporate] }, true);
   const store = trust.store ?? '';
   const args = ['-list', '-keystore', store, '-storetype', 'JKS', '-storepass', 'changeit'];
-  const listed = execFileSync('keytool', args, { encoding: 'utf8' });
+  const listed = execFileSync(KEYTOOL, args, { encoding: 'utf8' });
   const entries = readFileSync(trust.bundle, 'utf8').match(/BEGIN CERTIFICATE/g)?.length ?? 0;
   assert.equal(listed.match(/trustedCertEntry/g)?.length, entries);
   trust.remove();
