@@ -1,6 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /** Why a state directory cannot be used, worded for people; `code` for scripts. */
@@ -35,7 +34,7 @@ export function openStateDir(path: string): StateDir {
   if (uid !== undefined && stat.uid !== uid) {
     throw new StateError(
       'state-foreign',
-      `state directory ${path} belongs to uid ${stat.uid}. Use --state-dir, or: sudo chown -R ${userInfo().username} ${path}`,
+      `state directory ${path} belongs to uid ${stat.uid}. Use --state-dir, or: sudo chown -R ${uid} ${path}`,
     );
   }
   try {

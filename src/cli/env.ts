@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { AGENT_NAME } from '../config/values.ts';
 import type { EnvironmentFacts } from '../model/admin.ts';
@@ -64,7 +64,10 @@ async function env(cli: Cli, options: EnvOptions): Promise<void> {
   );
   if (facts.token) cli.note(`${agent} has a token: put it in the place of the x, before the @`);
   if (options.docker && facts.caBundle !== undefined)
-    cli.note(`mount the bundle into the container: -v ${facts.caBundle}:${CONTAINER_BUNDLE}:ro`);
+    // The directory: a file that is mounted by itself stays the old one when the CA is renewed.
+    cli.note(
+      `mount the bundle's directory into the container: -v ${dirname(facts.caBundle)}:${dirname(CONTAINER_BUNDLE)}:ro`,
+    );
   return undefined;
 }
 
@@ -79,7 +82,7 @@ function isInside(file: string, directory: string): boolean {
   return file === CONTAINER_BUNDLE || file.startsWith(`${directory}/`);
 }
 
-const CONTAINER_BUNDLE = '/etc/weir/ca-bundle.pem';
+const CONTAINER_BUNDLE = '/etc/weir/bundle.pem';
 
 function forDocker(facts: EnvironmentFacts): EnvironmentFacts {
   const port = facts.proxy.slice(facts.proxy.lastIndexOf(':') + 1);

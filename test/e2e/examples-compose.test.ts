@@ -181,9 +181,9 @@ describe('examples/compose: the pieces behind Weir', () => {
         for (const name of pipeline[kind] ?? []) assert.ok(name in collector[kind], `${signal}: ${name}`);
     }
     assert.deepEqual(Object.keys(collector.service.pipelines).sort(), ['logs', 'metrics', 'traces']);
-    const spans = reachable('otel-collector', collector.exporters['otlphttp/tempo'].endpoint);
+    const spans = reachable('otel-collector', collector.exporters['otlp_http/tempo'].endpoint);
     assert.equal(tempo.distributor.receivers.otlp.protocols.http.endpoint, `0.0.0.0:${spans.port}`);
-    const metrics = reachable('otel-collector', collector.exporters['otlphttp/prometheus'].endpoint);
+    const metrics = reachable('otel-collector', collector.exporters['otlp_http/prometheus'].endpoint);
     assert.equal(metrics.pathname, '/api/v1/otlp');
     assert.ok(service('prometheus').command?.includes('--web.enable-otlp-receiver'));
     assert.ok(mounts(service('tempo')).some(({ target }) => tempo.storage.trace.wal.path.startsWith(`${target}/`)));
