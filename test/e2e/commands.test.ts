@@ -267,7 +267,7 @@ describe('commands: a collector that reads', () => {
       docker.stdout,
       new RegExp(`^HTTP_PROXY=http://worker:x@host\\.docker\\.internal:${world.weir.port}$`, 'm'),
     );
-    assert.match(docker.stdout, /^SSL_CERT_FILE=\/etc\/weir\/ca-bundle\.pem$/m);
+    assert.match(docker.stdout, /^SSL_CERT_FILE=\/etc\/weir\/bundle\.pem$/m);
     assert.match(docker.stderr, /mount the bundle into the container: -v /);
   });
 
