@@ -112,7 +112,7 @@ test('env prints what product.md §9 sets', async () => {
   const docker = await weir(['env', '--docker'], env);
   assert.match(docker.out, /^HTTPS_PROXY=http:\/\/default:x@host\.docker\.internal:8080$/m);
   assert.match(docker.out, /^SSL_CERT_FILE=\/etc\/weir\/bundle\.pem$/m);
-  assert.match(docker.err, /-v \/state\/public\/ca-bundle\.pem:\/etc\/weir\/bundle\.pem:ro/);
+  assert.match(docker.err, /-v \/state\/public:\/etc\/weir:ro/);
   const bad = await weir(['env', '--agent', '../x'], env);
   assert.equal(bad.code, 2);
   assert.match(bad.err, /^weir: "\.\.\/x" is not an agent name/);
