@@ -1,22 +1,25 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { AdminError } from '../admin/protocol.ts';
 import type { CaFacts } from '../model/admin.ts';
+import { realStore, type StoreWorld } from './ca-store.ts';
+import { onlyHosts, trust, trustedText, untrust } from './ca-trust.ts';
 import { type Cli, CliError } from './context.ts';
 import { confirm } from './raise.ts';
 import { clock } from './table.ts';
 
-/** `weir ca show | export | rotate`: the public half of the interception CA. */
-export function caCommand(cli: Cli): Command {
+/** `weir ca show | export | trust | untrust | rotate`: the public half of the interception CA. `store` is for tests. */
+export function caCommand(cli: Cli, store: StoreWorld = realStore(cli.env)): Command {
   const parent = new Command('ca').description('the interception CA');
   parent
     .command('show')
     .description('name, fingerprint, validity, files')
     .action(async () => {
       const facts = await caFacts(cli);
-      cli.print(facts, () => human(facts));
+      const trusted = trustedText(cli.stateDir());
+      cli.print({ ...facts, ...(trusted === '' ? {} : { trusted }) }, () => human(facts, trusted));
     });
   parent
     .command('export')
@@ -28,6 +31,22 @@ export function caCommand(cli: Cli): Command {
       else writeFileSync(file, pem, { mode: 0o644 });
     });
   parent
+    .command('trust')
+    .description('let this machine’s programs trust it; best --only for the hosts that need it')
+    .option('--only <hosts>', 'through a root limited to these: github.com,example.org', (text: string) => {
+      try {
+        return onlyHosts(text);
+      } catch (error) {
+        throw new InvalidArgumentError((error as Error).message);
+      }
+    })
+    .option('--yes', 'do not ask')
+    .action(async (options: { only?: string[]; yes?: boolean }) => trust(cli, await caFacts(cli), store, options));
+  parent
+    .command('untrust')
+    .description('undo what trust did, and nothing else')
+    .action(() => untrust(cli, store));
+  parent
     .command('rotate')
     .description('a new CA; programs that trust the old one must be given the new one')
     .option('--yes', 'do not ask')
@@ -35,7 +54,9 @@ export function caCommand(cli: Cli): Command {
       if (!options.yes)
         await confirm(cli, 'Make a new CA? Programs that trust only the old one will fail until they get it.');
       const facts = await rotate(cli);
-      cli.print(facts, () => human(facts));
+      const trusted = trustedText(cli.stateDir());
+      if (trusted !== '') cli.note(`${trusted} still trusts the old one: weir ca trust again, or weir ca untrust`);
+      cli.print(facts, () => human(facts, ''));
     });
   return parent;
 }
@@ -89,7 +110,7 @@ function keyKind({ publicKey }: X509Certificate): string {
   return `${(publicKey.asymmetricKeyType ?? '').toUpperCase()} ${namedCurve ?? modulusLength ?? ''}`.trim();
 }
 
-function human(facts: CaFacts): string {
+function human(facts: CaFacts, trusted: string): string {
   return [
     `subject      ${facts.subject}`,
     `fingerprint  ${facts.fingerprint}`,
@@ -97,5 +118,6 @@ function human(facts: CaFacts): string {
     `valid        ${clock(facts.notBefore)} – ${clock(facts.notAfter)}`,
     `certificate  ${facts.certificatePath}`,
     `bundle       ${facts.bundlePath}`,
+    ...(trusted === '' ? [] : [`trusted      ${trusted}`]),
   ].join('\n');
 }

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { createCa, createLeaf, newKey, readSigner, type Signer } from './certificate.ts';
+import { type Cross, createCross } from './cross.ts';
 
 /** Leaves kept, least recently used dropped first (threat-model W15: 10,000 unique names must not grow memory). */
 const MAX_LEAVES = 1000;
@@ -20,8 +21,6 @@ export interface AuthorityOptions {
   readonly extraRoots?: readonly string[];
   /** Removes a kept CA first, whatever state its files are in (`weir ca rotate` without a running collector). */
   readonly renew?: boolean;
-  /** Limits a newly made CA to these hosts (X.509 name constraints). */
-  readonly only?: readonly string[];
   /** Epoch ms; for tests. */
   readonly now?: () => number;
 }
@@ -39,7 +38,7 @@ export interface Authority {
   readonly certPem: string;
   /** Epoch ms. */
   readonly expiresAt: number;
-  /** Changes with every rotation: what was learned about clients that trust us is void then. */
+  /** Changes with every rotation and every new cross certificate: what was learned about clients that trust us is void then. */
   readonly generation: number;
   /** Public files, when a directory was given. */
   readonly files: { readonly cert?: string; readonly bundle?: string };
@@ -54,7 +53,8 @@ export interface Authority {
 /**
  * Opens or makes the certificate authority (product.md §4 "The CA"). Throws an Error of one or two sentences: what is
  * wrong, where, and what to do next. Files: `private/ca.key` (0600, directory 0700), `public/ca.pem`,
- * `public/bundle.pem` and the public copy `ca.pem`; an ephemeral authority writes only the bundle.
+ * `public/bundle.pem` and the public copy `ca.pem`; an ephemeral authority writes only the bundle. A cross certificate of a
+ * limited root that clients may trust instead is read from `public/ca-cross.pem` as soon as it is there (`weir ca trust`).
  */
 export function createAuthority(options: AuthorityOptions): Authority {
   return new LocalAuthority(options);
@@ -67,7 +67,9 @@ class LocalAuthority implements Authority {
   readonly #leafKeyPem = this.#leafKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   readonly #leaves: Map<string, LeafPair> = new Map();
   #signer: Signer;
-  generation = 1;
+  #generation = 1;
+  readonly #cross: () => Cross | undefined;
+  #sentAlong: Cross | undefined;
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -76,6 +78,22 @@ class LocalAuthority implements Authority {
     if (renew === true && !ephemeral && dir !== undefined && operator === undefined) removeKept(dir);
     this.#signer = this.#open();
     this.#publish();
+    this.#cross = createCross(dir, () => this.#signer, this.#now);
+    this.#sentAlong = this.#cross();
+  }
+
+  get generation(): number {
+    this.#look();
+    return this.#generation;
+  }
+
+  /** Leaves of before a change of what is sent along with them are dropped. */
+  #look(): void {
+    const cross = this.#cross();
+    if (cross === this.#sentAlong) return;
+    this.#sentAlong = cross;
+    this.#leaves.clear();
+    this.#generation++;
   }
 
   get certPem(): string {
@@ -106,6 +124,7 @@ class LocalAuthority implements Authority {
 
   leaf(host: string): LeafPair {
     const now = this.#now();
+    this.#look();
     const known = this.#leaves.get(host);
     if (known !== undefined && known.renewAt > now) {
       this.#leaves.delete(host);
@@ -113,9 +132,10 @@ class LocalAuthority implements Authority {
       return known;
     }
     const cert = createLeaf(this.#signer, host, this.#leafKey, now);
+    const along = this.#sentAlong?.permits(host) === true ? this.#sentAlong.pem : '';
     const pair: LeafPair = {
       key: this.#leafKeyPem,
-      cert: this.#signer.selfSigned ? cert : cert + this.#signer.certPem,
+      cert: cert + (this.#signer.selfSigned ? along : this.#signer.certPem),
       renewAt: now + 7 * 86_400_000 - RENEW_BEFORE,
     };
     this.#leaves.set(host, pair);
@@ -131,17 +151,18 @@ class LocalAuthority implements Authority {
     if (!ephemeral && dir !== undefined) removeKept(dir);
     this.#signer = this.#open();
     this.#leaves.clear();
-    this.generation++;
+    this.#sentAlong = this.#cross();
+    this.#generation++;
     this.#publish();
   }
 
   #open(): Signer {
-    const { dir, ephemeral, made: given, operator, only } = this.#options;
+    const { dir, ephemeral, made: given, operator } = this.#options;
     const now = this.#now();
     if (ephemeral && given !== undefined) return readSigner(given.certPem, given.keyPem, 'The CA in memory', now);
     if (operator !== undefined) return readSigner(operator.certPem, operator.keyPem, 'The configured CA', now);
-    if (!ephemeral && dir !== undefined) return openKept(dir, now, only);
-    const made = createCa(only === undefined ? { now } : { now, only });
+    if (!ephemeral && dir !== undefined) return openKept(dir, now);
+    const made = createCa({ now });
     return readSigner(made.certPem, made.keyPem, 'The new CA', now);
   }
 
@@ -175,12 +196,12 @@ function removeKept(dir: string): void {
 }
 
 /** The kept authority: read and checked when it is there, made when neither file exists. */
-function openKept(dir: string, now: number, only: readonly string[] | undefined): Signer {
+function openKept(dir: string, now: number): Signer {
   const keyFile = `${dir}/private/ca.key`;
   const certFile = `${dir}/public/ca.pem`;
   const hasKey = existsSync(keyFile);
   const hasCert = existsSync(certFile);
-  if (!hasKey && !hasCert) return makeKept(dir, keyFile, certFile, now, only);
+  if (!hasKey && !hasCert) return makeKept(dir, keyFile, certFile, now);
   if (!hasKey || !hasCert) {
     const [missing, present] = hasKey ? [certFile, keyFile] : [keyFile, certFile];
     throw new Error(`${present} exists but ${missing} is missing. Put it back, or make a new CA: weir ca rotate`);
@@ -200,14 +221,8 @@ function openKept(dir: string, now: number, only: readonly string[] | undefined)
   }
 }
 
-function makeKept(
-  dir: string,
-  keyFile: string,
-  certFile: string,
-  now: number,
-  only: readonly string[] | undefined,
-): Signer {
-  const made = createCa(only === undefined ? { now } : { now, only });
+function makeKept(dir: string, keyFile: string, certFile: string, now: number): Signer {
+  const made = createCa({ now });
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   mkdirSync(`${dir}/private`, { recursive: true, mode: 0o700 });
   chmodSync(`${dir}/private`, 0o700);

@@ -61,11 +61,8 @@ export function newKey(): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 }
 
-/**
- * Makes a new authority. With `only`, name constraints (RFC 5280 §4.2.1.10) limit it to these hosts and the names below
- * them: a stolen key is then worth nothing for any other name.
- */
-export function createCa(options: { now?: number; only?: readonly string[] } = {}): NewCa {
+/** Makes a new authority. */
+export function createCa(options: { now?: number } = {}): NewCa {
   const now = options.now ?? Date.now();
   const key = newKey();
   const { info, keyId } = publicInfo(key);
@@ -81,9 +78,6 @@ export function createCa(options: { now?: number; only?: readonly string[] } = {
     extension('2.5.29.14', false, octets(keyId)),
     extension('2.5.29.35', false, sequence(tagged(0, keyId))),
   ];
-  if (options.only !== undefined && options.only.length > 0) {
-    extensions.push(extension('2.5.29.30', true, nameConstraints(options.only)));
-  }
   const body = tbs({
     algorithm: algorithmOf(key),
     issuer: name,
@@ -242,29 +236,6 @@ function distinguished(names: readonly (readonly [string, string])[]): Node {
 function extension(id: string, critical: boolean, value: Node): Node {
   const content = octets(encode(value));
   return critical ? sequence(oid(id), bool(true), content) : sequence(oid(id), content);
-}
-
-/**
- * Permits the given names, and excludes every name of a kind that is not among them: a kind without a permitted subtree
- * is otherwise unconstrained (RFC 5280 §4.2.1.10).
- */
-function nameConstraints(only: readonly string[]): Node {
-  const permitted: Node[] = [];
-  const kinds = new Set<number>();
-  for (const entry of only) {
-    const host = entry.startsWith('*.') ? entry.slice(2) : entry;
-    const kind = isIP(host);
-    kinds.add(kind);
-    if (kind === 0) permitted.push(sequence(tagged(2, Buffer.from(host, 'latin1'))));
-    else permitted.push(sequence(tagged(7, Buffer.concat([ipBytes(host), Buffer.alloc(kind === 4 ? 4 : 16, 0xff)]))));
-  }
-  const excluded: Node[] = [];
-  if (!kinds.has(0)) excluded.push(sequence(tagged(2, Buffer.alloc(0))));
-  if (!kinds.has(4)) excluded.push(sequence(tagged(7, Buffer.alloc(8))));
-  if (!kinds.has(6)) excluded.push(sequence(tagged(7, Buffer.alloc(32))));
-  return excluded.length === 0
-    ? sequence(wrapped(0, ...permitted))
-    : sequence(wrapped(0, ...permitted), wrapped(1, ...excluded));
 }
 
 /** SubjectKeyIdentifier of a TBSCertificate's fields, if it has one. */

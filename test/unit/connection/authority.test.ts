@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, describe, test } from 'node:test';
+import { constrainedCa } from '../../../src/cli/ca-constrained.ts';
 import { createAuthority } from '../../../src/connection/authority.ts';
 import { createCa } from '../../../src/connection/certificate.ts';
 
@@ -88,6 +89,55 @@ describe('a kept authority', () => {
     assert.ok(
       new X509Certificate(authority.leaf('a.test').cert).verify(new X509Certificate(authority.certPem).publicKey),
     );
+  });
+});
+
+describe('a cross certificate (weir ca trust --only)', () => {
+  const chain = (pem: string): number => certificates(pem).length;
+
+  test('is sent along from the moment it is there until it goes or the key does', () => {
+    const dir = temp();
+    let now = Date.now();
+    const authority = createAuthority({ dir, ephemeral: false, now: () => now });
+    assert.equal(chain(authority.leaf('a.test').cert), 1);
+    const { crossPem, rootPem } = constrainedCa(authority.certPem, ['a.test']);
+    writeFileSync(`${dir}/public/ca-cross.pem`, crossPem);
+    now += 1000;
+    assert.equal(authority.generation, 2, 'clients that did not trust us may do so now');
+    const [, cross = ''] = authority.leaf('a.test').cert.split(/(?<=-----END CERTIFICATE-----\n)/);
+    assert.ok(new X509Certificate(cross).verify(new X509Certificate(rootPem).publicKey));
+    assert.equal(chain(createAuthority({ dir, ephemeral: false }).leaf('x.a.test').cert), 2, 'at once after a start');
+    rmSync(`${dir}/public/ca-cross.pem`);
+    now += 1000;
+    assert.equal(chain(authority.leaf('a.test').cert), 1);
+    writeFileSync(`${dir}/public/ca-cross.pem`, crossPem);
+    now += 1000;
+    assert.equal(chain(authority.leaf('a.test').cert), 2);
+    authority.rotate();
+    assert.equal(chain(authority.leaf('a.test').cert), 1, 'it vouches for a key that is gone');
+  });
+
+  test('goes along with the names and addresses it vouches for, and with no others', () => {
+    const dir = temp();
+    const { certPem } = createAuthority({ dir, ephemeral: false });
+    const hosts = ['a.test', '192.0.2.7', '2001:db8::7', 'b.example'];
+    writeFileSync(`${dir}/public/ca-cross.pem`, constrainedCa(certPem, hosts).crossPem);
+    const authority = createAuthority({ dir, ephemeral: false });
+    for (const host of [...hosts, 'x.a.test', 'y.x.a.test']) assert.equal(chain(authority.leaf(host).cert), 2, host);
+    for (const host of ['b.test', 'xa.test', 'test', '192.0.2.8', '2001:db8::8', 'a.test.evil.com'])
+      assert.equal(chain(authority.leaf(host).cert), 1, host);
+  });
+
+  test('nonsense, other keys and other CAs are not sent along', () => {
+    const dir = temp();
+    const other = createCa().certPem;
+    const made = createAuthority({ dir, ephemeral: false });
+    for (const text of ['', 'nonsense', constrainedCa(other, ['a.test']).crossPem, other]) {
+      writeFileSync(`${dir}/public/ca-cross.pem`, text);
+      assert.equal(chain(createAuthority({ dir, ephemeral: false }).leaf('a.test').cert), 1, text.slice(0, 20));
+    }
+    writeFileSync(`${dir}/public/ca-cross.pem`, constrainedCa(made.certPem, ['a.test']).crossPem);
+    assert.equal(chain(createAuthority({ dir, ephemeral: true }).leaf('a.test').cert), 1, 'the kept CA’s, not ours');
   });
 });
 
