@@ -62,9 +62,10 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
   );
   const source = { ...(loaded.file === undefined ? {} : { file: loaded.file }), reload: async () => load().config };
   const options = { configSource: source, version: cli.version, log, env: cli.env };
-  if (flags.background === true) await runBackground(options, config, flags.linger * 1000);
-  else await runForeground(cli, options, config);
+  if (flags.background === true) return cli.exit(await runBackground(options, config, flags.linger * 1000));
+  await runForeground(cli, options, config);
   cli.exit(EXIT.ok);
+  return undefined;
 }
 
 type Options = Omit<CollectorOptions, 'config' | 'background'>;
@@ -93,18 +94,26 @@ async function runForeground(cli: Cli, options: Options, config: Config): Promis
   }
 }
 
-/** Behind `weir run`: nothing is said on a terminal, and nothing listens but the ports of runs. */
-async function runBackground(options: Options, config: Config, lingerMs: number): Promise<void> {
+/**
+ * Behind `weir run`: nothing is said on a terminal, and nothing listens but the ports of runs. The exit code tells its supervisor
+ * (`weir keep`) whether it left because nobody needs it (0) or was ended from outside while commands rely on it.
+ */
+async function runBackground(options: Options, config: Config, lingerMs: number): Promise<number> {
   const { createCollector, newAuthority } = await import('../collector.ts');
   try {
     let idle = (): void => undefined;
+    let left = false;
     const background = { ca: await sharedAuthority(newAuthority), lingerMs, idle: () => idle() };
     const collector = await createCollector({ ...options, config: onlyRuns(config), background });
     await collector.start();
     const { stopped, stop } = untilStopped(collector, options.log);
-    idle = () => stop('idle');
+    idle = () => {
+      left = true;
+      stop('idle');
+    };
     options.log.info({ lingerMs }, 'serving weir run');
     await stopped;
+    return left ? EXIT.ok : EXIT.failure;
   } catch (error) {
     throw await startFailure(error, config);
   }
