@@ -128,9 +128,9 @@ export interface OpenSockets {
 }
 
 /**
- * Inodes of the sockets a process has open; `last` again when its first thread did not run since, the number of
- * descriptors is the same and `fresh` is not asked for; another thread may have exchanged one, so ask now and then. Empty when the process may not be
- * looked at (another user's).
+ * Inodes of the sockets a process has open; `last` again when nothing shows that it was awake since and `fresh` is not
+ * asked for. A thread may all the same have closed one and opened another, so ask for fresh ones now and then. Empty when
+ * the process may not be looked at (another user's).
  */
 export function openSockets(proc: string, pid: number, last: OpenSockets | undefined, fresh: boolean): OpenSockets {
   const ran = activity(proc, pid);
@@ -138,13 +138,17 @@ export function openSockets(proc: string, pid: number, last: OpenSockets | undef
   return { inodes: socketInodes(proc, pid), ran };
 }
 
-/** Time on the CPU (proc_pid_schedstat, nanoseconds) and number of descriptors (the directory's size since Linux 6.2). */
+/**
+ * Nanoseconds the first thread was on a CPU (schedstat), reads and writes of all threads (io, proc_pid_io(5)), number of
+ * descriptors (the directory's size since Linux 6.2).
+ */
 function activity(proc: string, pid: number): string | undefined {
   try {
     const time = readFileSync(`${proc}/${pid}/schedstat`, 'latin1').trim();
     const { size } = statSync(`${proc}/${pid}/fd`);
     // Zero: this kernel does not count.
-    return size === 0 || time.startsWith('0 ') ? undefined : `${time} ${size}`;
+    if (size === 0 || time.startsWith('0 ')) return undefined;
+    return `${time} ${size} ${readFileSync(`${proc}/${pid}/io`, 'latin1')}`;
   } catch {
     return undefined;
   }

@@ -61,8 +61,10 @@ const MAX_ENDPOINTS = 1000;
 /**
  * Samples the sockets of a process tree and reports connections around Weir. It proves that something went around, never
  * that nothing did: a socket that lives shorter than the sampling, an unconnected UDP or raw socket, and programs of
- * another user (sudo) stay unseen. Samples are left out while they would cost more than 0.9 % of a CPU. Never throws;
- * where `canWatchDirect` is false it sees nothing. `stop` looks once more and may be called twice.
+ * another user (sudo) stay unseen. What a thread other than the first opens in place of another socket, without reading
+ * or writing, is seen within a second. Samples are left out while they would cost more than 0.9 % of a CPU, which a tree
+ * that opens connections all the time can reach: a kernel with much memory needs milliseconds to list its sockets. Never
+ * throws; where `canWatchDirect` is false it sees nothing. `stop` looks once more and may be called twice.
  */
 export function watchDirect(options: WatchDirectOptions): { stop(): readonly DirectConnection[] } {
   const proc = options.proc ?? '/proc';

@@ -43,6 +43,7 @@ export function fakeProc() {
     writeFileSync(join(dir, 'environ'), one.environ ?? '');
     // Its first thread seems asleep from one look to the next.
     writeFileSync(join(dir, 'schedstat'), '1000 0 1\n');
+    writeFileSync(join(dir, 'io'), 'syscr: 1\n');
     const net = join(proc, `net of ${one.namespace ?? '1'}`);
     mkdirSync(net, { recursive: true });
     symlinkSync(net, join(dir, 'net'));
