@@ -97,7 +97,7 @@ async function* neverSeen(play: Play): AsyncGenerator<Part> {
   yield recorded(await found(play, DROP, ({ rules }) => rules.includes('first-seen')));
   arrived(play, DROP, UPLOAD);
   yield { say: `${AGENT} uploads ${bytes(UPLOAD)} to ${DROP}. Monitor lets it pass and says so:` };
-  yield await play.type(['logs', '--agent', AGENT, '-n', '1'], DROP);
+  yield await play.type(['logs', '--agent', AGENT, '-n', '1'], 'it has never connected to');
 }
 
 async function* foreignKey(play: Play): AsyncGenerator<Part> {
@@ -105,7 +105,7 @@ async function* foreignKey(play: Play): AsyncGenerator<Part> {
   await play.send({ method: 'POST', url: `http://${LLM}/v1/messages`, key: FOREIGN_KEY, size: 300 });
   yield recorded(await found(play, LLM, ({ rules }) => rules.includes(rule)));
   yield { say: `A request to ${LLM} like the others, with a key that ${AGENT} has never used there:` };
-  yield await play.type(['logs', '--agent', AGENT, '-n', '1'], 'credential');
+  yield await play.type(['logs', '--agent', AGENT, '-n', '1'], 'a credential it has never used');
   yield { say: 'Whose key is it? Weir keeps a keyed hash of each, never the key:' };
   const sql = `SELECT credential_fp, count(*) n FROM exchanges WHERE host='${LLM}' GROUP BY 1`;
   // Rows come a moment after the line: the one foreign request must be among them.
