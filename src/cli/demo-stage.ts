@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AdminClient, createAdminClient } from '../admin/client.ts';
 import { AdminError } from '../admin/protocol.ts';
@@ -168,7 +168,8 @@ class Loopback implements Stage {
     const { env } = this.#options;
     const passed = Object.fromEntries(Object.entries(env).filter(([name]) => PASSED.test(name)));
     // The compiled code is where this process has put its own; everything else belongs below the state directory.
-    const cache = env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+    const home = env['HOME'] || this.#dir;
+    const cache = env['XDG_CACHE_HOME'] || join(home, '.cache');
     const child = spawn(process.execPath, [...args, '--log-level', 'warn'], {
       env: { ...passed, HOME: this.#dir, XDG_CACHE_HOME: cache },
       stdio: ['ignore', 'ignore', 'pipe'],
