@@ -56,7 +56,10 @@ const TABLE: Readonly<Record<string, Row>> = {
   ws: USUAL,
 };
 
-/** Runs one client against `https://<host>`; `header` is an X-Weir-Agent it is to send, where it can. */
+/**
+ * Runs one client against `https://<host>`. `header` is the X-Weir-Agent it is to send where it can: curl on the CONNECT, the
+ * others on the request, which Weir reads.
+ */
 type Client = (host: string, env: Record<string, string>, header?: string) => Promise<Ran>;
 
 const python =
@@ -72,7 +75,8 @@ const node =
 const git =
   (method: string | undefined): Client =>
   (host, env, header) => {
-    const bare = { ...env, ...GIT_ENV };
+    const bare: Record<string, string> = { ...env, ...GIT_ENV };
+    delete bare['GIT_HTTP_PROXY_AUTHMETHOD'];
     const extra = header === undefined ? [] : ['-c', `http.extraHeader=X-Weir-Agent: ${header}`];
     const own = method === undefined ? bare : { ...bare, GIT_HTTP_PROXY_AUTHMETHOD: method };
     return runClient('git', [...extra, 'ls-remote', `https://${host}/git/tiny.git`], own);

@@ -138,8 +138,13 @@ function makeNamespaces(): void {
 }
 
 function removeNamespaces(): void {
-  const made = ip('netns', 'list');
-  for (const name of [AGENT, WEIR, OUTSIDE]) if (made.includes(name)) ip('netns', 'del', name);
+  // `name (id: 0)` by line.
+  const made = new Set(
+    ip('netns', 'list')
+      .split('\n')
+      .map((line) => line.split(' ')[0]),
+  );
+  for (const name of [AGENT, WEIR, OUTSIDE]) if (made.has(name)) ip('netns', 'del', name);
 }
 
 function start(namespace: string, args: readonly string[]): { child: ChildProcess; output: () => string } {

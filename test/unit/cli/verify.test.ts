@@ -118,10 +118,16 @@ async function ways(
 test('ways out: what answers is open', async () => {
   const [server, answering] = [await tcpServer(), await udp(true)];
   const to = at(server);
-  const open = await ways({ target: to, target6: to, targetUdp: at(answering), dnsServer: at(answering) });
+  const open = await ways({
+    timeout: 5000,
+    target: to,
+    target6: to,
+    targetUdp: at(answering),
+    dnsServer: at(answering),
+  });
   assert.deepEqual(open, { 'direct TCP': 'open', IPv6: 'open', 'UDP/443': 'open', DNS: 'open' });
   // A datagram that is answered is a way out also where the server was named for TCP only.
-  assert.equal((await ways({ target: at(answering), target6: to, dnsServer: to }))['UDP/443'], 'open');
+  assert.equal((await ways({ timeout: 5000, target: at(answering), target6: to, dnsServer: to }))['UDP/443'], 'open');
 });
 
 test('ways out: silence counts only from a server that answers elsewhere', async () => {
@@ -142,7 +148,7 @@ test('ways out: most servers are silent on UDP, so one named for TCP proves noth
 test('ways out: DNS is open when any resolver answers, over UDP or TCP, whatever it says', async () => {
   const [silent, nxdomain] = [at(await udp(false)), at(await udp(true))];
   const dns = async (systemResolvers: readonly string[]): Promise<string | undefined> =>
-    (await ways({ target: silent, target6: silent, dnsServer: silent, systemResolvers }))['DNS'];
+    (await ways({ timeout: 1500, target: silent, target6: silent, dnsServer: silent, systemResolvers }))['DNS'];
   assert.equal(await dns([silent, nxdomain]), 'open');
   const server = createTcpServer((socket) => {
     socket.on('error', () => undefined);
