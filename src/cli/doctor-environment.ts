@@ -26,12 +26,13 @@ function proxies(env: NodeJS.ProcessEnv): Check[] {
   const checks: Check[] = [];
   for (const name of set) {
     const text = env[name] ?? '';
-    const url = URL.canParse(text) ? new URL(text) : undefined;
+    // `localhost:8080` is a URL too, with the scheme `localhost:` and no host.
+    const url = URL.canParse(text) && new URL(text).host !== '' ? new URL(text) : undefined;
     if (!url)
       checks.push({
         name,
         state: 'fail',
-        message: 'is not a URL, programs will fail or go direct',
+        message: 'is not a URL like http://127.0.0.1:8080: programs will fail or go direct',
         next: 'eval "$(weir env)"',
       });
     else checks.push(named(name, url));

@@ -69,6 +69,15 @@ describe('doctor: the shell', () => {
     assert.doesNotMatch(JSON.stringify(told), /hidden/);
   });
 
+  it('takes a proxy variable without a scheme for no URL', async () => {
+    for (const text of ['127.0.0.1:8080', 'localhost:8080', 'weir', 'http://'])
+      assert.match(
+        of(await doctor(fresh(), { HTTPS_PROXY: text }), 'HTTPS_PROXY')[0] ?? '',
+        /^fail is not a URL/,
+        text,
+      );
+  });
+
   it('says who is left out of a half-set environment', async () => {
     const server = createServer((socket) => socket.destroy());
     const url = `http://a:x@127.0.0.1:${await listening(server)}`;
