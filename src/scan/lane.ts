@@ -163,7 +163,7 @@ export class Lane {
     const secret = Buffer.from(buffer as ArrayBuffer, byteOffset + from, to - from).toString('latin1');
     if (!accepted(pattern, secret)) return false;
     const verified = pattern.validate !== undefined || pattern.confirm?.(secret) === true;
-    this.#matches.push({ pattern, start: base + from, end: base + to, verified });
+    this.#matches.push({ pattern, start: base + from, end: base + to, verified, encodings: [] });
     return true;
   }
 }

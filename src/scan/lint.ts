@@ -52,14 +52,21 @@ function bounds(source: PatternSource, measures: Measures): void {
   }
 }
 
-/** A keyword in both cases of its letters outside ASCII, which the automaton does not fold. */
+/** Letters outside ASCII a keyword keeps: each doubles its spellings. */
+const MOST_WIDE = 4;
+
+function isWide(letter: string): boolean {
+  return letter > '\x7f' && letter.toLowerCase() !== letter.toUpperCase() && [...letter.toUpperCase()].length === 1;
+}
+
+/** A keyword in both cases of its letters outside ASCII, which the automaton does not fold; a long one by its beginning. */
 function spellings(keyword: string, ignoreCase: boolean): string[] {
   if (!ignoreCase) return [keyword];
-  const wide = [...keyword].filter((letter) => letter > '\x7f' && letter.toLowerCase() !== letter.toUpperCase());
-  if (wide.length > 4) throw new Error(`keyword ${keyword} has more than 4 letters outside ASCII; use a part of it`);
   let all = [''];
+  let wide = 0;
   for (const letter of keyword) {
-    const forms = letter > '\x7f' ? new Set([letter.toLowerCase(), letter.toUpperCase()]) : [letter];
+    if (isWide(letter) && ++wide > MOST_WIDE) break;
+    const forms = isWide(letter) ? new Set([letter.toLowerCase(), letter.toUpperCase()]) : [letter];
     all = all.flatMap((start) => [...forms].map((form) => start + form));
   }
   return all;

@@ -1,4 +1,5 @@
 import type { Severity } from '../model/finding.ts';
+import type { Encoding } from './offsets.ts';
 import type { CompiledPattern } from './pattern.ts';
 
 /** A secret or phrase found. Offsets are bytes from the start of the stream. */
@@ -9,6 +10,8 @@ export interface Match {
   readonly end: number;
   /** A validator or a checksum confirmed it. */
   readonly verified: boolean;
+  /** What had to be undone to read it, outermost first; empty for plain text. */
+  readonly encodings: readonly Encoding[];
 }
 
 const RANK: Record<Severity, number> = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
@@ -24,6 +27,7 @@ function compare(a: Match, b: Match): number {
     (b.pattern.literals[0]?.length ?? 0) - (a.pattern.literals[0]?.length ?? 0) ||
     b.end - b.start - (a.end - a.start) ||
     a.start - b.start ||
+    a.encodings.length - b.encodings.length ||
     (a.pattern.id < b.pattern.id ? -1 : 1)
   );
 }

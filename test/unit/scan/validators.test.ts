@@ -119,7 +119,7 @@ test('CRC32 in base 62', () => {
   assert.ok(holds('github-crc', githubLike('gh' + 'p_', 'aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0')));
   assert.ok(holds('github-crc', githubLike('np' + 'm_', 'zzzzzzzzzzzzzzzzzzzzzzzzzzzzz1')));
   assert.ok(!holds('github-crc', `${githubLike('gh' + 'p_', 'aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0').slice(0, -1)}!`));
-  assert.ok(!holds('github-crc', 'gh' + `p_${'a'.repeat(36)}`));
+  assert.ok(!holds('github-crc', `${'gh'}p_${'a'.repeat(36)}`));
 });
 
 test('JSON Web Tokens are read', () => {

@@ -1,0 +1,80 @@
+import type { Engine } from './engine.ts';
+import { type Decoded, type Encoding, originOf } from './offsets.ts';
+import { type Match, resolve } from './resolve.ts';
+import { decodeRuns } from './runs.ts';
+import type { Budget, ScanResult } from './scanner.ts';
+import { unescaped } from './unescape.ts';
+
+export interface LayerOptions {
+  /** Encodings of runs (base64, base32, hex) inside one another. Default 3. */
+  readonly depth?: number;
+  /** Most bytes decoded in all. Default eight times the input and 64 KiB. */
+  readonly limit?: number;
+  readonly budget?: Budget;
+}
+
+/** Escapes inside escapes (`%2525…`): whoever needs more is not read by anyone. */
+const MOST_LAYERS = 8;
+
+interface Visit {
+  readonly engine: Engine;
+  readonly options: LayerOptions;
+  readonly found: Match[];
+  left: number;
+  units: number;
+  unscanned: boolean;
+}
+
+/** A match of the innermost layer, at its place in the outermost. */
+function outermost(match: Match, layers: readonly Decoded[]): Match {
+  let { start, end } = match;
+  const encodings: Encoding[] = [];
+  for (const layer of layers.toReversed()) {
+    const origin = originOf(layer, start, end);
+    [start, end] = [origin.start, origin.end];
+    encodings.unshift(...origin.encodings);
+  }
+  return { ...match, start, end, encodings };
+}
+
+function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], depth: number): void {
+  const result = state.engine.scan(bytes, state.options.budget);
+  state.units += result.units;
+  state.unscanned ||= result.unscanned;
+  for (const match of result.matches) state.found.push(outermost(match, layers));
+  if (state.unscanned || layers.length >= MOST_LAYERS) return;
+  const plain = unescaped(bytes);
+  if (plain !== undefined) {
+    // What is decoded from the plain text holds all that would be decoded from this one.
+    descend(state, plain, layers, depth);
+    return;
+  }
+  if (depth === 0) return;
+  const runs = decodeRuns(bytes, state.left);
+  if (runs === undefined) return;
+  state.unscanned ||= runs.full;
+  descend(state, runs, layers, depth - 1);
+}
+
+function descend(state: Visit, layer: Decoded, layers: readonly Decoded[], depth: number): void {
+  state.left -= layer.bytes.length;
+  if (state.left < 0) state.unscanned = true;
+  else visit(state, layer.bytes, [...layers, layer], depth);
+}
+
+/**
+ * Scans a value and everything it decodes to, layer by layer within a budget. Places are of the value itself; a match found plainly and
+ * decoded is told once.
+ */
+export function scanLayers(engine: Engine, bytes: Uint8Array, options: LayerOptions = {}): ScanResult {
+  const state: Visit = {
+    engine,
+    options,
+    found: [],
+    left: options.limit ?? bytes.length * 8 + 65_536,
+    units: 0,
+    unscanned: false,
+  };
+  visit(state, bytes, [], options.depth ?? 3);
+  return { matches: resolve(state.found), unscanned: state.unscanned, units: state.units };
+}

@@ -1,0 +1,246 @@
+import { addSegment, createSegments, type Decoded, type Encoding, type Segments } from './offsets.ts';
+
+/**
+ * Undoes, in one pass, what hides text without changing its alphabet: percent-encoding, backslash escapes of JSON and of programs, HTML
+ * entities, and the tricks of Unicode: invisible characters, direction marks, compatibility forms, look-alike letters.
+ */
+
+interface Writer {
+  out: Uint8Array;
+  length: number;
+  readonly segments: Segments;
+}
+
+/** What stands at a place: how many bytes it takes and what it means; undefined = nothing. */
+interface Piece {
+  readonly length: number;
+  readonly bytes: readonly number[];
+  readonly encoding: Encoding;
+}
+
+const PERCENT = 0x25;
+const AMPERSAND = 0x26;
+const BACKSLASH = 0x5c;
+
+function hexValue(bytes: Uint8Array, at: number, digits: number): number {
+  let value = 0;
+  for (let i = 0; i < digits; i++) {
+    const byte = bytes[at + i] ?? 0;
+    const lower = byte | 32;
+    if (byte >= 48 && byte <= 57) value = value * 16 + byte - 48;
+    else if (lower >= 97 && lower <= 102) value = value * 16 + lower - 87;
+    else return -1;
+  }
+  return value;
+}
+
+function percent(bytes: Uint8Array, at: number): Piece | undefined {
+  const value = hexValue(bytes, at + 1, 2);
+  return value < 0 ? undefined : { length: 3, bytes: [value], encoding: 'percent' };
+}
+
+const ESCAPES = new Map([
+  ['n', 10],
+  ['r', 13],
+  ['t', 9],
+  ['"', 34],
+  ["'", 39],
+  ['/', 47],
+  ['\\', 92],
+]);
+
+/** RFC 8259 §7, and `\xHH`, `\u{…}` of programs. Surrogate pairs are put together. */
+function backslash(bytes: Uint8Array, at: number): Piece | undefined {
+  const letter = String.fromCharCode(bytes[at + 1] ?? 0);
+  const simple = ESCAPES.get(letter);
+  if (simple !== undefined) return { length: 2, bytes: [simple], encoding: 'escape' };
+  if (letter === 'x') {
+    const value = hexValue(bytes, at + 2, 2);
+    return value < 0 ? undefined : { length: 4, bytes: [value], encoding: 'escape' };
+  }
+  if (letter !== 'u') return undefined;
+  if (bytes[at + 2] === 0x7b) return braced(bytes, at);
+  const high = hexValue(bytes, at + 2, 4);
+  if (high < 0) return undefined;
+  if (high >= 0xd800 && high < 0xdc00 && bytes[at + 6] === BACKSLASH && bytes[at + 7] === 0x75) {
+    const low = hexValue(bytes, at + 8, 4);
+    if (low >= 0xdc00 && low < 0xe000) {
+      return { length: 12, bytes: plainly((high - 0xd800) * 1024 + low - 0xdc00 + 0x10000), encoding: 'escape' };
+    }
+  }
+  return { length: 6, bytes: plainly(high), encoding: 'escape' };
+}
+
+function braced(bytes: Uint8Array, at: number): Piece | undefined {
+  const close = bytes.subarray(at + 3, at + 10).indexOf(0x7d);
+  const value = close > 0 ? hexValue(bytes, at + 3, close) : -1;
+  return value < 0 || value > 0x10ffff ? undefined : { length: close + 4, bytes: plainly(value), encoding: 'escape' };
+}
+
+const ENTITIES = new Map([
+  ['amp', 38],
+  ['lt', 60],
+  ['gt', 62],
+  ['quot', 34],
+  ['apos', 39],
+  ['nbsp', 32],
+  ['colon', 58],
+  ['equals', 61],
+  ['lowbar', 95],
+  ['sol', 47],
+  ['period', 46],
+  ['hyphen', 45],
+  ['dash', 45],
+  ['commat', 64],
+  ['newline', 10],
+  ['tab', 9],
+  ['shy', 0xad],
+  ['zwnj', 0x200c],
+  ['zwj', 0x200d],
+]);
+const ENTITY = /^&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([A-Za-z]{2,8}));?/;
+
+/** HTML §13.5: numeric references, and the names that stand for ASCII. */
+function entity(bytes: Uint8Array, at: number): Piece | undefined {
+  const found = ENTITY.exec(String.fromCharCode(...bytes.subarray(at, at + 12)));
+  if (!found) return undefined;
+  const [all, decimal, hex, name] = found;
+  let value = ENTITIES.get((name ?? '').toLowerCase());
+  if (decimal) value = Number(decimal);
+  if (hex) value = Number.parseInt(hex, 16);
+  if (value === undefined || value > 0x10ffff || (name && !all.endsWith(';'))) return undefined;
+  return { length: all.length, bytes: plainly(value), encoding: 'entity' };
+}
+
+/** Latin letters drawn the same in Cyrillic and Greek; from Unicode's confusables, one letter to one letter. */
+const ALIKE = new Map<string, string>();
+for (const [letters, latin] of [
+  ['аеорсухіѕјһԁԛԝѵ', 'aeopcyxisjhdqwv'],
+  ['АВЕКМНОРСТХІЅЈԌ', 'ABEKMHOPCTXISJG'],
+  ['ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ', 'ABEZHIKMNOPTYX'],
+  ['ονіϲ', 'ovic'],
+] as const) {
+  [...letters].forEach((letter, i) => {
+    ALIKE.set(letter, latin[i] as string);
+  });
+}
+
+function isInvisible(codePoint: number): boolean {
+  return (
+    codePoint === 0xad ||
+    codePoint === 0x34f ||
+    codePoint === 0x61c ||
+    codePoint === 0x180e ||
+    (codePoint >= 0x200b && codePoint <= 0x200f) ||
+    (codePoint >= 0x202a && codePoint <= 0x202e) ||
+    (codePoint >= 0x2060 && codePoint <= 0x206f) ||
+    (codePoint >= 0xfe00 && codePoint <= 0xfe0f) ||
+    codePoint === 0xfeff ||
+    (codePoint >= 0xe0000 && codePoint <= 0xe01ef)
+  );
+}
+
+/** A code point as a reader sees it. Tag characters (U+E0020…) are ASCII in disguise and are read, not dropped. */
+function plainly(codePoint: number): number[] {
+  if (codePoint < 0x80) return [codePoint];
+  if (codePoint >= 0xe0020 && codePoint <= 0xe007e) return [codePoint - 0xe0000];
+  if (isInvisible(codePoint)) return [];
+  const normal = String.fromCodePoint(codePoint).normalize('NFKC');
+  return [...new TextEncoder().encode(ALIKE.get(normal) ?? normal)];
+}
+
+const UNKNOWN = 0;
+const PLAIN = 1;
+const OTHER = 2;
+const LOOKS_LATIN = 3;
+/** What a code point is, remembered: normalising each letter of a text in another script would cost more than scanning it. */
+const known = new Uint8Array(0x110000);
+
+function kindOf(codePoint: number, length: number): number {
+  const text = String.fromCodePoint(codePoint);
+  if (ALIKE.has(text)) return LOOKS_LATIN;
+  const plain = plainly(codePoint);
+  return plain.length === length && new TextDecoder().decode(Uint8Array.from(plain)) === text ? PLAIN : OTHER;
+}
+
+function isLetter(byte: number | undefined): boolean {
+  return byte !== undefined && (byte | 32) >= 97 && (byte | 32) <= 122;
+}
+
+/**
+ * A UTF-8 sequence whose plain form differs from what stands there; malformed bytes stay as they are. Look-alike letters are read as
+ * Latin only beside Latin ones: in a word of their own script they are what they are.
+ * @param before - the plain byte before.
+ */
+function character(bytes: Uint8Array, at: number, before: number | undefined): Piece | undefined {
+  const lead = bytes[at] as number;
+  const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || at + length > bytes.length) return undefined;
+  let codePoint = lead & (0x7f >> length);
+  for (let i = 1; i < length; i++) {
+    const next = bytes[at + i] as number;
+    if ((next & 0xc0) !== 0x80) return undefined;
+    codePoint = codePoint * 64 + (next & 0x3f);
+  }
+  if (codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint < 0xe000)) return undefined;
+  if (known[codePoint] === UNKNOWN) known[codePoint] = kindOf(codePoint, length);
+  const kind = known[codePoint];
+  if (kind === PLAIN) return undefined;
+  if (kind === LOOKS_LATIN && !isLetter(before) && !isLetter(bytes[at + length])) return undefined;
+  return { length, bytes: plainly(codePoint), encoding: 'unicode' };
+}
+
+function pieceAt(bytes: Uint8Array, at: number, before: number | undefined): Piece | undefined {
+  const byte = bytes[at] as number;
+  if (byte === PERCENT) return percent(bytes, at);
+  if (byte === BACKSLASH) return backslash(bytes, at);
+  if (byte === AMPERSAND) return entity(bytes, at);
+  return character(bytes, at, before);
+}
+
+function put(writer: Writer, bytes: Uint8Array | readonly number[]): void {
+  if (writer.length + bytes.length > writer.out.length) {
+    const larger = new Uint8Array((writer.length + bytes.length) * 2);
+    larger.set(writer.out);
+    writer.out = larger;
+  }
+  writer.out.set(bytes, writer.length);
+  writer.length += bytes.length;
+}
+
+function copy(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  if (from >= to) return;
+  addSegment(writer.segments, writer.length, [from, to], [1, 1]);
+  put(writer, bytes.subarray(from, to));
+}
+
+const SPECIAL = new Uint8Array(256).fill(1, 0xc2, 0xf5);
+for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
+
+/** @returns the plain text, or undefined when the text is plain already. */
+export function unescaped(bytes: Uint8Array): Decoded | undefined {
+  const writer: Writer = { out: new Uint8Array(0), length: 0, segments: createSegments() };
+  let done = 0;
+  for (let at = 0; at < bytes.length; ) {
+    if (SPECIAL[bytes[at] as number] === 0) {
+      at++;
+      continue;
+    }
+    const before = at > done ? bytes[at - 1] : writer.out[writer.length - 1];
+    const piece = pieceAt(bytes, at, before);
+    if (piece === undefined) {
+      at++;
+      continue;
+    }
+    if (writer.out.length === 0) writer.out = new Uint8Array(bytes.length + 64);
+    copy(writer, bytes, done, at);
+    done = at + piece.length;
+    // What is dropped leaves an empty segment, so that a match across it knows.
+    addSegment(writer.segments, writer.length, [at, done], [piece.bytes.length, piece.length], piece.encoding);
+    put(writer, piece.bytes);
+    at = done;
+  }
+  if (done === 0) return undefined;
+  copy(writer, bytes, done, bytes.length);
+  return writer.length === 0 ? undefined : { bytes: writer.out.subarray(0, writer.length), segments: writer.segments };
+}
