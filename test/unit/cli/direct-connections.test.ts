@@ -52,7 +52,7 @@ describe('watchDirect, on a made-up /proc', { skip: endianness() === 'LE' ? fals
               line(LOCAL, PLAIN, 13),
               line(LOCAL, SSH, 14, '02'),
               line('00000000:0BB8', '00000000:0000', 15, '0A'),
-              line('020200C0:0BB8', PLAIN, 16),
+              line('020200C0:0BB8', SSH, 16),
               line(LOCAL, SSH, 999),
               line(LOCAL, SSH, 0, '06'),
             ],
