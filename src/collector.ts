@@ -10,6 +10,7 @@ import { createIsSelf } from './inspect/self.ts';
 
 export { configurationProblems } from './collector-check.ts';
 export { rotateStoredAuthority } from './collector-files.ts';
+export { constrainedCa } from './connection/constrained.ts';
 
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
@@ -116,6 +117,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
     async stop(reason) {
       options.log.info({ reason }, 'stopping');
       for (const timer of timers) clearInterval(timer);
+      corridor.drain();
       await listener.drain(house.config.limits.drain_s * 1000);
       house.postDigests(true);
       await house.exceptions.flush();

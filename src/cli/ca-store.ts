@@ -143,13 +143,22 @@ function typed(step: Step): readonly string[] {
 /** Where root's programs are; the PATH of a user often leaves it out. */
 const SYSTEM = ['/usr/sbin', '/sbin'];
 
+/** A uid without a passwd entry has no home; only macOS keychains ask for it. */
+function homeOf(env: NodeJS.ProcessEnv): string {
+  try {
+    return env['HOME'] || homedir();
+  } catch {
+    return '/';
+  }
+}
+
 /** The machine this runs on. */
 export function realStore(env: NodeJS.ProcessEnv): StoreWorld {
   const PATH = [env['PATH'] ?? '', ...SYSTEM].join(delimiter);
   return {
     platform: process.platform,
     root: '',
-    home: env['HOME'] || homedir(),
+    home: homeOf(env),
     has: (program) => PATH.split(delimiter).some((dir) => dir !== '' && isProgram(join(dir, program))),
     run: ([program = '', ...args]) =>
       new Promise((resolve) => {

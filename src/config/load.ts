@@ -113,12 +113,17 @@ function hasIpv6Loopback(): boolean {
 }
 
 function home(env: NodeJS.ProcessEnv): string {
-  return env['HOME'] || homedir();
+  try {
+    return env['HOME'] || homedir();
+  } catch {
+    // A uid without a passwd entry has none (containers).
+    return '/';
+  }
 }
 
 /** A path with the home directory as `~`, as people read it. */
 export function homely(path: string): string {
-  const base = homedir();
+  const base = home(process.env);
   return base.length > 1 && path.startsWith(`${base}/`) ? `~${path.slice(base.length)}` : path;
 }
 

@@ -57,6 +57,7 @@ export function refusing(corridor: Corridor, answer: Answer): Corridor {
     secure: () => Promise.resolve({ failed: 'handshake', detail: 'answered by Weir' }),
     failure: (exchange, code, detail) => corridor.failure(exchange, code, detail),
     reject: (connection, code, detail) => corridor.reject(connection, code, detail),
+    onDrain: (connection, drain) => corridor.onDrain(connection, drain),
     close: (exchange, facts) => corridor.close(exchange, facts),
     onRevoked: (exchange, revoke) => corridor.onRevoked(exchange, revoke),
   };

@@ -81,6 +81,8 @@ export interface Corridor {
   close(exchange: Exchange, facts: CloseFacts): void;
   /** Aborts when the agent is stopped (`weir mode A stop`) or the policy no longer allows this exchange. */
   onRevoked(exchange: Exchange, revoke: () => void): void;
+  /** Weir is about to end: what rests between two exchanges closes now, what is under way after its last exchange. */
+  onDrain(connection: Connection, drain: () => void): void;
   /** Settles when the baseline is loaded (or 2 s have passed); the listener waits for it once. */
   readonly ready: Promise<void>;
 }

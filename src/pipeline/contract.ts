@@ -23,6 +23,8 @@ export interface LiveCorridor extends Corridor {
   sweep(run?: string): void;
   /** Judges every open exchange and tunnel again (after a reload or `weir mode … stop`) and revokes what is no longer allowed. */
   rejudge(): void;
+  /** Asks every connection to end after what is under way on it. */
+  drain(): void;
   openConnections(): number;
   /** Open connections of one agent. */
   connectionsOf(agent: string): number;

@@ -29,6 +29,8 @@ class Passage implements LiveCorridor {
   readonly #options: CorridorOptions;
   readonly #traces: Traces;
   readonly #live = new LiveList();
+  /** Connections that can be asked to end. */
+  readonly #drainable: Set<LiveConnection> = new Set();
   readonly #perAgent: Map<string, number> = new Map();
   readonly #agents: Map<string, AgentCounters> = new Map();
   readonly #counters: Record<string, number> = Object.create(null);
@@ -59,6 +61,7 @@ class Passage implements LiveCorridor {
     const state = connection as LiveConnection;
     if (state.closed === true) return;
     state.closed = true;
+    this.#drainable.delete(state);
     this.#connections--;
     if (state.countedFor !== undefined) {
       const left = (this.#perAgent.get(state.countedFor) ?? 1) - 1;
@@ -215,6 +218,16 @@ class Passage implements LiveCorridor {
 
   onRevoked(exchange: Exchange, revoke: () => void): void {
     (exchange as LiveExchange).revoke = revoke;
+  }
+
+  onDrain(connection: Connection, drain: () => void): void {
+    const state = connection as LiveConnection;
+    state.drain = drain;
+    this.#drainable.add(state);
+  }
+
+  drain(): void {
+    for (const connection of [...this.#drainable]) connection.drain?.();
   }
 
   tally(): Pick<Tally, 'started' | 'open'> {

@@ -20,6 +20,7 @@ export interface LiveConnection extends Connection {
   /** Counted against `limits.connections_per_agent` under this name. */
   countedFor?: string;
   closed?: boolean;
+  drain?: () => void;
   /** First contact reported by the CONNECT: carried to what flows inside, which alone knows what left. */
   firstContact?: { readonly finding: Finding | undefined; shown: boolean };
   /** Findings that appeared after the CONNECT record had left. */

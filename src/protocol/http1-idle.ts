@@ -5,21 +5,30 @@
 export class IdleClock {
   readonly #ms: number;
   readonly #isBusy: () => boolean;
-  readonly #expired: () => void;
+  readonly #expired: (reason: 'idle' | 'draining') => void;
+  #draining = false;
   #since = performance.now();
   #timer: NodeJS.Timeout | undefined;
 
   /** `ms` 0: no clock. */
-  constructor(ms: number, isBusy: () => boolean, expired: () => void) {
+  constructor(ms: number, isBusy: () => boolean, expired: (reason: 'idle' | 'draining') => void) {
     this.#ms = ms;
     this.#isBusy = isBusy;
     this.#expired = expired;
     if (ms > 0) this.#arm(ms);
   }
 
-  /** Idle from now on. */
-  restart(): void {
+  /** Idle from now on. False: the connection has been closed instead of waiting for another request. */
+  restart(): boolean {
     this.#since = performance.now();
+    if (this.#draining) this.#expired('draining');
+    return !this.#draining;
+  }
+
+  /** Weir is about to end: now when nothing is under way, else after it. */
+  drain(): void {
+    this.#draining = true;
+    if (!this.#isBusy()) this.#expired('draining');
   }
 
   stop(): void {
@@ -29,7 +38,7 @@ export class IdleClock {
   #arm(ms: number): void {
     this.#timer = setTimeout(() => {
       const left = this.#isBusy() ? this.#ms : this.#ms - (performance.now() - this.#since);
-      if (left <= 0) this.#expired();
+      if (left <= 0) this.#expired('idle');
       else this.#arm(Math.ceil(left));
     }, ms);
     this.#timer.unref();

@@ -52,11 +52,12 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
     this.#idle = new IdleClock(
       limits.keepaliveMs,
       () => this.exchange !== undefined || this.#intake.headBegun,
-      () => this.shutdown('idle', closeGently),
+      (reason) => this.shutdown(reason, closeGently),
     );
   }
 
   start(): void {
+    this.#corridor.onDrain(this.#context.connection, () => this.#idle.drain());
     this.#events.attach();
     this.fixed?.attach();
     const first = this.#context.firstBytes;
@@ -228,8 +229,7 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   }
 
   #nextRequest(): void {
-    this.#idle.restart();
-    this.#intake.next();
+    if (this.#idle.restart()) this.#intake.next();
   }
 
   answer(answer: Answer, facts: CloseFacts, mustClose = false): void {

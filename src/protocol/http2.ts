@@ -53,8 +53,9 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   }
 
   start(): void {
-    const { firstBytes, limits, link } = this.#context;
+    const { connection, firstBytes, limits, link } = this.#context;
     const agent = this.#agent;
+    this.corridor.onDrain(connection, () => this.#closeAgent('draining'));
     agent.on('error', ignore);
     // The session says why in the same turn, after this listener.
     agent.once('close', () => setImmediate(() => this.#finish('agent-closed')));
@@ -67,7 +68,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     if (firstBytes !== undefined && firstBytes.length > 0) agent.unshift(firstBytes);
     if (limits.headMs > 0) {
       this.#headTimer = setTimeout(() => {
-        this.corridor.reject(this.#context.connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
+        this.corridor.reject(connection, 'head-timeout', 'no HTTP/2 preface and SETTINGS');
         this.#finish('head-timeout');
       }, limits.headMs);
     }
@@ -105,9 +106,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   }
 
   held(): number {
-    let sum = 0;
-    for (const pair of this.#pairs) sum += pair.held();
-    return sum;
+    return [...this.#pairs].reduce((sum, pair) => sum + pair.held(), 0);
   }
 
   stalled(): boolean {

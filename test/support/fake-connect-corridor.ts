@@ -175,6 +175,7 @@ export class FakeCorridor implements Corridor {
     this.#changed();
   }
 
+  onDrain(): void {}
   onRevoked(exchange: Exchange, revoke: () => void): void {
     this.revokers.set(exchange.id, revoke);
   }

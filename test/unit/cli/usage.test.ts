@@ -30,6 +30,7 @@ const COMMANDS = [
   'mode',
   'ca',
   'check',
+  'demo',
   'doctor',
   'purge',
   'init',
@@ -54,7 +55,7 @@ test('start documents the flags of the contract', async () => {
 
 test('what is not built is not claimed', async () => {
   const { out } = await weir(['help'], env);
-  assert.doesNotMatch(out, /replay|suggest|approve|receipt|demo/);
+  assert.doesNotMatch(out, /replay|suggest|approve|receipt/);
 });
 
 const USAGE: readonly (readonly [readonly string[], number, RegExp])[] = [
