@@ -4,7 +4,6 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { parseHostGlob } from '../config/values.ts';
 import type { CaFacts } from '../model/admin.ts';
-import { constrainedCa } from './ca-constrained.ts';
 import { type Installed, isCertificate, perform, type StoreWorld, type TrustStore, trustStore } from './ca-store.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
 import { confirm } from './raise.ts';
@@ -42,7 +41,7 @@ export async function trust(cli: Cli, facts: CaFacts, world: StoreWorld, options
   const store = storeOf(world);
   if (only === undefined) await ask(cli, options.yes === true);
   const stateDir = cli.stateDir();
-  const source = prepare(stateDir, facts.pem, only);
+  const source = await prepare(stateDir, facts.pem, only);
   const entry = entryOf(store, readFileSync(source, 'utf8'), only);
   const old = readManifest(stateDir).filter(({ fingerprint }) => fingerprint !== entry.fingerprint);
   // Written down first: what was begun must be found again by untrust, also when it is finished by hand.
@@ -109,7 +108,7 @@ async function ask(cli: Cli, yes: boolean): Promise<void> {
 }
 
 /** The file of the certificate to install; with `only` a limited root, beside what Weir then sends along. */
-function prepare(stateDir: string, caPem: string, only: readonly string[] | undefined): string {
+async function prepare(stateDir: string, caPem: string, only: readonly string[] | undefined): Promise<string> {
   const directory = join(stateDir, 'public');
   const [limited, cross] = [join(directory, LIMITED), join(directory, CROSS)];
   if (only === undefined) {
@@ -119,14 +118,15 @@ function prepare(stateDir: string, caPem: string, only: readonly string[] | unde
     return source;
   }
   if (!isCurrent(stateDir, caPem, only)) {
-    const made = constrained(caPem, only);
+    const made = await constrained(caPem, only);
     replace(limited, made.rootPem);
     replace(cross, made.crossPem);
   }
   return limited;
 }
 
-function constrained(caPem: string, only: readonly string[]): ReturnType<typeof constrainedCa> {
+async function constrained(caPem: string, only: readonly string[]) {
+  const { constrainedCa } = await import('../collector.ts');
   try {
     return constrainedCa(caPem, only);
   } catch (error) {

@@ -71,23 +71,26 @@ export function createCa(options: { now?: number } = {}): NewCa {
     // The key's id in the name: two CAs of the same name and different keys confuse path building in every library.
     ['2.5.4.3', `Weir local CA ${keyId.toString('hex').slice(0, 8)}`],
   ]);
-  const extensions = [
-    extension('2.5.29.19', true, sequence(bool(true), integer(Buffer.from([0])))),
-    // keyCertSign, cRLSign.
-    extension('2.5.29.15', true, bits(Buffer.from([0x06]), 1)),
-    extension('2.5.29.14', false, octets(keyId)),
-    extension('2.5.29.35', false, sequence(tagged(0, keyId))),
-  ];
-  const body = tbs({
-    algorithm: algorithmOf(key),
+  const certPem = certified(key, {
     issuer: name,
     subject: name,
     notBefore: now - BACK_DATE,
     notAfter: now + CA_LIFE,
     info,
-    extensions,
+    extensions: authorityExtensions(keyId, keyId, 0),
   });
-  return { certPem: signed(body, key), keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
+  return { certPem, keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
+}
+
+/** X509_STRICT-clean; `below` is the number of CAs that may stand under it. */
+export function authorityExtensions(subject: Buffer, issuer: Buffer, below: number): Node[] {
+  return [
+    extension('2.5.29.19', true, sequence(bool(true), integer(Buffer.from([below])))),
+    // keyCertSign, cRLSign.
+    extension('2.5.29.15', true, bits(Buffer.from([0x06]), 1)),
+    extension('2.5.29.14', false, octets(subject)),
+    extension('2.5.29.35', false, sequence(tagged(0, issuer))),
+  ];
 }
 
 /**
@@ -117,18 +120,17 @@ export function readSigner(certPem: string, keyPem: string, what: string, now: n
   if (Date.parse(certificate.validFrom) > now + BACK_DATE) {
     throw new Error(`${what}: the certificate is not valid before ${certificate.validFrom}`);
   }
-  const fields = children(children(decode(certificate.raw))[0]);
+  const { subject, keyId } = holderOf(certificate);
+  return { certPem, key, subject, keyId, notAfter, selfSigned: certificate.checkIssued(certificate) };
+}
+
+/** Whom a certificate names, and by which id its key goes: what certificates below it, or of the same holder, must repeat. */
+export function holderOf({ raw, publicKey }: X509Certificate): PublicInfo & Pick<Signer, 'subject'> {
+  const fields = children(children(decode(raw))[0]);
   // TBSCertificate: [0] version, serial, algorithm, issuer, validity, subject, … (version 1 has no [0]).
   const offset = fields[0]?.tagClass === 0x80 ? 1 : 0;
-  const subject = fields[offset + 4] as Node;
-  return {
-    certPem,
-    key,
-    subject,
-    keyId: subjectKeyId(fields) ?? publicInfo(key).keyId,
-    notAfter,
-    selfSigned: certificate.checkIssued(certificate),
-  };
+  const { info, keyId } = publicInfo(publicKey);
+  return { subject: fields[offset + 4] as Node, info, keyId: subjectKeyId(fields) ?? keyId };
 }
 
 /**
@@ -139,8 +141,7 @@ export function createLeaf(signer: Signer, host: string, key: KeyObject, now: nu
   const { info, keyId } = publicInfo(key);
   const ip = isIP(host) !== 0;
   const alternative = ip ? tagged(7, ipBytes(host)) : tagged(2, Buffer.from(host, 'latin1'));
-  const body = tbs({
-    algorithm: algorithmOf(signer.key),
+  return certified(signer.key, {
     issuer: signer.subject,
     subject: subjectOf(host, ip),
     notBefore: now - BACK_DATE,
@@ -156,7 +157,6 @@ export function createLeaf(signer: Signer, host: string, key: KeyObject, now: nu
       extension('2.5.29.17', !ip && host.length > MAX_CN, sequence(alternative)),
     ],
   });
-  return signed(body, signer.key);
 }
 
 /** An address is no commonName: verifiers read it as a DNS name and hold it against the CA's name constraints. */
@@ -165,8 +165,8 @@ function subjectOf(host: string, ip: boolean): Node {
   return host.length <= MAX_CN ? distinguished([['2.5.4.3', host]]) : sequence();
 }
 
+/** What a certificate says, but for version, serial and algorithm. */
 interface Body {
-  readonly algorithm: Node;
   readonly issuer: Node;
   readonly subject: Node;
   /** Epoch ms. */
@@ -176,26 +176,28 @@ interface Body {
   readonly extensions: Node[];
 }
 
-/** TBSCertificate, version 3 (RFC 5280 §4.1). */
-function tbs(body: Body): Node {
+/** A certificate, version 3 (RFC 5280 §4.1), signed with `key`; PEM. */
+export function certified(key: KeyObject, body: Body): string {
+  const algorithm = algorithmOf(key);
+  const content = tbs(algorithm, body);
+  const signature = sign('sha256', encode(content), key);
+  return pem('CERTIFICATE', encode(sequence(content, algorithm, bits(signature))));
+}
+
+function tbs(algorithm: Node, body: Body): Node {
   const serial = randomBytes(16);
   // Positive and minimal: the top bit is clear, the next one set.
   serial[0] = ((serial[0] as number) & 0x7f) | 0x40;
   return sequence(
     wrapped(0, integer(Buffer.from([2]))),
     integer(serial),
-    body.algorithm,
+    algorithm,
     body.issuer,
     sequence(time(new Date(body.notBefore)), time(new Date(body.notAfter))),
     body.subject,
     body.info,
     wrapped(3, sequence(...body.extensions)),
   );
-}
-
-function signed(body: Node, key: KeyObject): string {
-  const signature = sign('sha256', encode(body), key);
-  return pem('CERTIFICATE', encode(sequence(body, algorithmOf(key), bits(signature))));
 }
 
 /** ecdsa-with-SHA256 has no parameters (RFC 5758 §3.2), sha256WithRSAEncryption has NULL (RFC 4055 §5). */
@@ -213,7 +215,8 @@ interface PublicInfo {
 /** One key serves every leaf: its SubjectPublicKeyInfo is read once. */
 const infos: WeakMap<KeyObject, PublicInfo> = new WeakMap();
 
-function publicInfo(key: KeyObject): PublicInfo {
+/** SubjectPublicKeyInfo of a private or public key, and the key's id. */
+export function publicInfo(key: KeyObject): PublicInfo {
   const known = infos.get(key);
   if (known !== undefined) return known;
   const made = readPublicInfo(key);
@@ -222,18 +225,19 @@ function publicInfo(key: KeyObject): PublicInfo {
 }
 
 function readPublicInfo(key: KeyObject): PublicInfo {
-  const info = decode(createPublicKey(key).export({ type: 'spki', format: 'der' }));
+  const info = decode((key.type === 'public' ? key : createPublicKey(key)).export({ type: 'spki', format: 'der' }));
   const bitString = encode(children(info)[1] as Node);
   // RFC 5280 §4.2.1.2 (1): SHA-1 of the BIT STRING's value without tag, length and unused-bits byte.
   const headerLength = (bitString[1] as number) < 0x80 ? 3 : 3 + ((bitString[1] as number) & 0x7f);
   return { info, keyId: createHash('sha1').update(bitString.subarray(headerLength)).digest() };
 }
 
-function distinguished(names: readonly (readonly [string, string])[]): Node {
+/** A Name of single-valued UTF8String attributes. */
+export function distinguished(names: readonly (readonly [string, string])[]): Node {
   return sequence(...names.map(([type, value]) => set(sequence(oid(type), utf8(value)))));
 }
 
-function extension(id: string, critical: boolean, value: Node): Node {
+export function extension(id: string, critical: boolean, value: Node): Node {
   const content = octets(encode(value));
   return critical ? sequence(oid(id), bool(true), content) : sequence(oid(id), content);
 }

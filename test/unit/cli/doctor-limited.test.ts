@@ -5,8 +5,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { rootCertificates } from 'node:tls';
-import { constrainedCa } from '../../../src/cli/ca-constrained.ts';
 import { createAuthority } from '../../../src/connection/authority.ts';
+import { constrainedCa } from '../../../src/connection/constrained.ts';
 import { tempDir, weir } from './world.ts';
 
 const dir = tempDir();

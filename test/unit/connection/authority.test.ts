@@ -12,9 +12,9 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterEach, describe, test } from 'node:test';
-import { constrainedCa } from '../../../src/cli/ca-constrained.ts';
 import { createAuthority } from '../../../src/connection/authority.ts';
 import { createCa } from '../../../src/connection/certificate.ts';
+import { constrainedCa } from '../../../src/connection/constrained.ts';
 
 const made: string[] = [];
 const temp = (): string => {

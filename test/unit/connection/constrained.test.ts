@@ -5,8 +5,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { constrainedCa } from '../../../src/cli/ca-constrained.ts';
 import { createCa, createLeaf, newKey, readSigner } from '../../../src/connection/certificate.ts';
+import { constrainedCa } from '../../../src/connection/constrained.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'weir-constrained-'));
 after(() => rmSync(dir, { recursive: true, force: true }));
