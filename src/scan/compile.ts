@@ -1,6 +1,7 @@
+import type { Node } from './expression.ts';
 import { lintPattern } from './lint.ts';
 import { createMatcher } from './matcher.ts';
-import { leadSet } from './measure.ts';
+import { boundaryOf, leadSet } from './measure.ts';
 import type { Check, CompiledPattern, PatternSource } from './pattern.ts';
 import { VALIDATORS } from './validators.ts';
 
@@ -12,6 +13,15 @@ function validator(source: PatternSource, key: 'validator' | 'confirm'): Check |
   throw new Error(
     `${source.file}: ${source.id}: ${key}: ${name} is not known; known are ${[...VALIDATORS.keys()].join(', ')}`,
   );
+}
+
+/** Bytes of the longest escape a boundary looks through: `\u003d`. */
+const ESCAPE = 6;
+
+/** The gate tests the boundary, and knows escapes; the expression itself would not. */
+function withoutBoundary(node: Node): Node {
+  if (node.type !== 'sequence' || node.items[0]?.type !== 'look') return node;
+  return boundaryOf(node.items[0]) === undefined ? node : { type: 'sequence', items: node.items.slice(1) };
 }
 
 /** Compiles one pattern. Throws an Error that names file, id and what is wrong. */
@@ -40,9 +50,9 @@ export function compilePattern(source: PatternSource): CompiledPattern {
       to: until,
     })),
     runs,
-    matcher: createMatcher(node),
+    matcher: createMatcher(withoutBoundary(node)),
     max: measures.max,
-    before: measures.before,
+    before: measures.boundary === undefined ? measures.before : Math.max(measures.before, ESCAPE),
     boundary: measures.boundary,
     prefix: measures.prefix,
     lead: leadSet(measures.prefix, measures.alphabet, to),

@@ -27,15 +27,32 @@ interface Candidate {
 
 /** Steps of one run of an expression, four times what the lint allows to be possible for usual lengths. */
 const MOST_STEPS = 1 << 18;
+/** Letters of `\n`, `\r`, `\t`, `\b`, `\f`, `\v`, `\0`. */
+const ESCAPES = [...'nrtbfv0'].map((letter) => letter.charCodeAt(0));
 const NO = 0;
 const YES = 1;
 const LATER = 2;
+
+function isHex(byte: number | undefined): boolean {
+  return byte !== undefined && ((byte >= 48 && byte <= 57) || ((byte | 32) >= 97 && (byte | 32) <= 102));
+}
+
+/** In raw JSON and URLs the letter before a secret may be the end of `\n`, `\u003d`, `\x3d` or `%3D`: no letter of a word. */
+function endsEscape(bytes: Uint8Array, at: number): boolean {
+  const last = bytes[at - 1] as number;
+  if (bytes[at - 2] === 92) return ESCAPES.includes(last);
+  if (!isHex(last) || !isHex(bytes[at - 2])) return false;
+  if (bytes[at - 3] === 37 || (bytes[at - 3] === 120 && bytes[at - 4] === 92)) return true;
+  return bytes[at - 5] === 117 && bytes[at - 6] === 92 && isHex(bytes[at - 3]) && isHex(bytes[at - 4]);
+}
 
 /** Boundary and first bytes: refuses nearly everything that only looks like a keyword, without running the expression. */
 function gate(view: View, pattern: CompiledPattern, start: number): number {
   const { bytes, end } = view.run;
   const at = start - view.base;
-  if (at > 0 && pattern.boundary !== undefined && has(pattern.boundary, bytes[at - 1] as number)) return NO;
+  if (at > 0 && pattern.boundary !== undefined && has(pattern.boundary, bytes[at - 1] as number)) {
+    if (!endsEscape(bytes, at)) return NO;
+  }
   const { prefix } = pattern;
   const most = Math.min(prefix.length, end - at);
   for (let i = 0; i < most; i++) {

@@ -44,13 +44,8 @@ function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], dept
   for (const match of result.matches) state.found.push(outermost(match, layers));
   if (state.unscanned || layers.length >= MOST_LAYERS) return;
   const plain = unescaped(bytes);
-  if (plain !== undefined) {
-    // What is decoded from the plain text holds all that would be decoded from this one.
-    descend(state, plain, layers, depth);
-    return;
-  }
-  if (depth === 0) return;
-  const runs = decodeRuns(bytes, state.left);
+  if (plain !== undefined) descend(state, plain, layers, depth);
+  const runs = depth > 0 && !state.unscanned ? decodeRuns(bytes, state.left) : undefined;
   if (runs === undefined) return;
   state.unscanned ||= runs.full;
   descend(state, runs, layers, depth - 1);

@@ -94,7 +94,7 @@ function place(node: Node, positions: number, prefix: ByteSet[]): number {
 }
 
 /** The set of a `(?<![…])` every branch begins with. */
-function boundaryOf(node: Node): ByteSet | undefined {
+export function boundaryOf(node: Node): ByteSet | undefined {
   if (node.type === 'look') {
     return node.behind && node.negative && node.item.type === 'set' ? node.item.set : undefined;
   }

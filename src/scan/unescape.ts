@@ -217,22 +217,56 @@ function copy(writer: Writer, bytes: Uint8Array, from: number, to: number): void
 const SPECIAL = new Uint8Array(256).fill(1, 0xc2, 0xf5);
 for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
 
-/** @returns the plain text, or undefined when the text is plain already. */
-export function unescaped(bytes: Uint8Array): Decoded | undefined {
-  const writer: Writer = { out: new Uint8Array(0), length: 0, segments: createSegments() };
-  let done = 0;
+/** Text around a change that is read again: as much as a secret with a change in it needs. */
+const AROUND = 256;
+
+function isAlphanumeric(byte: number): boolean {
+  return isLetter(byte) || (byte >= 48 && byte <= 57);
+}
+
+/**
+ * Whether undoing a piece can bring something to light. Line ends and quotes of JSON, and typographic marks, cannot: they stand in
+ * every text, and patterns and boundaries know them as they are written.
+ */
+function tells(bytes: Uint8Array, at: number, piece: Piece): boolean {
+  if (piece.bytes.length === 0) return true;
+  if (piece.encoding === 'unicode') return piece.bytes.some(isAlphanumeric);
+  if (piece.encoding !== 'escape' || piece.length > 2) return true;
+  const plain = piece.bytes[0];
+  // `\/` splits base64; a doubled backslash matters when what follows is an escape itself.
+  return plain === 47 || (plain === BACKSLASH && /[ux/\\]/.test(String.fromCharCode(bytes[at + 2] ?? 0)));
+}
+
+/** Parts of the text that are worth reading plainly, as pairs of offsets. */
+function windowsOf(bytes: Uint8Array): number[] {
+  const windows: number[] = [];
   for (let at = 0; at < bytes.length; ) {
-    if (SPECIAL[bytes[at] as number] === 0) {
-      at++;
-      continue;
-    }
-    const before = at > done ? bytes[at - 1] : writer.out[writer.length - 1];
-    const piece = pieceAt(bytes, at, before);
+    const piece = SPECIAL[bytes[at] as number] === 1 ? pieceAt(bytes, at, bytes[at - 1]) : undefined;
     if (piece === undefined) {
       at++;
       continue;
     }
-    if (writer.out.length === 0) writer.out = new Uint8Array(bytes.length + 64);
+    const end = at + piece.length;
+    if (tells(bytes, at, piece)) {
+      const from = Math.max(0, at - AROUND);
+      if (windows.length > 0 && from <= (windows.at(-1) as number)) windows.pop();
+      else windows.push(from);
+      windows.push(Math.min(bytes.length, end + AROUND));
+    }
+    at = end;
+  }
+  return windows;
+}
+
+function write(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  let done = from;
+  for (let at = from; at < to; ) {
+    const before = at > done ? bytes[at - 1] : writer.out[writer.length - 1];
+    const piece = SPECIAL[bytes[at] as number] === 1 ? pieceAt(bytes, at, before) : undefined;
+    if (piece === undefined) {
+      at++;
+      continue;
+    }
     copy(writer, bytes, done, at);
     done = at + piece.length;
     // What is dropped leaves an empty segment, so that a match across it knows.
@@ -240,7 +274,16 @@ export function unescaped(bytes: Uint8Array): Decoded | undefined {
     put(writer, piece.bytes);
     at = done;
   }
-  if (done === 0) return undefined;
-  copy(writer, bytes, done, bytes.length);
-  return writer.length === 0 ? undefined : { bytes: writer.out.subarray(0, writer.length), segments: writer.segments };
+  copy(writer, bytes, done, to);
+  addSegment(writer.segments, writer.length, [to, to], [1, 1]);
+  put(writer, [10]);
+}
+
+/** @returns the parts of the text that read differently when plain, each with a line end behind it; undefined when there are none. */
+export function unescaped(bytes: Uint8Array): Decoded | undefined {
+  const windows = windowsOf(bytes);
+  if (windows.length === 0) return undefined;
+  const writer: Writer = { out: new Uint8Array(4096), length: 0, segments: createSegments() };
+  for (let i = 0; i < windows.length; i += 2) write(writer, bytes, windows[i] as number, windows[i + 1] as number);
+  return { bytes: writer.out.subarray(0, writer.length), segments: writer.segments };
 }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { compilePatterns } from '../../../src/scan/compile.ts';
+import { compilePattern } from '../../../src/scan/compile.ts';
 import { createEngine } from '../../../src/scan/engine.ts';
 import { isPlaceholder } from '../../../src/scan/placeholder.ts';
 import { bytes, librarySources, pattern } from './library.ts';
 
-const library = createEngine(compilePatterns(librarySources()));
+const library = createEngine(librarySources().map(compilePattern));
 
 function found(engine: ReturnType<typeof createEngine>, text: string): string[] {
   return engine
@@ -139,6 +139,14 @@ test('exact keywords stay exact beside ones without case', () => {
     pattern({ id: 'any', case: 'ignore', expression: 'ignore all', keywords: ['ignore all'] }),
   ]);
   assert.deepEqual(found(engine, 'Key_abcd KEY_abcd key_abcd IGNORE All'), ['exact=abcd', 'any=IGNORE All']);
+});
+
+test('a boundary sees through escapes of raw JSON and URLs', () => {
+  const engine = createEngine([pattern({ expression: '(?<![A-Za-z0-9])key_[a-z]{4}(?![a-z])', keywords: ['key_'] })]);
+  for (const before of ['', ' ', '\\n', '\\t', '\\u003d', '\\x3D', '%3D', '%0a', '='])
+    assert.equal(found(engine, `x${before}`.slice(before ? 0 : 1).concat('key_abcd')).length, 1, before);
+  for (const before of ['n', 'D', '3D', 'u003d', 'monkey', '%3G', '\\q', 'é3d'])
+    assert.equal(found(engine, `${before}key_abcd`).length, 0, before);
 });
 
 test('a budget that runs out leaves the rest unscanned', () => {

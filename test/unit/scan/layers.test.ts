@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { compilePatterns } from '../../../src/scan/compile.ts';
+import { compilePattern } from '../../../src/scan/compile.ts';
 import { createEngine } from '../../../src/scan/engine.ts';
 import { scanLayers } from '../../../src/scan/layers.ts';
 import { bytes, librarySources, pattern } from './library.ts';
@@ -172,7 +172,7 @@ test('every text survives: malformed escapes, cut sequences, lone surrogates', (
 
 test('limits are said', () => {
   const text = bytes(`${'A'.repeat(5000)} ${(ENCODERS['base64'] as (text: string) => string)(SECRET)}`);
-  assert.equal(scanLayers(engine, text, { limit: 100 }).unscanned, true);
+  assert.equal(scanLayers(engine, text, { limit: 20 }).unscanned, true);
   assert.equal(scanLayers(engine, text, { depth: 0 }).matches.length, 0);
   assert.equal(scanLayers(engine, text).matches.length, 1);
   let deep = SECRET;
@@ -181,7 +181,7 @@ test('limits are said', () => {
   assert.equal(scanLayers(engine, bytes(deep), { depth: 5 }).matches.length, 1);
 });
 
-const library = createEngine(compilePatterns(librarySources()));
+const library = createEngine(librarySources().map(compilePattern));
 const MEGABYTE = 1 << 20;
 for (const [name, part] of [
   ['percent signs', '%25'],
