@@ -93,6 +93,13 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       found.audit(actor, 'ca-rotate', 'a new interception CA was made');
       return found.authorityFacts();
     },
+    caTrusted: async (actor) => {
+      const found = house();
+      const forgotten = found.exceptions.forgetClients();
+      await found.exceptions.flush();
+      found.audit(actor, 'ca-trust', `the CA is trusted by this machine; clients that had refused it: ${forgotten}`);
+      return { forgotten };
+    },
     environment: (agent) => {
       const found = house();
       const bound = found.listener.addresses();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { Config } from './config/schema.ts';
 import { createAuthority } from './connection/authority.ts';
+import { createExceptions } from './connection/exceptions.ts';
 import { hostPort } from './model/destination.ts';
 
 type ListenEntry = Config['listen'][number];
@@ -60,6 +61,19 @@ function readNamed(name: string, file: string): string {
       cause: error,
     });
   }
+}
+
+/** After `weir ca trust` where no collector runs: clients that had refused the CA are read by the next one. Returns how many. */
+export async function forgetStoredRefusals(stateDir: string): Promise<number> {
+  const problems: string[] = [];
+  const exceptions = createExceptions({
+    file: join(stateDir, 'exceptions.json'),
+    log: (event, fields) => problems.push(`${event} ${JSON.stringify(fields)}`),
+  });
+  const forgotten = exceptions.forgetClients();
+  await exceptions.flush();
+  if (forgotten > 0 && problems.length > 0) throw new Error(problems.join('; '));
+  return forgotten;
 }
 
 /** A new interception CA where no collector runs, whatever state the old files are in. Throws Error when there is no state directory. */

@@ -9,7 +9,7 @@ import { createCa } from './connection/certificate.ts';
 import { createIsSelf } from './inspect/self.ts';
 
 export { configurationProblems } from './collector-check.ts';
-export { rotateStoredAuthority } from './collector-files.ts';
+export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
 const SWEEP_MS = 1_000;

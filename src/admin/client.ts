@@ -32,6 +32,7 @@ export interface AdminClient {
   purge(filter: PurgeFilter): Promise<PurgeResult>;
   ca(): Promise<CaFacts>;
   rotateCa(): Promise<CaFacts>;
+  caTrusted(): ReturnType<AdminHandlers['caTrusted']>;
   environment(agent?: string): Promise<EnvironmentFacts>;
   reload(): Promise<{ readonly message: string }>;
   verified(result: { readonly containment?: Containment }): Promise<void>;
@@ -88,6 +89,7 @@ export function createAdminClient({ stateDir, actor }: AdminClientOptions): Admi
     purge: (filter) => post('/purge', Object.keys(filter).length === 0 ? { all: true } : filter),
     ca: () => get('/ca'),
     rotateCa: () => post('/ca/rotate'),
+    caTrusted: () => post('/ca/trusted'),
     environment: (agent) => get('/environment', { agent }),
     reload: () => post('/reload'),
     verified: async (result) => {

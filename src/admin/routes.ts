@@ -35,6 +35,7 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['POST /purge', (h, c) => h.purge(purgeFilter(c.body), c.actor)],
   ['GET /ca', (h) => h.ca()],
   ['POST /ca/rotate', (h, c) => h.rotateCa(c.actor)],
+  ['POST /ca/trusted', (h, c) => h.caTrusted(c.actor)],
   ['GET /environment', (h, c) => h.environment(optional(c.query.get('agent')))],
   ['POST /runs/direct', (h, c) => directSeen(h, c.body)],
   ['POST /runs/end', (h, c) => endRun(h, c.body)],

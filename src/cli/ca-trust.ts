@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { AdminError } from '../admin/protocol.ts';
 import { parseHostGlob } from '../config/values.ts';
 import type { CaFacts } from '../model/admin.ts';
 import { type Installed, isCertificate, perform, type StoreWorld, type TrustStore, trustStore } from './ca-store.ts';
@@ -46,12 +47,42 @@ export async function trust(cli: Cli, facts: CaFacts, world: StoreWorld, options
   const old = readManifest(stateDir).filter(({ fingerprint }) => fingerprint !== entry.fingerprint);
   // Written down first: what was begun must be found again by untrust, also when it is finished by hand.
   writeManifest(stateDir, [...old, entry]);
-  await change([...store.add(entry, source), ...store.drop(old)], store, world);
+  const again = `weir ca trust ${only === undefined ? '--yes' : `--only ${only.join(',')}`}`;
+  await change([...store.add(entry, source), ...store.drop(old)], store, world, [
+    `and then once more, so that clients that refused the CA are read again: ${again}`,
+  ]);
   writeManifest(stateDir, [entry]);
+  const forgotten = await tellTrusted(cli, again);
   const scope = only === undefined ? 'for every host' : `for ${only.join(', ')} and the names below, for nothing else`;
-  cli.print({ store: store.name, trusted: entry }, () =>
-    [`${store.name}: Weir’s CA is trusted ${scope}.`, ELSEWHERE, 'Undo: weir ca untrust'].join('\n'),
+  cli.print({ store: store.name, trusted: entry, forgotten }, () =>
+    [
+      `${store.name}: Weir’s CA is trusted ${scope}.`,
+      ...(forgotten === 0 ? [] : [`Clients that had refused it are read again: ${forgotten}`]),
+      ELSEWHERE,
+      'Undo: weir ca untrust',
+    ].join('\n'),
   );
+}
+
+/**
+ * Clients that refused the CA are left alone for days: whoever trusts it now would wait that long for the effect. By the
+ * collector; without one, in its file. Resolves with how many client kinds that were.
+ */
+async function tellTrusted(cli: Cli, again: string): Promise<number> {
+  try {
+    return (await cli.withClient((client) => client.caTrusted())).forgotten;
+  } catch (error) {
+    try {
+      if (!(error instanceof AdminError && error.code === 'no-collector')) throw error;
+      const { forgetStoredRefusals } = await import('../collector.ts');
+      return await forgetStoredRefusals(cli.stateDir());
+    } catch (problem) {
+      // The store has the CA already: this is no failure of the command.
+      const why = safe((problem as Error).message, 300);
+      cli.note(`clients that refused the CA are not read yet (${why}). Tell the collector: ${again}`);
+      return 0;
+    }
+  }
 }
 
 /** `weir ca untrust`: removes what `trust` put there, while it is still what we put, and nothing else. */
@@ -158,7 +189,12 @@ function entryOf(store: TrustStore, pem: string, only: readonly string[] | undef
   };
 }
 
-async function change(steps: Parameters<typeof perform>[0], store: TrustStore, world: StoreWorld): Promise<void> {
+async function change(
+  steps: Parameters<typeof perform>[0],
+  store: TrustStore,
+  world: StoreWorld,
+  then: readonly string[] = [],
+): Promise<void> {
   let commands: Awaited<ReturnType<typeof perform>>;
   try {
     commands = await perform(steps, world);
@@ -167,7 +203,7 @@ async function change(steps: Parameters<typeof perform>[0], store: TrustStore, w
   }
   if (commands.length === 0) return;
   const lines = commands.map((command) => `  ${command.map(quoted).join(' ')}`);
-  throw new CliError([`${store.name} belongs to the administrator. Type:`, ...lines].join('\n'));
+  throw new CliError([`${store.name} belongs to the administrator. Type:`, ...lines, ...then].join('\n'));
 }
 
 /** For a shell. */

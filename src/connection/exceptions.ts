@@ -32,6 +32,8 @@ export interface Exceptions {
   list(): readonly Exception[];
   /** Forgets all (CA rotated: every client must be asked again). */
   clear(): void;
+  /** Forgets every client kind that did not accept our certificate (`weir ca trust`: it may now). Returns how many. */
+  forgetClients(): number;
   /** Forgets those of an agent, or of a host, or of both together (`weir purge`). Returns how many. */
   forget(filter: { readonly agent?: string | undefined; readonly host?: string | undefined }): number;
   /** Resolves when everything known is on disk. */
@@ -119,6 +121,14 @@ class KeptExceptions implements Exceptions {
     this.#spoke.clear();
     this.#entries.clear();
     this.#save();
+  }
+
+  forgetClients(): number {
+    this.#strikes.clear();
+    const clients = this.list().filter(({ kind }) => kind === 'client');
+    for (const { kind, agent, subject } of clients) this.#entries.delete(keyOf(kind, agent, subject));
+    if (clients.length > 0) this.#save();
+    return clients.length;
   }
 
   forget({ agent, host }: Parameters<Exceptions['forget']>[0]): number {

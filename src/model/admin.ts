@@ -277,6 +277,8 @@ export interface AdminHandlers extends RunHandlers {
   ca(): Promise<CaFacts>;
   /** A new CA; the old bundle stays trusted by nobody new. */
   rotateCa(actor: Actor): Promise<CaFacts>;
+  /** The CA has come into a trust store: whoever refused it is asked again. `forgotten`: how many client kinds had. */
+  caTrusted(actor: Actor): Promise<{ readonly forgotten: number }>;
   environment(agent?: string): EnvironmentFacts;
   /** A whole new configuration, or the old one and why. */
   reload(actor: Actor): Promise<{ readonly message: string }>;

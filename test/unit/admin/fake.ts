@@ -103,6 +103,7 @@ export function fakeHandlers(overrides: Partial<AdminHandlers> = {}) {
     purge: noted('purge', { rows: 3, message: '3 rows are gone.' }),
     ca: noted('ca', facts),
     rotateCa: noted('rotateCa', facts),
+    caTrusted: noted('caTrusted', { forgotten: 0 }),
     environment: () => ({ proxy: '127.0.0.1:8080', caBundle: '/state/public/ca-bundle.pem' }),
     openRun: noted('openRun', { opened: OPENED, gone: () => void calls.push(['gone']) }),
     directSeen: noted('directSeen', undefined),

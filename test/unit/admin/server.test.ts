@@ -137,6 +137,7 @@ test('every call reaches its handler with what was sent', async () => {
   await client.purge({});
   await client.ca();
   await client.rotateCa();
+  assert.deepEqual(await client.caTrusted(), { forgotten: 0 });
   await client.reload();
   await client.verified({ containment: 'network' });
   assert.equal((await client.environment()).proxy, '127.0.0.1:8080');
@@ -155,6 +156,7 @@ test('every call reaches its handler with what was sent', async () => {
     ['purge', {}, by],
     ['ca'],
     ['rotateCa', by],
+    ['caTrusted', by],
     ['reload', by],
     ['verified', { containment: 'network' }, by],
   ]);

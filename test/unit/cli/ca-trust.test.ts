@@ -21,6 +21,8 @@ import { type Step, type StoreWorld, trustStore } from '../../../src/cli/ca-stor
 import { onlyHosts } from '../../../src/cli/ca-trust.ts';
 import { type CliError, createCli, type World } from '../../../src/cli/context.ts';
 import { createAuthority } from '../../../src/connection/authority.ts';
+import type { CaFacts } from '../../../src/model/admin.ts';
+import { https } from '../../support/agent.ts';
 import { createAuthority as createTestAuthority } from '../../support/certs.ts';
 import { clientOrigin } from '../../support/client-origin.ts';
 import { GIT_ENV } from '../../support/git-origin.ts';
@@ -220,6 +222,7 @@ describe('weir ca trust', () => {
     assert.deepEqual((error?.message ?? '').split('\n').slice(1), [
       `  sudo install -m 0644 ${source} ${file}`,
       '  sudo update-ca-certificates',
+      'and then once more, so that clients that refused the CA are read again: weir ca trust --yes',
     ]);
     assert.deepEqual([files(), ran], [[], []]);
     writeFileSync(file, pem);
@@ -260,6 +263,69 @@ describe('weir ca trust', () => {
       assert.deepEqual(files(), []);
     } finally {
       await collector.stop();
+    }
+  });
+});
+
+describe('clients that had refused the CA', () => {
+  const rows = [
+    { kind: 'client', agent: 'a', subject: 't13d', reason: 'ALERT_UNKNOWN_CA' },
+    { kind: 'host', agent: 'a', subject: 'mtls.test', reason: 'client-certificate-required' },
+  ].map((row) => ({ ...row, since: Date.now(), until: Date.now() + 3_600_000 }));
+
+  test('without a collector the next one reads them; hosts stay as they were', async () => {
+    const { stateDir } = kept();
+    const file = join(stateDir, 'exceptions.json');
+    writeFileSync(file, JSON.stringify({ version: 1, exceptions: rows }));
+    const { world } = machine(DEBIAN, ['update-ca-certificates']);
+    const { out, err } = await ca(['trust', '--only', 'a.test'], stateDir, world);
+    assert.match(out, /Clients that had refused it are read again: 1\n/);
+    assert.equal(err, '');
+    assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')).exceptions, rows.slice(1));
+    assert.doesNotMatch((await ca(['trust', '--only', 'a.test'], stateDir, world)).out, /refused/);
+  });
+
+  test('a collector that does not understand is no failure, and said', async () => {
+    const { stateDir, pem } = kept();
+    const collector = await fakeCollector(stateDir, {
+      ca: () => Promise.resolve({ pem } as CaFacts),
+      caTrusted: () => Promise.reject(new Error('no such thing')),
+    });
+    try {
+      const { world, files } = machine(DEBIAN, ['update-ca-certificates']);
+      const { error, err } = await ca(['trust', '--only', 'a.test'], stateDir, world);
+      assert.equal(error, undefined);
+      assert.equal(files().length, 1);
+      assert.match(err, /are not read yet \(no such thing\)\. Tell the collector: weir ca trust --only a\.test/);
+    } finally {
+      await collector.stop();
+    }
+  });
+
+  test('a running collector reads them from then on', { timeout: 60_000 }, async () => {
+    const upstream = createTestAuthority();
+    const origin = await clientOrigin(upstream.issue(['good.test']));
+    const ca_file = join(temp(), 'upstream.pem');
+    writeFileSync(ca_file, upstream.cert);
+    const resolve = { '*.test': `127.0.0.1:${origin.tlsPort}` };
+    const weir = await startWeir({ config: { intercept: 'all', upstream: { resolve, ca_file } } });
+    try {
+      const pinned = { agent: 'pinned', ca: upstream.cert };
+      // Node closes without an alert: three times in a row is a no.
+      for (let i = 0; i < 3; i++) await assert.rejects(https(weir, 'https://good.test/', pinned));
+      assert.equal((await https(weir, 'https://good.test/', pinned)).status, 200, 'left alone');
+      const { world } = machine(DEBIAN, ['update-ca-certificates']);
+      const { out, error } = await ca(['trust', '--only', 'good.test'], weir.stateDir, world);
+      assert.equal(error, undefined);
+      assert.match(out, /read again: 1\n/);
+      assert.deepEqual((await weir.status()).exceptions, []);
+      const reading = await https(weir, 'https://good.test/', { agent: 'pinned', ca: await weir.ca() });
+      assert.equal(reading.status, 200, 'what it meets now is our certificate');
+      const audit = await weir.query("SELECT message FROM audit WHERE rule = 'ca-trust'");
+      assert.deepEqual(audit, [{ message: 'the CA is trusted by this machine; clients that had refused it: 1' }]);
+    } finally {
+      await weir.stop();
+      await origin.close();
     }
   });
 });

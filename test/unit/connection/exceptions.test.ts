@@ -126,3 +126,24 @@ test('forget: by agent, by host, by both; never everything', async () => {
   await exceptions.flush();
   assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')).exceptions, []);
 });
+
+test('a CA that is trusted now: client kinds of every agent are asked again, hosts stay', async () => {
+  const file = `${dir}/trusted.json`;
+  const exceptions = createExceptions({ file });
+  exceptions.addClient('a', 'j', 'ALERT_UNKNOWN_CA');
+  exceptions.addClient('b', 'j', 'closed-without-data');
+  exceptions.addHost('a', 'mtls.test', 'client-certificate-required');
+  for (let i = 0; i < 2; i++) exceptions.strike('c', 'j');
+  assert.equal(exceptions.forgetClients(), 2);
+  assert.equal(exceptions.find('a', 'j', 'x.test'), undefined);
+  assert.equal(exceptions.find('a', 'j', 'mtls.test')?.kind, 'host');
+  assert.equal(exceptions.strike('c', 'j'), false, 'what was counted before counts no more');
+  await exceptions.flush();
+  assert.deepEqual(
+    createExceptions({ file })
+      .list()
+      .map(({ kind }) => kind),
+    ['host'],
+  );
+  assert.equal(exceptions.forgetClients(), 0);
+});
