@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { AdminServer } from './admin/server.ts';
-import { editBaseline } from './collector-baseline.ts';
+import { editBaseline, withAccounts } from './collector-baseline.ts';
 import type { House } from './collector-house.ts';
 import { lineOf, lineOfRow } from './collector-log-lines.ts';
 import { preflightOf } from './collector-preflight.ts';
@@ -42,9 +42,10 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
     preflight: (agent, mode) => preflightOf(house(), agent, mode),
     mode: async (agent, verb, actor) => changeMode(house(), agent, verb, actor),
     baselines: async (agent) => {
-      const { baseline } = house();
-      const all = baseline.agents();
-      return agent === undefined ? all : all.filter((stat) => stat.agent === baseline.keyOf(agent));
+      const found = house();
+      const key = agent === undefined ? undefined : found.baseline.keyOf(agent);
+      const stats = found.baseline.agents().filter((stat) => key === undefined || stat.agent === key);
+      return stats.map((stat) => withAccounts(found, stat));
     },
     baseline: async (request: BaselineRequest) => editBaseline(house(), request),
     logs: async (query) => {

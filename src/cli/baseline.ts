@@ -1,7 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
+import type { AccountStat } from '../model/account.ts';
 import type { BaselineVerb } from '../model/admin.ts';
-import type { AgentStat } from '../model/record.ts';
+import type { AgentStat, DestinationStat } from '../model/record.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
 import { bytes, clock, plural, table } from './table.ts';
 
@@ -54,7 +55,13 @@ function one(stat: AgentStat, sentence?: string): string {
   const head =
     sentence ??
     `${stat.agent}: ${stat.requests} requests, ${plural(stat.destinations.length, 'destination')}${stat.locked ? ', locked' : ''}`;
-  return `${safe(head, 300)}\n${table(stat.destinations, [
+  const credentials = new Map<string, number>();
+  const tenants: AccountStat[] = [];
+  for (const account of stat.accounts ?? []) {
+    if (account.kind === 'tenant') tenants.push(account);
+    else credentials.set(account.place, (credentials.get(account.place) ?? 0) + 1);
+  }
+  const lines = table(stat.destinations, [
     { name: 'DESTINATION', cell: (d) => `${d.host}:${d.port}`, max: 80 },
     { name: 'STATUS', cell: (d) => d.status },
     { name: 'COUNT', cell: (d) => d.count, right: true },
@@ -63,7 +70,28 @@ function one(stat: AgentStat, sentence?: string): string {
     { name: 'METHODS', cell: (d) => d.methods.join(' ') },
     { name: 'FIRST', cell: (d) => clock(d.firstSeen) },
     { name: 'LAST', cell: (d) => clock(d.lastSeen) },
-  ])}`;
+    ...(credentials.size === 0
+      ? []
+      : [{ name: 'CREDENTIALS', cell: (d: DestinationStat) => several(credentials.get(d.host)), right: true }]),
+  ]);
+  return [safe(head, 300), lines, ...written(tenants)].join('\n');
+}
+
+/** As many values at one place are no longer judged (`MANY` in inspect/account.ts). */
+const MANY = 32;
+
+function several(count: number | undefined): string {
+  return count === undefined ? '' : count > MANY ? 'many' : String(count);
+}
+
+/** Which tenants are written to, a line for each service. */
+function written(tenants: readonly AccountStat[]): string[] {
+  const services = new Map<string, string[]>();
+  for (const { place, value } of tenants) services.set(place, [...(services.get(place) ?? []), value]);
+  return Array.from(services, ([service, values]) => {
+    const shown = values.length > MANY ? `many, e.g. ${values.slice(0, 3).join(', ')}` : values.join(', ');
+    return safe(`writes at ${service} to: ${shown}`, 500);
+  });
 }
 
 async function edit(

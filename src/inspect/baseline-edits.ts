@@ -1,3 +1,4 @@
+import type { AccountStat } from '../model/account.ts';
 import { hostPort } from '../model/destination.ts';
 import { normaliseHost } from '../model/host.ts';
 import type { AgentStat, BaselineEdit, BaselineState, DestinationStat } from '../model/record.ts';
@@ -111,6 +112,9 @@ export interface BaselineExport {
   /** ISO 8601, UTC. */
   readonly exportedAt: string;
   readonly destinations: readonly DestinationStat[];
+  readonly accounts?: readonly AccountStat[];
+  /** See `AgentStat.accountsKey`. */
+  readonly accountsKey?: string;
 }
 
 export function exportOf(stat: AgentStat, now: number): BaselineExport {
@@ -129,7 +133,12 @@ export function readExport(json: unknown, now: number): BaselineExport {
   }
   if (typeof file.agent !== 'string') throw new Error('the exported baseline names no agent');
   const destinations = file.destinations.map((entry: unknown, i) => readStat(entry, i, now));
-  return { weirBaseline: 1, agent: file.agent, exportedAt: String(file.exportedAt), destinations };
+  const read = { weirBaseline: 1, agent: file.agent, exportedAt: String(file.exportedAt), destinations } as const;
+  if (file.accounts === undefined) return read;
+  if (!Array.isArray(file.accounts)) throw new Error('the accounts of the exported baseline are no list');
+  const { agent } = file;
+  const accounts = file.accounts.map((entry: unknown, i) => readAccount(entry, agent, i, now));
+  return { ...read, accounts, ...(typeof file.accountsKey === 'string' ? { accountsKey: file.accountsKey } : {}) };
 }
 
 function readStat(entry: unknown, i: number, now: number): DestinationStat {
@@ -145,7 +154,6 @@ function readStat(entry: unknown, i: number, now: number): DestinationStat {
   ) {
     throw new Error(`destination ${i + 1} of the exported baseline has no host and port`);
   }
-  const number = (value: unknown) => (typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0);
   const status = stat?.status;
   return {
     host: normal.host,
@@ -158,4 +166,36 @@ function readStat(entry: unknown, i: number, now: number): DestinationStat {
     methods: Array.isArray(stat?.methods) ? stat.methods.filter((m) => typeof m === 'string') : [],
     status: status === 'accepted' || status === 'ignored' ? status : 'learned',
   };
+}
+
+/** Longer names of a place or a value are none. */
+const NAME_MAX = 255;
+
+function readAccount(entry: unknown, agent: string, i: number, now: number): AccountStat {
+  const stat = entry as Partial<AccountStat> | null;
+  const { kind, value } = stat ?? {};
+  const place = typeof stat?.place === 'string' ? placeOf(kind, stat.place) : undefined;
+  if (place === undefined || typeof value !== 'string' || value === '' || value.length > NAME_MAX) {
+    throw new Error(`account ${i + 1} of the exported baseline has no kind, place and value`);
+  }
+  return {
+    agent,
+    place,
+    kind: kind as AccountStat['kind'],
+    value,
+    firstSeen: number(stat?.firstSeen) || now,
+    lastSeen: number(stat?.lastSeen) || now,
+    count: number(stat?.count),
+  };
+}
+
+/** A credential is used with a host; the service a tenant belongs to need not be one (`s3`). */
+function placeOf(kind: unknown, place: string): string | undefined {
+  if (kind === 'tenant') return place === '' || place.length > NAME_MAX ? undefined : place;
+  const normal = kind === 'credential' ? normaliseHost(place) : { error: 'no kind' };
+  return 'error' in normal ? undefined : normal.host;
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : 0;
 }

@@ -179,6 +179,8 @@ export interface BaselineEdit {
   readonly verb: 'accept' | 'ignore' | 'forget' | 'lock' | 'unlock' | 'import';
   /** Destinations it names; empty = the whole agent. */
   readonly destinations: readonly DestinationStat[];
+  /** `import`, `accept`: accounts that are known from now on. */
+  readonly accounts?: readonly AccountStat[];
 }
 
 /** What is learned of one (agent, host, port). Times epoch ms. */
@@ -203,6 +205,10 @@ export interface AgentStat {
   readonly lastNewAt: number;
   readonly locked: boolean;
   readonly destinations: readonly DestinationStat[];
+  /** Whose account it uses; absent = nothing known or not asked for. */
+  readonly accounts?: readonly AccountStat[];
+  /** Equal where credentials were hashed with the same key: those of another state directory mean nothing in this one. */
+  readonly accountsKey?: string;
 }
 
 /** What the recorder hands the traffic thread at start. */

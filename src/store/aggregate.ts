@@ -1,3 +1,4 @@
+import { type AccountStat, accountUses } from '../model/account.ts';
 import type { BaselineEdit, ExchangeRecord, WeirRecord } from '../model/record.ts';
 
 /** How many distinct methods one destination remembers: names come from the network. */
@@ -25,25 +26,39 @@ export interface AgentDelta {
   lastNewAt: number;
 }
 
+/** What a run of records adds to one row of `accounts`. */
+export type AccountDelta = { -readonly [K in keyof AccountStat]: AccountStat[K] };
+
 /** The baseline's share of a batch in journal order: traffic is summed up between two edits. */
 export type Step =
-  | { readonly kind: 'traffic'; readonly destinations: DestinationDelta[]; readonly agents: AgentDelta[] }
+  | {
+      readonly kind: 'traffic';
+      readonly destinations: DestinationDelta[];
+      readonly agents: AgentDelta[];
+      readonly accounts: AccountDelta[];
+    }
   | { readonly kind: 'edit'; readonly edit: BaselineEdit };
 
 /** Names are keys as they came and as UTF-8 makes them, so that most records find theirs without more ado. */
 interface Sums {
   readonly agents: Map<string, AgentSum>;
-  readonly step: { readonly destinations: DestinationDelta[]; readonly agents: AgentDelta[] };
+  readonly step: {
+    readonly destinations: DestinationDelta[];
+    readonly agents: AgentDelta[];
+    readonly accounts: AccountDelta[];
+  };
 }
 
 interface AgentSum {
   readonly delta: AgentDelta;
   /** By host and port. */
   readonly hosts: Map<string, Map<number, DestinationDelta>>;
+  /** By `placeKey` and value. */
+  readonly accounts: Map<string, Map<string, AccountDelta>>;
 }
 
 function noSums(): Sums {
-  return { agents: new Map(), step: { destinations: [], agents: [] } };
+  return { agents: new Map(), step: { destinations: [], agents: [], accounts: [] } };
 }
 
 /** Cuts a batch into baseline steps. Pure; names are keys of Maps only. */
@@ -97,6 +112,41 @@ function learn(sums: Sums, r: ExchangeRecord): void {
   known.requestBytes += r.requestBytes;
   known.responseBytes += r.responseBytes;
   known.methods.add(r.method);
+  if ((r.credentialFp !== undefined || r.tenant !== undefined) && r.baselineState !== 'locked') {
+    learnAccounts(sums, sum, r);
+  }
+}
+
+/** A POST that reads; told by its type too, because `telemetry.url: host` keeps no path (gitprotocol-http "Smart Service git-upload-pack"). */
+const GIT_FETCH = { type: 'application/x-git-upload-pack-request', target: '/git-upload-pack' } as const;
+
+function learnAccounts(sums: Sums, { delta: { agent }, accounts }: AgentSum, r: ExchangeRecord): void {
+  const { host, method, tenant, credentialFp } = r;
+  const target = r.contentType === GIT_FETCH.type ? GIT_FETCH.target : r.target;
+  for (const use of accountUses({ host, method, target, tenant, credentialFp })) {
+    const place = use.place.toWellFormed();
+    const value = use.value.toWellFormed();
+    const key = placeKey(use.kind, place);
+    let values = accounts.get(key);
+    if (values === undefined) {
+      values = new Map();
+      accounts.set(key, values);
+    }
+    let known = values.get(value);
+    if (known === undefined) {
+      known = { agent, place, kind: use.kind, value, firstSeen: r.startedAt, lastSeen: r.startedAt, count: 0 };
+      values.set(value, known);
+      sums.step.accounts.push(known);
+    }
+    known.firstSeen = Math.min(known.firstSeen, r.startedAt);
+    known.lastSeen = Math.max(known.lastSeen, r.startedAt);
+    known.count++;
+  }
+}
+
+/** One name for a place of one kind: the kind is one of ours. */
+export function placeKey(kind: AccountStat['kind'], place: string): string {
+  return `${kind} ${place}`;
 }
 
 /** DuckDB stores UTF-8: names that differ only in broken UTF-16 are one key there, so they must be one here. */
@@ -108,7 +158,7 @@ function agentSum(sums: Sums, r: ExchangeRecord): AgentSum {
   let sum = sums.agents.get(agent);
   if (sum === undefined) {
     const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
-    sum = { delta: { agent, ...seen, requests: 0, lastNewAt: Number.NaN }, hosts: new Map() };
+    sum = { delta: { agent, ...seen, requests: 0, lastNewAt: Number.NaN }, hosts: new Map(), accounts: new Map() };
     sums.agents.set(agent, sum);
     sums.step.agents.push(sum.delta);
   }

@@ -1,4 +1,5 @@
 import type { AgentStat, BaselineEdit, BaselineSnapshot, DestinationStat } from '../model/record.ts';
+import { forgetAccounts, forgetKnownAccounts, learnAccounts, mergeAccounts, readAccounts } from './account.ts';
 import { type AgentDelta, type DestinationDelta, isPort, METHODS_KEPT, type Step } from './aggregate.ts';
 import type { PlainRow, Session } from './session.ts';
 
@@ -81,13 +82,15 @@ function knownOf(session: Session): Set<string> {
 /** To be called when rows went away or a transaction was rolled back. */
 export function forgetKnown(session: Session): void {
   known.delete(session);
+  forgetKnownAccounts(session);
 }
 
 /** Applies one step of a batch inside the caller's transaction; when that fails, `forgetKnown` must be called. */
 export async function applyStep(session: Session, step: Step): Promise<void> {
   if (step.kind === 'edit') {
     forgetKnown(session);
-    return applyEdit(session, step.edit);
+    await applyEdit(session, step.edit);
+    return mergeAccounts(session, step.edit.agent, step.edit.accounts ?? []);
   }
   const set = knownOf(session);
   const isKnown = (d: DestinationDelta): boolean => methodKeys(d).every((key) => set.has(key));
@@ -103,6 +106,7 @@ export async function applyStep(session: Session, step: Step): Promise<void> {
   const newcomers = step.agents.filter((a) => !set.has(a.agent));
   await learnAgents(session, newcomers, LEARN_AGENTS);
   for (const a of newcomers) set.add(a.agent);
+  await learnAccounts(session, step.accounts);
 }
 
 /** A line feed keeps them apart from names of agents. */
@@ -198,6 +202,7 @@ async function editDestinations(
 }
 
 async function forget(session: Session, agent: string, named: readonly DestinationStat[]): Promise<void> {
+  await forgetAccounts(session, agent, named);
   if (named.length === 0) {
     await session.run('DELETE FROM destinations WHERE agent = $1', [agent]);
     await session.run('DELETE FROM agents WHERE agent = $1', [agent]);
@@ -260,7 +265,9 @@ export async function readBaseline(session: Pick<Session, 'all'>): Promise<Basel
     if (list === undefined) byAgent.set(agent, [destinationStat(row)]);
     else list.push(destinationStat(row));
   }
-  return { agents: agents.map((row) => agentStat(row, byAgent.get(row[0] as string) ?? [])) };
+  const accounts = await readAccounts(session);
+  const snapshot = { agents: agents.map((row) => agentStat(row, byAgent.get(row[0] as string) ?? [])) };
+  return accounts.length === 0 ? snapshot : { ...snapshot, accounts };
 }
 
 function agentStat(row: PlainRow, destinations: readonly DestinationStat[]): AgentStat {

@@ -23,6 +23,8 @@ export const MIGRATIONS: readonly Migration[] = [
       `CREATE TABLE runs (id VARCHAR, ref VARCHAR, trace_id VARCHAR, span_id VARCHAR, started_at TIMESTAMPTZ,
         ended_at TIMESTAMPTZ, agent VARCHAR, program VARCHAR, mode VARCHAR, containment VARCHAR, exit_code INTEGER,
         exit_signal VARCHAR, abandoned BOOLEAN, restarts INTEGER, direct_watched BOOLEAN, direct_connections INTEGER)`,
+      `CREATE TABLE accounts (agent VARCHAR NOT NULL, place VARCHAR NOT NULL, kind VARCHAR NOT NULL,
+        value VARCHAR NOT NULL, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ, count BIGINT)`,
     ],
   },
 ];

@@ -22,8 +22,8 @@ export interface Purged {
   readonly leftAside: readonly string[];
 }
 
-/** Columns besides `host` that name a destination. */
-const HOST_COLUMNS = ['host', 'sni', 'peer_address'] as const;
+/** Columns that name a destination. */
+const HOST_COLUMNS = ['host', 'sni', 'peer_address', 'place'] as const;
 
 /** Deletes rows from the file and its history. The caller rewrites the file afterwards: DuckDB keeps deleted bytes in free blocks. */
 export async function purgeRows(

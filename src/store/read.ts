@@ -23,7 +23,16 @@ export interface StoreSummary {
 
 /** Reads counts that DuckDB keeps anyway; no table is scanned. */
 export async function readSummary(session: Session, history: string): Promise<StoreSummary> {
-  const names = ['exchanges', 'connections', 'findings', 'destinations', 'agents', 'audit', 'runs'] as const;
+  const names = [
+    'exchanges',
+    'connections',
+    'findings',
+    'destinations',
+    'agents',
+    'accounts',
+    'audit',
+    'runs',
+  ] as const;
   const counts = await session.all(`SELECT ${names.map((n) => `(SELECT count(*) FROM ${table(n).name})`).join(', ')}`);
   const ends = await session.all('SELECT min(started_at), max(started_at) FROM exchanges');
   const cursor = await readMeta(session, META.cursor);

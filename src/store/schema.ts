@@ -17,7 +17,15 @@ export interface Table {
   readonly columns: readonly Column[];
 }
 
-export type TableName = 'connections' | 'exchanges' | 'findings' | 'destinations' | 'agents' | 'audit' | 'runs';
+export type TableName =
+  | 'connections'
+  | 'exchanges'
+  | 'findings'
+  | 'destinations'
+  | 'agents'
+  | 'accounts'
+  | 'audit'
+  | 'runs';
 
 /** Raised with every change of the tables below; a migration to it is added to `MIGRATIONS` at the same time. */
 export const SCHEMA_VERSION = 2;
@@ -177,6 +185,16 @@ const AGENTS: readonly Column[] = [
   column('locked', 'BOOLEAN', 'The baseline learns no more'),
 ];
 
+const ACCOUNTS: readonly Column[] = [
+  key('agent', 'VARCHAR', 'Who'),
+  key('place', 'VARCHAR', '`credential`: the host; `tenant`: the service, e.g. `github.com`'),
+  key('kind', 'VARCHAR', '`credential` (used there) or `tenant` (written to)'),
+  key('value', 'VARCHAR', '`credential_fp` or `tenant` as in `exchanges`'),
+  column('first_seen', 'TIMESTAMPTZ', 'First exchange that taught it'),
+  column('last_seen', 'TIMESTAMPTZ', 'Last exchange that taught it'),
+  column('count', 'BIGINT', 'Exchanges that taught it'),
+];
+
 const AUDIT: readonly Column[] = [
   column('id', 'VARCHAR', 'ULID of the event'),
   column('occurred_at', 'TIMESTAMPTZ', 'When'),
@@ -225,6 +243,11 @@ export const TABLES: readonly Table[] = [
   { name: 'findings', doc: 'What inspectors noticed.', time: 'occurred_at', columns: FINDINGS },
   { name: 'destinations', doc: 'What is learned of each (agent, host, port).', columns: DESTINATIONS },
   { name: 'agents', doc: 'What is learned of each agent.', columns: AGENTS },
+  {
+    name: 'accounts',
+    doc: 'Whose account each agent uses: at most 64 values of a kind at one place, at most 10,000 places per agent.',
+    columns: ACCOUNTS,
+  },
   { name: 'audit', doc: 'What people changed.', time: 'occurred_at', columns: AUDIT },
   { name: 'runs', doc: 'One `weir run`, when it has ended.', time: 'started_at', columns: RUNS },
 ];

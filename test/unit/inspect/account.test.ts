@@ -92,3 +92,41 @@ test('what a person accepts is known, and an announced rotation is quiet, once',
   block.accounts.forget('researcher', 'h.example');
   assert.deepEqual(block.use('h.example', { credentialFp: 'four' }, 'ready'), [], 'nothing to compare with');
 });
+
+test('what is known can be exported and loaded: times and counts, never lowered', () => {
+  const f = fixture();
+  const use = (at: number) =>
+    f.use('h.example', { credentialFp: 'one', tenant: 's3/bucket' }, 'learning', { method: 'PUT', at });
+  use(2000);
+  use(1000);
+  const known = { agent: 'researcher', firstSeen: 1000, lastSeen: 2000, count: 2 };
+  const credential = { ...known, kind: 'credential', place: 'h.example', value: 'one' } as const;
+  const tenant = { ...known, kind: 'tenant', place: 's3', value: 's3/bucket' } as const;
+  assert.deepEqual(f.accounts.export('researcher'), [credential, tenant]);
+  assert.deepEqual(f.accounts.export('nobody'), []);
+  f.accounts.load([{ ...credential, firstSeen: 500, lastSeen: 600, count: 1 }]);
+  f.accounts.load([{ ...tenant, count: 9 }]);
+  assert.deepEqual(f.accounts.export('researcher'), [
+    { ...credential, firstSeen: 500 },
+    { ...tenant, count: 9 },
+  ]);
+});
+
+test('accept says what became known, so that it can be stored', () => {
+  const f = fixture();
+  f.use('h.example', { credentialFp: 'one' }, 'learning');
+  // Reported and not answered well: nothing was learned from it.
+  f.accounts.observe(exchangeTo('h.example', { at: 7 }), { credentialFp: 'two' }, 'ready');
+  assert.deepEqual(f.accounts.accept('researcher', 'h.example'), [
+    { agent: 'researcher', place: 'h.example', kind: 'credential', value: 'two', firstSeen: 7, lastSeen: 7, count: 0 },
+  ]);
+  assert.deepEqual(f.accounts.accept('researcher', 'h.example'), [], 'a rotation to come has no value yet');
+  assert.deepEqual(f.accounts.accept('nobody', 'h.example'), []);
+});
+
+test('where unknown is blocked the first account at an accepted place is learned, as it is stored', () => {
+  const f = fixture('block');
+  assert.deepEqual(f.use('h.example', { credentialFp: 'one' }, 'ready'), []);
+  assert.equal(f.use('h.example', { credentialFp: 'two' }, 'ready').length, 1);
+  assert.deepEqual(f.use('h.example', { credentialFp: 'one' }, 'ready'), []);
+});

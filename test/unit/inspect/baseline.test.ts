@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBaseline } from '../../../src/inspect/baseline.ts';
 import type { BaselineOptions } from '../../../src/inspect/baseline-contract.ts';
+import { readExport } from '../../../src/inspect/baseline-edits.ts';
 import { looksGenerated } from '../../../src/inspect/generated-name.ts';
 import type { DestinationStat } from '../../../src/model/record.ts';
 import { exchangeTo, type Made } from './support.ts';
@@ -264,6 +265,34 @@ test('the sentence, as it should read', () => {
     'researcher: ready, 412 requests, 6 destinations, last new one 33 h ago',
   );
   assert.equal(f.baseline.sentence('nobody'), undefined);
+});
+
+test('an export is read with its accounts, each with kind, place and value', () => {
+  const head = { weirBaseline: 1, agent: 'researcher', destinations: [] };
+  const read = (accounts: unknown): unknown => readExport({ ...head, accounts, accountsKey: 'k' }, 7).accounts;
+  const known = { agent: 'researcher', firstSeen: 1, lastSeen: 2, count: 3 };
+  const account = (kind: string, place: string, value: string) => ({ ...known, kind, place, value });
+  assert.deepEqual(
+    read([account('credential', 'API.Example.COM', '0011'), { kind: 'tenant', place: 's3', value: 's3/b', count: -1 }]),
+    [
+      account('credential', 'api.example.com', '0011'),
+      { ...account('tenant', 's3', 's3/b'), firstSeen: 7, lastSeen: 7, count: 0 },
+    ],
+  );
+  assert.equal(readExport({ ...head, accounts: [], accountsKey: 'k' }, 7).accountsKey, 'k');
+  assert.equal('accounts' in readExport(head, 7), false);
+  const long = 'x'.repeat(300);
+  for (const bad of [
+    {},
+    [null],
+    [{}],
+    [account('credential', 'no host', '0011')],
+    [account('other', 'a.example', '0011')],
+    [account('credential', 'a.example', '')],
+    [account('tenant', '', 's3/b')],
+    [account('tenant', 's3', long)],
+  ])
+    assert.throws(() => read(bad), /account/, JSON.stringify(bad).slice(0, 80));
 });
 
 test('export and seed', () => {

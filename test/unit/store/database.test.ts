@@ -13,7 +13,7 @@ test('rows and cursor are there after reopening; the file is private', async (t)
   assert.equal(await store.cursor(), undefined);
   const result = await store.consume(
     [
-      exchange(),
+      exchange({ credentialFp: '0011223344556677' }),
       connection(),
       event(),
       event({ kind: 'audit', actor: 'cli', finding: finding({ rule: 'mode-set' }) }),
@@ -35,6 +35,7 @@ test('rows and cursor are there after reopening; the file is private', async (t)
     findings: 1,
     destinations: 1,
     agents: 1,
+    accounts: 1,
     audit: 1,
     runs: 1,
   });
@@ -254,7 +255,10 @@ test('strange strings and numbers are stored, never a reason to stop', async (t)
 test('a nearly full disk sheds rows but keeps findings and aggregates, counted', async (t) => {
   let free = 10;
   const store = await open(t, tempDir(t), { minFreeBytes: 100, free: () => free });
-  const result = await store.consume([exchange({ findings: [finding()] }), connection(), event(), run()], 4);
+  const result = await store.consume(
+    [exchange({ findings: [finding()], credentialFp: '0011223344556677' }), connection(), event(), run()],
+    4,
+  );
   assert.deepEqual(result, { accepted: 1, sampledOut: 0, dropped: { 'store-min-free': 3 } });
   const summary = await store.summary();
   assert.deepEqual(summary.rows, {
@@ -263,6 +267,7 @@ test('a nearly full disk sheds rows but keeps findings and aggregates, counted',
     findings: 2,
     destinations: 1,
     agents: 1,
+    accounts: 1,
     audit: 0,
     runs: 0,
   });
@@ -292,6 +297,7 @@ test('a snapshot is private, complete, and only inside the state directory', asy
   await store.consume([exchange()], 1);
   const { files } = await store.snapshot(path.join(dir, 'snapshots', 'a'));
   assert.deepEqual(files.map((f) => path.basename(f)).sort(), [
+    'accounts.parquet',
     'agents.parquet',
     'audit.parquet',
     'connections.parquet',

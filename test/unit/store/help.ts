@@ -2,6 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import type { TestContext } from 'node:test';
+import type { AccountStat } from '../../../src/model/account.ts';
 import type { Finding } from '../../../src/model/finding.ts';
 import type {
   BaselineEdit,
@@ -155,6 +156,15 @@ export function stat(host: string, more: Partial<DestinationStat> = {}): Destina
     status: 'learned',
     ...more,
   };
+}
+
+export function account(
+  place: string,
+  value: string,
+  kind: AccountStat['kind'] = 'credential',
+  more: Partial<AccountStat> = {},
+): AccountStat {
+  return { agent: 'researcher', place, kind, value, firstSeen: NOON, lastSeen: NOON, count: 1, ...more };
 }
 
 export function edit(verb: BaselineEdit['verb'], destinations: readonly DestinationStat[] = [], agent = 'researcher') {

@@ -85,6 +85,7 @@ const TO_VERSION_1 = [
   'ALTER TABLE connections DROP COLUMN run_id',
   ...['run_id', 'program', 'count'].map((name) => `ALTER TABLE findings DROP COLUMN ${name}`),
   'DROP TABLE runs',
+  'DROP TABLE accounts',
   "UPDATE meta SET value = '1' WHERE key = 'schema_version'",
 ];
 
