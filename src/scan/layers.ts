@@ -11,6 +11,8 @@ export interface LayerOptions {
   /** Most bytes decoded in all. Default eight times the input and 64 KiB. */
   readonly limit?: number;
   readonly budget?: Budget;
+  /** False = only what is decoded is scanned, the value itself was already. Default true. */
+  readonly plain?: boolean;
 }
 
 /** Escapes inside escapes (`%2525…`): whoever needs more is not read by anyone. */
@@ -37,12 +39,25 @@ function outermost(match: Match, layers: readonly Decoded[]): Match {
   return { ...match, start, end, encodings };
 }
 
-function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], depth: number): void {
+/** Looking for encodings reads a text about twice. */
+const DECODE_UNITS = 2;
+
+function scanPlainly(state: Visit, bytes: Uint8Array, layers: readonly Decoded[]): void {
   const result = state.engine.scan(bytes, state.options.budget);
   state.units += result.units;
   state.unscanned ||= result.unscanned;
   for (const match of result.matches) state.found.push(outermost(match, layers));
+}
+
+function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], depth: number): void {
+  if (layers.length > 0 || state.options.plain !== false) scanPlainly(state, bytes, layers);
   if (state.unscanned || layers.length >= MOST_LAYERS) return;
+  const units = bytes.length * DECODE_UNITS;
+  state.units += units;
+  if (state.options.budget !== undefined && !state.options.budget.take(units)) {
+    state.unscanned = true;
+    return;
+  }
   const plain = unescaped(bytes);
   if (plain !== undefined) descend(state, plain, layers, depth);
   const runs = depth > 0 && !state.unscanned ? decodeRuns(bytes, state.left) : undefined;

@@ -1,5 +1,5 @@
 import { createSegments, type Decoded } from './offsets.ts';
-import { close, isText, keep, keepText, PRINTABLE, type Source, START, type Writer } from './stretches.ts';
+import { close, isText, keep, keepText, PRINTABLE, START, type Writer } from './stretches.ts';
 
 /**
  * Decodes the runs of base64, base32 and hex in a text into one buffer. Of what they decode to only text is kept: a run that begins like
@@ -29,62 +29,55 @@ for (const letter of `${LETTERS}+/-_`) {
   const hex = /[0-9A-Fa-f]/.test(letter) ? HEX : 0;
   CLASS[letter.charCodeAt(0)] = BASE64 | hex | (/[A-Z2-7]/.test(letter) ? BASE32 : 0);
 }
-function base64(writer: Writer, chars: Uint8Array, source: Source): void {
-  const whole = Math.floor(chars.length / 4);
-  const rest = chars.length % 4;
-  const decoded = new Uint8Array(whole * 3 + (rest > 1 ? rest - 1 : 0));
-  let out = 0;
-  for (let i = 0; i < chars.length; i += 4) {
-    const value =
-      ((SIX[chars[i] as number] as number) << 18) |
-      (six(chars, i + 1) << 12) |
-      (six(chars, i + 2) << 6) |
-      six(chars, i + 3);
-    decoded[out++] = value >>> 16;
-    decoded[out++] = value >>> 8;
-    decoded[out++] = value;
-  }
-  keepText(writer, decoded, source);
+function base64(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  const text = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + from, to - from).toString('latin1');
+  keepText(writer, Buffer.from(text, 'base64'), { from, to, units: [3, 4], encoding: 'base64' });
 }
 
-function six(chars: Uint8Array, at: number): number {
-  return at < chars.length ? (SIX[chars[at] as number] as number) : 0;
-}
-
-/** Groups of four characters that decode to three printable bytes; four in a row are worth decoding the run. */
-function looksLikeText(chars: Uint8Array, skip: number): boolean {
-  const groups = Math.floor((chars.length - skip) / 4);
-  for (let group = 0; group < groups; group += 4) {
-    if (!isPrintable(chars, skip + group * 4)) continue;
-    let from = group;
-    while (from > 0 && isPrintable(chars, skip + (from - 1) * 4)) from--;
-    let to = group + 1;
-    while (to < groups && isPrintable(chars, skip + to * 4)) to++;
-    if (to - from >= 4) return true;
-    group = to;
-  }
-  return isText(head(chars, skip));
-}
-
-function isPrintable(chars: Uint8Array, at: number): boolean {
-  const value =
+/** Four characters as 24 bits. */
+function group(chars: Uint8Array, at: number): number {
+  return (
     ((SIX[chars[at] as number] as number) << 18) |
     ((SIX[chars[at + 1] as number] as number) << 12) |
     ((SIX[chars[at + 2] as number] as number) << 6) |
-    (SIX[chars[at + 3] as number] as number);
+    (SIX[chars[at + 3] as number] as number)
+  );
+}
+
+function isPrintable(chars: Uint8Array, at: number): boolean {
+  const value = group(chars, at);
   return PRINTABLE[value >>> 16] === 1 && PRINTABLE[(value >>> 8) & 255] === 1 && PRINTABLE[value & 255] === 1;
 }
 
-/** First byte by first byte, so that garbage is known after one or two. */
-function head(chars: Uint8Array, skip: number): Uint8Array {
-  const groups = Math.min(START / 3, Math.floor((chars.length - skip) / 4));
-  const decoded = new Uint8Array(groups * 3);
-  for (let i = 0; i < groups; i++) {
-    const at = skip + i * 4;
-    const value = (six(chars, at) << 18) | (six(chars, at + 1) << 12) | (six(chars, at + 2) << 6) | six(chars, at + 3);
-    decoded.set([value >>> 16, (value >>> 8) & 255, value & 255], i * 3);
+/**
+ * Decodes the stretches of a run that are printable: four groups in a row and one more on each side, for the letters of a text that do
+ * not fill their group. One of every four groups tells whether there may be a stretch.
+ */
+function stretches(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  for (let at = from; at + 4 <= to; at += 16) {
+    if (!isPrintable(bytes, at)) continue;
+    let start = at;
+    while (start - 4 >= from && isPrintable(bytes, start - 4)) start -= 4;
+    let end = at + 4;
+    while (end + 4 <= to && isPrintable(bytes, end)) end += 4;
+    if (end - start >= 16) base64(writer, bytes, Math.max(from, start - 4), Math.min(to, end + 4));
+    at = end;
   }
-  return decoded;
+}
+
+/** Whether a run begins as UTF-8; most garbage is known by its first group. */
+function beginsAsText(chars: Uint8Array, from: number, to: number): boolean {
+  const first = group(chars, from);
+  const lead = first >>> 16;
+  if (PRINTABLE[lead] === 0 && (lead < 0xc2 || lead > 0xf4)) return false;
+  const decoded = new Uint8Array(Math.min(START, Math.floor((to - from) / 4) * 3));
+  for (let i = 0; i < decoded.length; i += 3) {
+    const value = group(chars, from + (i / 3) * 4);
+    decoded[i] = value >>> 16;
+    decoded[i + 1] = value >>> 8;
+    decoded[i + 2] = value;
+  }
+  return isText(decoded);
 }
 
 /** Every second digit pair is a byte; `step` bytes from pair to pair, with what separates them. */
@@ -170,11 +163,10 @@ function one(writer: Writer, bytes: Uint8Array, from: number, to: number): numbe
     if ((end - start) % 2 === 1) hex(writer, bytes, start + 1, end, 2);
   });
   within(bytes, from, to, BASE32, (start, end) => base32(writer, bytes, start, end));
-  const chars = bytes.subarray(from, to);
   // A path or a name may be glued in front (`/`, `-`, `_` are letters of base64), so every alignment is looked at.
-  for (let skip = 0; skip < 4; skip++) {
-    if (!looksLikeText(chars, skip)) continue;
-    base64(writer, chars.subarray(skip), { from: from + skip, to, units: [3, 4], encoding: 'base64' });
+  for (let start = from; start < from + 4; start++) {
+    if (beginsAsText(bytes, start, to)) base64(writer, bytes, start, to);
+    else stretches(writer, bytes, start, to);
   }
   return nextLine(bytes, from, to) < 0 ? to : lines(writer, bytes, from, to);
 }
@@ -184,7 +176,8 @@ const SEPARATED =
   /(?:0x[0-9a-fA-F]{2}, ?){15,}0x[0-9a-fA-F]{2}|[0-9a-fA-F]{2}([: -])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){14,}/g;
 const PAIRS = new Uint8Array(256);
 for (const letter of '0123456789abcdefABCDEFx:-, ') PAIRS[letter.charCodeAt(0)] = 1;
-/** The shortest separated run has 47 bytes, so one of these samples lies inside it. */
+/** Sixteen pairs and what separates them; so one of the samples, 24 bytes apart, lies inside it. */
+const LEAST_SEPARATED = 47;
 const SAMPLE = 12;
 
 function separated(writer: Writer, bytes: Uint8Array): void {
@@ -197,12 +190,14 @@ function separated(writer: Writer, bytes: Uint8Array): void {
       continue;
     }
     while (from > 0 && PAIRS[bytes[from - 1] as number] === 1) from--;
+    const length = to - from;
+    at = to + 1;
+    if (length < LEAST_SEPARATED) continue;
     const text = Buffer.from(bytes.subarray(from, to)).toString('latin1');
     for (const { index, 0: all } of text.matchAll(SEPARATED)) {
       const step = all.startsWith('0x') ? all.indexOf('0x', 2) : 3;
       hex(writer, bytes, from + index, from + index + all.length, step);
     }
-    at = to + 1;
   }
 }
 

@@ -153,6 +153,7 @@ export class Scanner {
   }
 
   #readWords(from: number, to: number): void {
+    if (this.#words.stopped) return;
     const { automaton, targets } = this.#tables;
     const { base, run } = this.#view;
     const hits = this.#hits;

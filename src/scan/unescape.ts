@@ -153,14 +153,21 @@ const UNKNOWN = 0;
 const PLAIN = 1;
 const OTHER = 2;
 const LOOKS_LATIN = 3;
+/** As OTHER, but what it reads as is no letter, no digit and not nothing: typographic marks. */
+const MARK = 4;
 /** What a code point is, remembered: normalising each letter of a text in another script would cost more than scanning it. */
 const known = new Uint8Array(0x110000);
+
+function isAlphanumeric(byte: number): boolean {
+  return isLetter(byte) || (byte >= 48 && byte <= 57);
+}
 
 function kindOf(codePoint: number, length: number): number {
   const text = String.fromCodePoint(codePoint);
   if (ALIKE.has(text)) return LOOKS_LATIN;
   const plain = plainly(codePoint);
-  return plain.length === length && new TextDecoder().decode(Uint8Array.from(plain)) === text ? PLAIN : OTHER;
+  if (plain.length === length && new TextDecoder().decode(Uint8Array.from(plain)) === text) return PLAIN;
+  return plain.length > 0 && !plain.some(isAlphanumeric) ? MARK : OTHER;
 }
 
 function isLetter(byte: number | undefined): boolean {
@@ -171,8 +178,9 @@ function isLetter(byte: number | undefined): boolean {
  * A UTF-8 sequence whose plain form differs from what stands there; malformed bytes stay as they are. Look-alike letters are read as
  * Latin only beside Latin ones: in a word of their own script they are what they are.
  * @param before - the plain byte before.
+ * @param marks - whether typographic marks count.
  */
-function character(bytes: Uint8Array, at: number, before: number | undefined): Piece | undefined {
+function character(bytes: Uint8Array, at: number, before: number | undefined, marks: boolean): Piece | undefined {
   const lead = bytes[at] as number;
   const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
   if (lead < 0xc2 || lead > 0xf4 || at + length > bytes.length) return undefined;
@@ -185,17 +193,17 @@ function character(bytes: Uint8Array, at: number, before: number | undefined): P
   if (codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint < 0xe000)) return undefined;
   if (known[codePoint] === UNKNOWN) known[codePoint] = kindOf(codePoint, length);
   const kind = known[codePoint];
-  if (kind === PLAIN) return undefined;
+  if (kind === PLAIN || (kind === MARK && !marks)) return undefined;
   if (kind === LOOKS_LATIN && !isLetter(before) && !isLetter(bytes[at + length])) return undefined;
   return { length, bytes: plainly(codePoint), encoding: 'unicode' };
 }
 
-function pieceAt(bytes: Uint8Array, at: number, before: number | undefined): Piece | undefined {
+function pieceAt(bytes: Uint8Array, at: number, before: number | undefined, marks = true): Piece | undefined {
   const byte = bytes[at] as number;
   if (byte === PERCENT) return percent(bytes, at);
   if (byte === BACKSLASH) return backslash(bytes, at);
   if (byte === AMPERSAND) return entity(bytes, at);
-  return character(bytes, at, before);
+  return character(bytes, at, before, marks);
 }
 
 function put(writer: Writer, bytes: Uint8Array | readonly number[]): void {
@@ -220,17 +228,11 @@ for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
 /** Text around a change that is read again: as much as a secret with a change in it needs. */
 const AROUND = 256;
 
-function isAlphanumeric(byte: number): boolean {
-  return isLetter(byte) || (byte >= 48 && byte <= 57);
-}
-
 /**
  * Whether undoing a piece can bring something to light. Line ends and quotes of JSON, and typographic marks, cannot: they stand in
  * every text, and patterns and boundaries know them as they are written.
  */
 function tells(bytes: Uint8Array, at: number, piece: Piece): boolean {
-  if (piece.bytes.length === 0) return true;
-  if (piece.encoding === 'unicode') return piece.bytes.some(isAlphanumeric);
   if (piece.encoding !== 'escape' || piece.length > 2) return true;
   const plain = piece.bytes[0];
   // `\/` splits base64; a doubled backslash matters when what follows is an escape itself.
@@ -241,9 +243,12 @@ function tells(bytes: Uint8Array, at: number, piece: Piece): boolean {
 function windowsOf(bytes: Uint8Array): number[] {
   const windows: number[] = [];
   for (let at = 0; at < bytes.length; ) {
-    const piece = SPECIAL[bytes[at] as number] === 1 ? pieceAt(bytes, at, bytes[at - 1]) : undefined;
+    while (at < bytes.length && SPECIAL[bytes[at] as number] === 0) at++;
+    const piece = at < bytes.length ? pieceAt(bytes, at, bytes[at - 1], false) : undefined;
     if (piece === undefined) {
-      at++;
+      // The rest of a character that stays as it is.
+      do at++;
+      while (at < bytes.length && ((bytes[at] as number) & 0xc0) === 0x80);
       continue;
     }
     const end = at + piece.length;
