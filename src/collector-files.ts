@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import type { Config } from './config/schema.ts';
+import { refuseNewerState } from './config/state-version.ts';
 import { createAuthority } from './connection/authority.ts';
 import { createExceptions } from './connection/exceptions.ts';
 import { hostPort } from './model/destination.ts';
@@ -65,6 +66,7 @@ function readNamed(name: string, file: string): string {
 
 /** After `weir ca trust` where no collector runs: clients that had refused the CA are read by the next one. Returns how many. */
 export async function forgetStoredRefusals(stateDir: string): Promise<number> {
+  refuseNewerState(stateDir);
   const problems: string[] = [];
   const exceptions = createExceptions({
     file: join(stateDir, 'exceptions.json'),
@@ -78,6 +80,7 @@ export async function forgetStoredRefusals(stateDir: string): Promise<number> {
 
 /** A new interception CA where no collector runs, whatever state the old files are in. Throws Error when there is no state directory. */
 export function rotateStoredAuthority(stateDir: string): void {
+  refuseNewerState(stateDir);
   if (!existsSync(join(stateDir, 'private')))
     throw new Error(`there is no CA yet in ${stateDir}. One is made by: weir start`);
   createAuthority({ dir: stateDir, ephemeral: false, renew: true });

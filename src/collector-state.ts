@@ -1,16 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-
-/** Why a state directory cannot be used, worded for people; `code` for scripts. */
-export class StateError extends Error {
-  readonly code: 'state-unwritable' | 'state-foreign' | 'state-broken';
-  constructor(code: StateError['code'], message: string) {
-    super(message);
-    this.name = 'StateError';
-    this.code = code;
-  }
-}
+import { markState, refuseNewerState, StateError } from './config/state-version.ts';
 
 export interface StateDir {
   readonly path: string;
@@ -20,8 +11,9 @@ export interface StateDir {
   hash(text: string): string;
 }
 
-/** Makes or opens the state directory: 0700, ours, writable, with its key. Throws StateError with path, owner and the next step. */
-export function openStateDir(path: string): StateDir {
+/** Makes or opens the state directory: 0700, ours, writable, with its key and version. Throws StateError with path, owner and the next step. */
+export function openStateDir(path: string, warn: (message: string) => void): StateDir {
+  refuseNewerState(path);
   try {
     makeDirectory(path, 0o700);
     makeDirectory(join(path, 'private'), 0o700);
@@ -45,6 +37,7 @@ export function openStateDir(path: string): StateDir {
     throw unusable(path, error);
   }
   const key = stateKey(path);
+  markState(path, warn);
   return { path, key, hash: (text) => createHmac('sha256', key).update(text).digest('hex').slice(0, 16) };
 }
 

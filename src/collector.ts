@@ -63,7 +63,7 @@ export interface Collector {
  */
 export async function createCollector(options: CollectorOptions): Promise<Collector> {
   const { config } = options;
-  const state = openStateDir(config.state_dir);
+  const state = openStateDir(config.state_dir, (message) => options.log.warn({}, message));
   let house: House | undefined;
   const admin = createAdminServer({
     stateDir: state.path,

@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { createRunClient } from '../admin/client-runs.ts';
 import { configFile, homely, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { refuseNewerState } from '../config/state-version.ts';
 import { AGENT_NAME } from '../config/values.ts';
 import type { ReportFacts } from '../model/report.ts';
 import type { RunOpened, RunRequest } from '../model/run.ts';
@@ -65,7 +66,7 @@ async function run(cli: Cli, words: readonly string[], options: RunOptions): Pro
   if (end.signal !== undefined) dieBy(end.signal);
 }
 
-/** What is decided before the collector is asked. Throws CliError, ConfigError. */
+/** What is decided before the collector is asked. Throws CliError, ConfigError, StateError. */
 async function makePlan(cli: Cli, words: readonly string[], options: RunOptions): Promise<Plan> {
   const [command, ...args] = words;
   if (command === undefined)
@@ -80,6 +81,7 @@ async function makePlan(cli: Cli, words: readonly string[], options: RunOptions)
       EXIT.usage,
     );
   checkCommand(command, env, cwd);
+  refuseNewerState(config.state_dir);
   const { stateDir, refused } = chooseStateDir(config.state_dir);
   const plan: Plan = { command, args, agent, options, stateDir, config, ownState: refused !== undefined };
   if (refused !== undefined)

@@ -6,6 +6,7 @@ import { livePid } from '../admin/socket.ts';
 import type { CollectorOptions, Log } from '../collector.ts';
 import { type ConfigFlags, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { refuseNewerState } from '../config/state-version.ts';
 import { onlyRuns, sharedAuthority, takeOver } from './background.ts';
 import { type Cli, CliError, EXIT, indent } from './context.ts';
 import { createLogger, type LogFormat } from './logger.ts';
@@ -53,6 +54,7 @@ async function start(cli: Cli, flags: StartOptions): Promise<void> {
   const loaded = load();
   for (const warning of loaded.warnings) cli.note(warning);
   const { config } = loaded;
+  refuseNewerState(config.state_dir);
   const tty = cli.stderr.isTTY === true;
   const log = createLogger(
     cli.stderr,

@@ -1,11 +1,12 @@
 import { createAdminClient } from '../admin/client.ts';
 import { AdminError } from '../admin/protocol.ts';
 import type { Config } from '../config/schema.ts';
+import { refuseNewerState } from '../config/state-version.ts';
 import { openQuery, type QuerySource } from '../store/query.ts';
 
 export type StoredRow = Readonly<Record<string, unknown>>;
 
-/** Where the rows can be read now: what a running collector writes out for us, or the file itself when none runs. */
+/** Where the rows can be read now: what a running collector writes out for us, or the file itself when none runs. Throws StateError. */
 export async function storedSource(config: Config): Promise<QuerySource> {
   const stateDir = config.state_dir;
   const client = createAdminClient({ stateDir, actor: 'cli query' });
@@ -13,9 +14,9 @@ export async function storedSource(config: Config): Promise<QuerySource> {
     const { snapshotDir } = await client.prepareQuery();
     return { stateDir, snapshotDir };
   } catch (error) {
-    if (error instanceof AdminError && error.code === 'no-collector')
-      return { stateDir, directFile: config.store.path };
-    throw error;
+    if (!(error instanceof AdminError && error.code === 'no-collector')) throw error;
+    refuseNewerState(stateDir);
+    return { stateDir, directFile: config.store.path };
   } finally {
     await client.close();
   }

@@ -6,6 +6,8 @@ const LIFE = 7 * 86_400_000;
 /** Closes without an application byte that count as a rejection: some clients send no alert (product.md §3.5). */
 const STRIKES = 3;
 const MAX_ENTRIES = 1000;
+/** Of `exceptions.json`. */
+const VERSION = 1;
 
 /** A client kind that does not accept our certificate, or a host that wants a client certificate. */
 export interface Exception {
@@ -174,7 +176,7 @@ class KeptExceptions implements Exceptions {
       this.#dirty = false;
       const fresh = `${file}.new`;
       try {
-        await writeFile(fresh, JSON.stringify({ version: 1, exceptions: this.list() }), { mode: 0o600 });
+        await writeFile(fresh, JSON.stringify({ version: VERSION, exceptions: this.list() }), { mode: 0o600 });
         await chmod(fresh, 0o600);
         await rename(fresh, file);
       } catch (error) {
@@ -187,7 +189,8 @@ class KeptExceptions implements Exceptions {
     const entries = new Map<string, Exception>();
     try {
       const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
-      const list = (parsed as { exceptions?: unknown }).exceptions;
+      const { version, exceptions: list } = parsed as { version?: unknown; exceptions?: unknown };
+      if (Number(version) > VERSION) throw new Error(`it is of version ${version}, this Weir knows ${VERSION}`);
       for (const item of Array.isArray(list) ? list.slice(0, MAX_ENTRIES) : []) {
         if (isException(item)) entries.set(keyOf(item.kind, item.agent, item.subject), item);
       }

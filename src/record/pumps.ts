@@ -5,6 +5,9 @@ import { countDrops, sum } from './books.ts';
 import type { Journal } from './journal.ts';
 import { type ConsumerStatus, Pump, type PumpOptions, type SavedCursor } from './pump.ts';
 
+/** Of `cursors.json`. */
+const VERSION = 1;
+
 export interface PumpsOptions {
   readonly journal: Journal;
   /** Directory of `cursors.json`; undefined = not kept. */
@@ -51,7 +54,8 @@ function readCursors(path: string, log: PumpsOptions['log']): Map<string, SavedC
     return cursors;
   }
   try {
-    const { consumers } = JSON.parse(text) as { consumers: Record<string, SavedCursor> };
+    const { version, consumers } = JSON.parse(text) as { version?: number; consumers: Record<string, SavedCursor> };
+    if ((version ?? VERSION) > VERSION) throw new Error(`it is of version ${version}, this Weir knows ${VERSION}`);
     for (const [name, saved] of Object.entries(consumers)) {
       if (Number.isSafeInteger(saved.position) && Number.isSafeInteger(saved.passed)) cursors.set(name, saved);
     }
@@ -84,7 +88,7 @@ export function createPumps(options: PumpsOptions): Pumps {
     const least = passed();
     if (path !== undefined) {
       try {
-        const text = JSON.stringify({ version: 1, consumers: Object.fromEntries(cursors) });
+        const text = JSON.stringify({ version: VERSION, consumers: Object.fromEntries(cursors) });
         writeFileSync(`${path}.new`, text, { mode: 0o600 });
         renameSync(`${path}.new`, path);
         complained = false;

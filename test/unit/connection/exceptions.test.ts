@@ -76,6 +76,23 @@ test('a broken file counts as empty and is said so; broken entries are skipped',
   assert.deepEqual(events, ['exceptions-not-loaded', 'exceptions-not-loaded']);
 });
 
+test('a file of a newer Weir counts as empty and is said so', () => {
+  const file = `${dir}/newer.json`;
+  const until = Date.now() + DAY;
+  const entry = { kind: 'client', agent: 'a', subject: 'j', reason: 'alert', since: 0, until };
+  const told: string[] = [];
+  for (const [version, kept] of [
+    [1, 1],
+    [2, 0],
+  ]) {
+    writeFileSync(file, JSON.stringify({ version, exceptions: [entry] }));
+    const log = (event: string, fields: object) => told.push(event + JSON.stringify(fields));
+    assert.equal(createExceptions({ file, log }).list().length, kept);
+  }
+  assert.equal(told.length, 1);
+  assert.match(told[0] ?? '', /^exceptions-not-loaded.*of version 2, this Weir knows 1/);
+});
+
 test('a file that cannot be written is logged, not thrown', async () => {
   const events: string[] = [];
   const exceptions = createExceptions({ file: `${dir}/no/such/dir.json`, log: (event) => events.push(event) });
