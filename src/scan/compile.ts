@@ -2,7 +2,7 @@ import type { Node } from './expression.ts';
 import { lintPattern } from './lint.ts';
 import { createMatcher } from './matcher.ts';
 import { boundaryOf, leadSet } from './measure.ts';
-import type { Check, CompiledPattern, PatternSource } from './pattern.ts';
+import type { ByteSet, Check, CompiledPattern, PatternSource } from './pattern.ts';
 import { VALIDATORS } from './validators.ts';
 
 function validator(source: PatternSource, key: 'validator' | 'confirm'): Check | undefined {
@@ -18,10 +18,20 @@ function validator(source: PatternSource, key: 'validator' | 'confirm'): Check |
 /** Bytes of the longest escape a boundary looks through: `\u003d`. */
 const ESCAPE = 6;
 
-/** The gate tests the boundary, and knows escapes; the expression itself would not. */
-function withoutBoundary(node: Node): Node {
-  if (node.type !== 'sequence' || node.items[0]?.type !== 'look') return node;
-  return boundaryOf(node.items[0]) === undefined ? node : { type: 'sequence', items: node.items.slice(1) };
+/**
+ * The gate tests the boundary, and knows escapes; the expression itself would not. Branches keep theirs unless all have the same: the
+ * gate knows only what they have in common.
+ */
+function withoutBoundary(node: Node, boundary: ByteSet | undefined): Node {
+  if (boundary === undefined) return node;
+  if (node.type === 'choice') {
+    const same = node.items.every((item) => boundaryOf(item)?.every((word, i) => word === boundary[i]));
+    return same ? { type: 'choice', items: node.items.map((item) => withoutBoundary(item, boundary)) } : node;
+  }
+  if (node.type !== 'sequence') return node;
+  const [first, ...rest] = node.items as readonly [Node, ...Node[]];
+  if (first.type === 'look') return { type: 'sequence', items: rest };
+  return { type: 'sequence', items: [withoutBoundary(first, boundary), ...rest] };
 }
 
 /** Compiles one pattern. Throws an Error that names file, id and what is wrong. */
@@ -50,7 +60,7 @@ export function compilePattern(source: PatternSource): CompiledPattern {
       to: until,
     })),
     runs,
-    matcher: createMatcher(withoutBoundary(node)),
+    matcher: createMatcher(withoutBoundary(node, measures.boundary)),
     max: measures.max,
     before: measures.boundary === undefined ? measures.before : Math.max(measures.before, ESCAPE),
     boundary: measures.boundary,

@@ -1,10 +1,13 @@
 import type { CompiledPattern } from './pattern.ts';
+import type { Digest } from './resolve.ts';
 import { type Budget, Scanner, type ScanResult } from './scanner.ts';
 import { tablesOf } from './tables.ts';
 
 export interface EngineOptions {
   /** Expressions run per body and kind of trigger; more than that and the body is `unscanned`. Default 4096. */
   readonly candidates?: number;
+  /** Called for every match; a keyed hash, so that findings can be compared and carry no secret. */
+  readonly digest?: Digest;
 }
 
 /** Immutable tables for one set of patterns; any number of scanners share them. */
@@ -20,7 +23,7 @@ const CANDIDATES = 4096;
 
 /** Builds the tables for a set of patterns: all, or those one direction asks for. Milliseconds for a thousand keywords. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
-  const tables = tablesOf(patterns, options.candidates ?? CANDIDATES);
+  const tables = tablesOf(patterns, { candidates: options.candidates ?? CANDIDATES, digest: options.digest });
   return {
     patterns,
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),

@@ -3,7 +3,7 @@ import { entropyOf } from './entropy.ts';
 import type { Run } from './matcher.ts';
 import type { CompiledPattern } from './pattern.ts';
 import { isPlaceholder } from './placeholder.ts';
-import type { Match } from './resolve.ts';
+import type { Digest, Match } from './resolve.ts';
 
 /** What the scanner shares with its lanes: the bytes at hand and where they stand in the stream. */
 export interface View {
@@ -13,6 +13,13 @@ export interface View {
   base: number;
   /** Steps made by expressions since they were last paid for. */
   steps: number;
+}
+
+/** What a lane is given with the patterns. */
+export interface Limits {
+  /** Expressions run, most. */
+  readonly candidates: number;
+  readonly digest: Digest | undefined;
 }
 
 /** A place to look at: starts `at`..`to` are still to be tried. */
@@ -76,15 +83,17 @@ function accepted(pattern: CompiledPattern, secret: string): boolean {
 export class Lane {
   readonly #view: View;
   readonly #limit: number;
+  readonly #digest: Digest | undefined;
   readonly #matches: Match[];
   #queue: Candidate[] = [];
   #head = 0;
   #runs = 0;
   #stopped = false;
 
-  constructor(view: View, limit: number, matches: Match[]) {
+  constructor(view: View, limits: Limits, matches: Match[]) {
     this.#view = view;
-    this.#limit = limit;
+    this.#limit = limits.candidates;
+    this.#digest = limits.digest;
     this.#matches = matches;
   }
 
@@ -177,10 +186,18 @@ export class Lane {
     const from = grouped ? run.secretStart : at;
     const to = grouped ? run.secretEnd : end;
     const { buffer, byteOffset } = run.bytes;
-    const secret = Buffer.from(buffer as ArrayBuffer, byteOffset + from, to - from).toString('latin1');
-    if (!accepted(pattern, secret)) return false;
-    const verified = pattern.validate !== undefined || pattern.confirm?.(secret) === true;
-    this.#matches.push({ pattern, start: base + from, end: base + to, verified, encodings: [] });
+    const secret = Buffer.from(buffer as ArrayBuffer, byteOffset + from, to - from);
+    const text = secret.toString('latin1');
+    if (!accepted(pattern, text)) return false;
+    this.#matches.push({
+      pattern,
+      start: base + from,
+      end: base + to,
+      verified: pattern.validate !== undefined || pattern.confirm?.(text) === true,
+      encodings: [],
+      digest: this.#digest?.(secret),
+      bytes: to - from,
+    });
     return true;
   }
 }

@@ -1,7 +1,7 @@
 import type { Engine } from './engine.ts';
 import { type LayerOptions, scanLayers } from './layers.ts';
 import { type Match, resolve } from './resolve.ts';
-import type { Scanner, ScanResult } from './scanner.ts';
+import type { Scanner, ScanResult, UnscannedCause } from './scanner.ts';
 
 /** Decoding wants more than a few bytes at a time; blocks begin at fixed offsets, so the cut of the stream does not matter. */
 const BLOCK = 1 << 16;
@@ -24,7 +24,7 @@ export class LayerScanner {
   #overlap = 0;
   #base = 0;
   #units = 0;
-  #unscanned = false;
+  #cause: UnscannedCause | undefined;
 
   constructor(engine: Engine, options: LayerOptions = {}) {
     this.#engine = engine;
@@ -39,7 +39,7 @@ export class LayerScanner {
 
   push(chunk: Uint8Array): void {
     this.#scanner.push(chunk);
-    for (let from = 0; from < chunk.length && !this.#unscanned; ) {
+    for (let from = 0; from < chunk.length && this.#cause === undefined; ) {
       const part = chunk.subarray(from, from + BLOCK + OVERLAP - this.#length);
       this.#append(part);
       from += part.length;
@@ -50,15 +50,17 @@ export class LayerScanner {
   /** What is known so far. */
   result(): ScanResult {
     const plain = this.#scanner.result();
+    const cause = plain.cause ?? this.#cause;
     return {
       matches: resolve([...plain.matches, ...this.#decoded]),
-      unscanned: plain.unscanned || this.#unscanned,
+      unscanned: cause !== undefined,
+      cause,
       units: plain.units + this.#units,
     };
   }
 
   end(): ScanResult {
-    if (this.#length > this.#overlap && !this.#unscanned) this.#read();
+    if (this.#length > this.#overlap && this.#cause === undefined) this.#read();
     this.#scanner.end();
     return this.result();
   }
@@ -76,12 +78,12 @@ export class LayerScanner {
 
   #read(): void {
     const bytes = this.#window.subarray(0, this.#length);
-    const { matches, unscanned, units } = scanLayers(this.#engine, bytes, { ...this.#options, plain: false });
+    const { matches, cause, units } = scanLayers(this.#engine, bytes, { ...this.#options, plain: false });
     for (const match of matches) {
       this.#decoded.push({ ...match, start: match.start + this.#base, end: match.end + this.#base });
     }
     this.#units += units;
-    this.#unscanned ||= unscanned;
+    this.#cause ??= cause;
     const kept = Math.min(OVERLAP, this.#length);
     this.#window.copyWithin(0, this.#length - kept, this.#length);
     this.#base += this.#length - kept;

@@ -2,7 +2,7 @@ import type { Engine } from './engine.ts';
 import { type Decoded, type Encoding, originOf } from './offsets.ts';
 import { type Match, resolve } from './resolve.ts';
 import { decodeRuns } from './runs.ts';
-import type { Budget, ScanResult } from './scanner.ts';
+import type { Budget, ScanResult, UnscannedCause } from './scanner.ts';
 import { unescaped } from './unescape.ts';
 
 export interface LayerOptions {
@@ -24,7 +24,7 @@ interface Visit {
   readonly found: Match[];
   left: number;
   units: number;
-  unscanned: boolean;
+  cause: UnscannedCause | undefined;
 }
 
 /** A match of the innermost layer, at its place in the outermost. */
@@ -45,30 +45,30 @@ const DECODE_UNITS = 2;
 function scanPlainly(state: Visit, bytes: Uint8Array, layers: readonly Decoded[]): void {
   const result = state.engine.scan(bytes, state.options.budget);
   state.units += result.units;
-  state.unscanned ||= result.unscanned;
+  state.cause ??= result.cause;
   for (const match of result.matches) state.found.push(outermost(match, layers));
 }
 
 function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], depth: number): void {
   if (layers.length > 0 || state.options.plain !== false) scanPlainly(state, bytes, layers);
-  if (state.unscanned || layers.length >= MOST_LAYERS) return;
+  if (state.cause !== undefined || layers.length >= MOST_LAYERS) return;
   const units = bytes.length * DECODE_UNITS;
   state.units += units;
   if (state.options.budget !== undefined && !state.options.budget.take(units)) {
-    state.unscanned = true;
+    state.cause = 'cpu-budget';
     return;
   }
   const plain = unescaped(bytes);
   if (plain !== undefined) descend(state, plain, layers, depth);
-  const runs = depth > 0 && !state.unscanned ? decodeRuns(bytes, state.left) : undefined;
+  const runs = depth > 0 && state.cause === undefined ? decodeRuns(bytes, state.left) : undefined;
   if (runs === undefined) return;
-  state.unscanned ||= runs.full;
+  if (runs.full) state.cause ??= 'decoded-bytes';
   descend(state, runs, layers, depth - 1);
 }
 
 function descend(state: Visit, layer: Decoded, layers: readonly Decoded[], depth: number): void {
   state.left -= layer.bytes.length;
-  if (state.left < 0) state.unscanned = true;
+  if (state.left < 0) state.cause ??= 'decoded-bytes';
   else visit(state, layer.bytes, [...layers, layer], depth);
 }
 
@@ -83,8 +83,9 @@ export function scanLayers(engine: Engine, bytes: Uint8Array, options: LayerOpti
     found: [],
     left: options.limit ?? bytes.length * 8 + 65_536,
     units: 0,
-    unscanned: false,
+    cause: undefined,
   };
   visit(state, bytes, [], options.depth ?? 3);
-  return { matches: resolve(state.found), unscanned: state.unscanned, units: state.units };
+  const { cause, units } = state;
+  return { matches: resolve(state.found), unscanned: cause !== undefined, cause, units };
 }

@@ -12,7 +12,14 @@ export interface Match {
   readonly verified: boolean;
   /** What had to be undone to read it, outermost first; empty for plain text. */
   readonly encodings: readonly Encoding[];
+  /** Of the plain secret, by the engine's `digest`: equal for the same secret in any encoding and at any place. */
+  readonly digest: string | undefined;
+  /** Length of the plain secret. */
+  readonly bytes: number;
 }
+
+/** Makes the fingerprint of a secret. The bytes are the engine's own: they may not be kept. */
+export type Digest = (secret: Uint8Array) => string;
 
 const RANK: Record<Severity, number> = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
 

@@ -10,12 +10,16 @@ export interface Budget {
   take(units: number): boolean;
 }
 
+export type UnscannedCause = 'candidates' | 'cpu-budget' | 'decoded-bytes';
+
 /** What a body holds. */
 export interface ScanResult {
   /** By start; overlapping ones are merged. */
   readonly matches: readonly Match[];
   /** True = a limit or the budget ended the scan early: what was not looked at may hold more. */
   readonly unscanned: boolean;
+  /** Which limit: too many candidates, the caller's budget, too much that decodes. Undefined unless `unscanned`. */
+  readonly cause: UnscannedCause | undefined;
   /** Bytes and steps of expressions read, as a measure of work. */
   readonly units: number;
 }
@@ -52,9 +56,9 @@ export class Scanner {
   constructor(tables: Tables, budget: Budget | undefined) {
     this.#tables = tables;
     this.#budget = budget;
-    this.#words = new Lane(this.#view, tables.candidates, this.#found);
-    this.#numbers = new Lane(this.#view, tables.candidates, this.#found);
-    this.#addresses = new Lane(this.#view, tables.candidates, this.#found);
+    this.#words = new Lane(this.#view, tables, this.#found);
+    this.#numbers = new Lane(this.#view, tables, this.#found);
+    this.#addresses = new Lane(this.#view, tables, this.#found);
   }
 
   /** The next bytes. They are copied as far as they are needed later. */
@@ -76,8 +80,11 @@ export class Scanner {
 
   /** What is known so far; matches that end at or before `settled` stay as they are. */
   result(): ScanResult {
-    const unscanned = this.#exhausted || this.#words.stopped || this.#numbers.stopped || this.#addresses.stopped;
-    return { matches: resolve(this.#found), unscanned, units: this.#units + this.#view.steps };
+    const stopped = this.#words.stopped || this.#numbers.stopped || this.#addresses.stopped;
+    const limited = stopped ? 'candidates' : undefined;
+    const cause = this.#exhausted ? 'cpu-budget' : limited;
+    const units = this.#units + this.#view.steps;
+    return { matches: resolve(this.#found), unscanned: cause !== undefined, cause, units };
   }
 
   /** All at once, without a copy. */

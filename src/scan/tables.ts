@@ -1,4 +1,5 @@
 import { type Automaton, buildAutomaton } from './aho-corasick.ts';
+import type { Limits } from './lane.ts';
 import type { CompiledPattern } from './pattern.ts';
 
 /** Where a keyword points: the pattern, and the starts to try relative to the end of the keyword. */
@@ -18,7 +19,7 @@ interface Lead {
 }
 
 /** One set of patterns laid out for scanning. Immutable. */
-export interface Tables {
+export interface Tables extends Limits {
   readonly automaton: Automaton;
   /** By keyword, in the order the automaton was built with. */
   readonly targets: readonly Target[];
@@ -29,14 +30,13 @@ export interface Tables {
   readonly leads: readonly Lead[];
   /** Bytes behind the current position that a later trigger can still ask for. */
   readonly keep: number;
-  readonly candidates: number;
 }
 
 /** Runs of digits longer than this are no numbers of anything. */
 export const LONGEST_RUN = 256;
 
 /** Lays out a set of patterns for scanning. */
-export function tablesOf(patterns: readonly CompiledPattern[], candidates: number): Tables {
+export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits): Tables {
   const worded = patterns.filter((pattern) => pattern.trigger === 'keywords');
   const anchors = worded.flatMap((pattern) => pattern.anchors.map((anchor) => ({ pattern, anchor })));
   const folded = anchors.some((one) => one.anchor.ignoreCase);
@@ -58,6 +58,6 @@ export function tablesOf(patterns: readonly CompiledPattern[], candidates: numbe
     at: patterns.filter((pattern) => pattern.trigger === 'at'),
     leads,
     keep: Math.max(0, ...reach) + LONGEST_RUN + 2,
-    candidates: candidates,
+    ...limits,
   };
 }

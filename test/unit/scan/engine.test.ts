@@ -149,6 +149,28 @@ test('a boundary sees through escapes of raw JSON and URLs', () => {
     assert.equal(found(engine, `${before}key_abcd`).length, 0, before);
 });
 
+test('a boundary shared by all branches sees through escapes, others stay as written', () => {
+  const same = createEngine([
+    pattern({ expression: '(?<![a-z])key_[a-z]{4}|(?<![a-z])tok_[a-z]{4}', keywords: ['key_', 'tok_'] }),
+  ]);
+  assert.equal(found(same, 'x\\nkey_abcd\\ntok_abcd').length, 2);
+  assert.equal(found(same, 'nkey_abcd ntok_abcd').length, 0);
+  const mixed = createEngine([
+    pattern({ expression: '(?<![a-z])key_[a-z]{4}|(?<![0-9a-z])tok_[a-z]{4}', keywords: ['key_', 'tok_'] }),
+  ]);
+  assert.equal(found(mixed, '1key_abcd').length, 1);
+  assert.equal(found(mixed, '1tok_abcd').length, 0);
+});
+
+test('every pattern can be compiled without regard to case, for host names', () => {
+  for (const one of librarySources()) {
+    const engine = createEngine([compilePattern({ ...one, ignoreCase: true, skipPlaceholders: false })]);
+    if (one.validator !== undefined || one.entropy > 0) continue;
+    for (const example of one.examples)
+      assert.ok(engine.scan(bytes(example.toLowerCase())).matches.length > 0, `${one.id}: ${example}`);
+  }
+});
+
 test('a budget that runs out leaves the rest unscanned', () => {
   const engine = createEngine([pattern({ expression: 'key_[a-z]{8}', keywords: ['key_'] })]);
   const text = bytes(`key_abcdefgh${' '.repeat(200_000)}key_abcdefgh`);
@@ -218,5 +240,5 @@ for (const [name, text] of HOSTILE) {
 test('more candidates than allowed: said, not hidden', () => {
   const engine = createEngine([pattern({ expression: 'key_[a-z]{8}', keywords: ['key_'] })], { candidates: 10 });
   const result = engine.scan(long('key_abcdefgh '));
-  assert.deepEqual([result.matches.length, result.unscanned], [10, true]);
+  assert.deepEqual([result.matches.length, result.unscanned, result.cause], [10, true, 'candidates']);
 });

@@ -170,9 +170,20 @@ test('every text survives: malformed escapes, cut sequences, lone surrogates', (
   );
 });
 
+test('the same secret has the same digest in any encoding', () => {
+  const digesting = createEngine(engine.patterns, { digest: (secret) => `#${Buffer.from(secret).toString('latin1')}` });
+  const text = `${SECRET} ${(ENCODERS['base64'] as (text: string) => string)(`"${SECRET}"`)} ${escapes(SECRET)}`;
+  const { matches } = scanLayers(digesting, bytes(text));
+  assert.deepEqual(
+    matches.map((match) => [match.digest, match.bytes]),
+    Array.from({ length: 3 }, () => [`#${SECRET}`, SECRET.length]),
+  );
+});
+
 test('limits are said', () => {
   const text = bytes(`${'A'.repeat(5000)} ${(ENCODERS['base64'] as (text: string) => string)(SECRET)}`);
-  assert.equal(scanLayers(engine, text, { limit: 20 }).unscanned, true);
+  assert.equal(scanLayers(engine, text, { limit: 20 }).cause, 'decoded-bytes');
+  assert.equal(scanLayers(engine, text, { budget: { take: () => false } }).cause, 'cpu-budget');
   assert.equal(scanLayers(engine, text, { depth: 0 }).matches.length, 0);
   assert.equal(scanLayers(engine, text).matches.length, 1);
   let deep = SECRET;
