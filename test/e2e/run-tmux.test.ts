@@ -22,6 +22,8 @@ function terminal(name: string) {
     keys: (...keys: string[]) => tmux('send-keys', ...keys),
     resize: (width: number, height: number) => tmux('resize-window', '-x', String(width), '-y', String(height)),
     screen: () => tmux('capture-pane', '-p'),
+    /** With what has scrolled away, wrapped lines joined. */
+    everything: () => tmux('capture-pane', '-p', '-J', '-S', '-'),
     close: () => {
       try {
         tmux('kill-server');
@@ -68,7 +70,7 @@ test('an editor under tmux shows the same screens through weir run, also when th
     screen.keys(':q!', 'Enter');
     await eventually(() => !screen.screen().includes('line 28 of'), `${name}: the editor is gone`, 30_000);
     await eventually(() => name === 'direct' || screen.screen().includes('exit 0'), `${name}: the receipt`, 30_000);
-    screens.push(screen.screen());
+    screens.push(screen.everything());
     return screens;
   };
   const direct = await seen(vim, 'direct');
