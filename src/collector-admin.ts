@@ -136,6 +136,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       found.verified = true;
       if (containment === undefined || containment === found.containment) return;
       found.containment = containment;
+      found.recorder.containment(containment);
       found.audit(actor, 'containment', `containment is ${containment}`);
     },
   };

@@ -75,6 +75,7 @@ class Recorder {
   readonly #problems: string[] = [];
   readonly #slot: StoreSlot | undefined;
   #traffic = 0;
+  #containment = data.containment;
   #pumps: Pumps | undefined;
   #endpoint: Endpoint | undefined;
   #otlpMetrics: { shutdown(deadlineMs: number): Promise<void> } | undefined;
@@ -119,15 +120,13 @@ class Recorder {
     if (endpoint.traces || endpoint.logs || endpoint.metrics) await this.#startTelemetry(endpoint);
   }
 
+  #otlp(endpoint: Endpoint) {
+    const containment = (): string => this.#containment;
+    return { endpoint, version: data.version, instanceId: data.boot, containment, log };
+  }
+
   #consumers(endpoint: Endpoint) {
-    const options = {
-      endpoint,
-      version: data.version,
-      instanceId: data.boot,
-      containment: data.containment,
-      unremarkable: data.telemetry.sampleUnremarkable,
-      log,
-    };
+    const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable };
     const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
     if (this.#slot !== undefined) consumers.push({ consumer: this.#slot, maxBatch: STORE_BATCH, lingerMs: 0 });
     if (endpoint.traces) {
@@ -173,14 +172,10 @@ class Recorder {
     await routeDiagnostics(process.env, log);
     if (!endpoint.metrics || this.#ending) return;
     this.#otlpMetrics = await startOtlpMetrics({
-      endpoint,
-      version: data.version,
-      instanceId: data.boot,
-      containment: data.containment,
+      ...this.#otlp(endpoint),
       env: process.env,
       instruments: this.#metrics.instruments,
       refresh: () => this.#refresh(),
-      log,
     });
   }
 
@@ -209,6 +204,9 @@ class Recorder {
         return;
       case 'subscribe':
         this.#subscribed = message.on;
+        return;
+      case 'containment':
+        this.#containment = message.containment;
         return;
       case 'call':
         this.#call(message.name, message.args).then(

@@ -23,6 +23,8 @@ export interface RecorderClient {
   tally(read: () => Pick<Tally, 'started' | 'open'>): void;
   /** The stored baseline, where spans go, what is wrong. Settles once, with the first recorder that gets that far. */
   readonly ready: Promise<RecorderReady>;
+  /** Spans, logs and metrics sent from now on say this as `weir.containment`. */
+  containment(containment: string): void;
   status(): Promise<RecorderStatus>;
   /** Prometheus text. */
   metrics(): Promise<string>;

@@ -42,7 +42,7 @@ export function createRecorderClient(options: RecorderClientOptions): RecorderCl
 class Client implements RecorderClient {
   readonly ready: Promise<RecorderReady>;
   readonly #options: RecorderClientOptions;
-  readonly #data: RecorderData;
+  #data: RecorderData;
   readonly #backlog: Backlog;
   readonly #calls = new Map<number, Call>();
   readonly #listeners = new Set<(record: WeirRecord) => void>();
@@ -210,6 +210,12 @@ class Client implements RecorderClient {
       this.#calls.set(id, { resolve, reject });
       this.#send({ type: 'call', id, name, args });
     });
+  }
+
+  containment(containment: string): void {
+    // For a thread that takes the place of this one, too.
+    this.#data = { ...this.#data, containment };
+    this.#send({ type: 'containment', containment });
   }
 
   async status(): Promise<RecorderStatus> {

@@ -45,6 +45,8 @@ export type ToRecorder =
   | { readonly type: 'records'; readonly batch: number; readonly text: string; readonly tally: Tally }
   | { readonly type: 'call'; readonly id: number; readonly name: RecorderVerb; readonly args: unknown }
   | { readonly type: 'subscribe'; readonly on: boolean }
+  /** `weir.containment` of what is sent from now on. */
+  | { readonly type: 'containment'; readonly containment: string }
   | { readonly type: 'shutdown'; readonly deadlineMs: number };
 
 /** Recorder thread to traffic side. */

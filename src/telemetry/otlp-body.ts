@@ -15,7 +15,7 @@ const SPAN_BYTES = 3072;
 const KEPT_BYTES = 4 * 1024 * 1024;
 const EMPTY = '"spans":[]';
 
-/** Everything around the spans, as the SDK writes it: resource and scope are the same for all of them. */
+/** Everything around the spans, as the SDK writes it: resource and scope are the same for all of a request. */
 function frameOf(own: Serializer, sample: ReadableSpan): readonly [string, string] {
   const bytes = own.serializeRequest([sample]) ?? Buffer.alloc(0);
   const request = JSON.parse(Buffer.from(bytes).toString('utf8'));
@@ -34,13 +34,16 @@ interface RecordSerializer extends Serializer {
 /** Makes export requests of records directly, with the frame the SDK's own serializer writes around them. */
 function createSerializer(own: Serializer, toSpan: (record: SpanRecord) => ReadableSpan): RecordSerializer {
   const spans = createSpanWriter();
-  let frame: readonly [string, string] | undefined;
+  let frame: readonly [string, string] = ['', ''];
+  let framed: ReadableSpan['resource'] | undefined;
   let current: Buffer | undefined;
   let spare: Buffer | undefined;
   return {
     serializeRequest(items) {
       const records = items as SpanRecord[];
-      frame ??= frameOf(own, toSpan(records[0] as SpanRecord));
+      const sample = toSpan(records[0] as SpanRecord);
+      if (sample.resource !== framed) frame = frameOf(own, sample);
+      framed = sample.resource;
       const sheet = new Sheet(spare ?? Buffer.allocUnsafeSlow(records.length * SPAN_BYTES));
       spare = undefined;
       sheet.text(frame[0]);

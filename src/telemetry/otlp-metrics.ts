@@ -100,14 +100,18 @@ export async function startOtlpMetrics(
       const used = options.instruments.filter((instrument) => instrument.series.size > 0);
       const metrics = used.map((instrument) => toMetricData(instrument, start, end, sdk));
       const scope = { name: SCOPE, version: options.version };
-      return { resourceMetrics: { resource, scopeMetrics: [{ scope, metrics }] }, errors: [] };
+      return { resourceMetrics: { resource: resource(), scopeMetrics: [{ scope, metrics }] }, errors: [] };
     },
   };
   const interval = positive(options.env['OTEL_METRIC_EXPORT_INTERVAL'], 60_000);
+  const exporter = new OTLPMetricExporter(
+    options.endpoint.url === undefined ? {} : { url: `${options.endpoint.url}/v1/metrics` },
+  );
+  const send = exporter.export.bind(exporter);
+  // The SDK's provider keeps the resource it was made with, and its reader takes that one.
+  exporter.export = (metrics, done) => send({ ...metrics, resource: resource() }, done);
   const reader = new sdk.PeriodicExportingMetricReader({
-    exporter: new OTLPMetricExporter(
-      options.endpoint.url === undefined ? {} : { url: `${options.endpoint.url}/v1/metrics` },
-    ),
+    exporter,
     exportIntervalMillis: interval,
     exportTimeoutMillis: Math.min(interval, positive(options.env['OTEL_METRIC_EXPORT_TIMEOUT'], 30_000)),
     metricProducers: [producer],
@@ -124,7 +128,7 @@ export async function startOtlpMetrics(
   const level = process.env['OTEL_LOG_LEVEL'];
   delete process.env['OTEL_LOG_LEVEL'];
   const node = new NodeSDK({
-    resource,
+    resource: resource(),
     autoDetectResources: false,
     textMapPropagator: null,
     contextManager: contextManager as never,

@@ -17,8 +17,8 @@ export interface OtlpOptions {
   readonly version: string;
   /** `service.instance.id`: one per process life. */
   readonly instanceId: string;
-  /** `weir.containment`. */
-  readonly containment: string;
+  /** `weir.containment`, as it is now: `weir verify --containment` may prove another. */
+  readonly containment: () => string;
   /** `telemetry.sample.unremarkable`, 0 to 1. */
   readonly unremarkable: number;
   readonly log: Log;
@@ -67,23 +67,28 @@ async function send<T>(exporter: Exporter<T>, items: T[], log: Log): Promise<Rec
   return { [`rejected-${status}`]: items.length };
 }
 
-/** Environment first, then what only Weir knows. No detector of process, command line or owner (they leak arguments). */
+/**
+ * The resource of what is sent now: the same object until containment changes. Environment first, then what only Weir knows.
+ * No detector of process, command line or owner (they leak arguments).
+ */
 export async function createResource(
   options: Pick<OtlpOptions, 'version' | 'instanceId' | 'containment'>,
-): Promise<Resource> {
+): Promise<() => Resource> {
   const { defaultResource, detectResources, envDetector, resourceFromAttributes } = await import(
     '@opentelemetry/resources'
   );
-  return defaultResource()
+  const base = defaultResource()
     .merge(resourceFromAttributes({ 'service.name': 'weir', 'host.name': hostname() }))
     .merge(detectResources({ detectors: [envDetector] }))
-    .merge(
-      resourceFromAttributes({
-        'service.version': options.version,
-        'service.instance.id': options.instanceId,
-        [ATTR.CONTAINMENT]: options.containment,
-      }),
-    );
+    .merge(resourceFromAttributes({ 'service.version': options.version, 'service.instance.id': options.instanceId }));
+  let containment: string | undefined;
+  let current = base;
+  return () => {
+    const now = options.containment();
+    if (now !== containment) current = base.merge(resourceFromAttributes({ [ATTR.CONTAINMENT]: now }));
+    containment = now;
+    return current;
+  };
 }
 
 /** One import and construction, made when first needed; a failure is tried again. */
@@ -117,7 +122,7 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
       createResource(options),
     ]);
     return exporterOfRecords(new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces')), (record) =>
-      toSpan(record, resource, options.version),
+      toSpan(record, resource(), options.version),
     );
   });
   return {
@@ -171,19 +176,22 @@ async function createLogParts(options: OtlpOptions) {
     createResource(options),
   ]);
   const collected: ReadableLogRecord[] = [];
-  const provider = new LoggerProvider({
-    resource,
-    logRecordLimits: { attributeCountLimit: 128, attributeValueLengthLimit: ATTRIBUTE_BYTES },
-    processors: [
-      {
-        onEmit: (record) => void collected.push(record),
-        forceFlush: async () => {},
-        shutdown: async () => {},
-        enabled: () => true,
-      },
-    ],
-  });
-  const logger = provider.getLogger(SCOPE, options.version);
+  const loggerOf = (of: Resource) =>
+    new LoggerProvider({
+      resource: of,
+      logRecordLimits: { attributeCountLimit: 128, attributeValueLengthLimit: ATTRIBUTE_BYTES },
+      processors: [
+        {
+          onEmit: (record) => void collected.push(record),
+          forceFlush: async () => {},
+          shutdown: async () => {},
+          enabled: () => true,
+        },
+      ],
+    }).getLogger(SCOPE, options.version);
+  // A provider keeps its resource for life.
+  let known = resource();
+  let logger = loggerOf(known);
   const emit = (event: LogEvent): void => {
     const { traceId, spanId } = event;
     logger.emit({
@@ -202,6 +210,9 @@ async function createLogParts(options: OtlpOptions) {
     exporter: new OTLPLogExporter(exporterOptions(options.endpoint, 'v1/logs')),
     /** LogRecords of events, as the SDK builds them. */
     build(events: readonly LogEvent[]): ReadableLogRecord[] {
+      const now = resource();
+      if (now !== known) logger = loggerOf(now);
+      known = now;
       for (const event of events) emit(event);
       return collected.splice(0);
     },

@@ -125,6 +125,33 @@ describe('records: the agent’s trace context', () => {
 });
 
 describe('records: OTEL_* and telemetry.endpoint', () => {
+  it('containment that was proven is on everything sent from then on', { timeout: 60_000 }, async (t) => {
+    const otlp = await startOtlpReceiver();
+    t.after(otlp.close);
+    const weir = await startWeir({
+      config: {
+        telemetry: { endpoint: otlp.url },
+        upstream: { resolve: { '*.test': `127.0.0.1:${await closedPort()}` } },
+      },
+      env: { OTEL_METRIC_EXPORT_INTERVAL: '200' },
+    });
+    t.after(weir.stop);
+    await ask(weir.port, 'a', 'http://x.test/');
+    await otlp.until(() => otlp.spans.length === 1 && otlp.metrics.size > 0);
+    assert.equal(otlp.spans[0]?.resource['weir.containment'], 'cooperative');
+    const measured = otlp.bodies.length;
+    // What `weir verify --containment` says when no way past Weir is open.
+    assert.equal((await weir.admin('/verified', 'POST', { containment: 'network' })).status, 200);
+    await ask(weir.port, 'a', 'http://y.test/');
+    const ofLast = () => otlp.logs.filter(({ traceId }) => traceId === otlp.spans[1]?.traceId);
+    await otlp.until(() => otlp.spans.length === 2 && ofLast().length > 0);
+    for (const { resource } of [...otlp.spans.slice(1), ...ofLast()])
+      assert.equal(resource['weir.containment'], 'network');
+    const proven = (body: string): boolean =>
+      body.includes('resourceMetrics') && body.includes('{"key":"weir.containment","value":{"stringValue":"network"}}');
+    await otlp.until(() => otlp.bodies.slice(measured).some(proven));
+  });
+
   it('service name, resource attributes, headers and endpoint come from the environment; a sampler does not', async (t) => {
     const otlp = await startOtlpReceiver();
     t.after(otlp.close);

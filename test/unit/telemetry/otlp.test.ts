@@ -20,7 +20,7 @@ const optionsTo = (url: string | undefined, more: Partial<OtlpOptions> = {}): Ot
   endpoint: endpointTo(url),
   version: '0.1.0',
   instanceId: '11111111-2222-3333-4444-555555555555',
-  containment: 'cooperative',
+  containment: () => 'cooperative',
   unremarkable: 1,
   log: () => {},
   ...more,
@@ -165,6 +165,45 @@ test('metrics arrive through the NodeSDK', async (context) => {
   );
   assert.ok(refreshed > 0);
   await running.shutdown(2000);
+});
+
+test('what is sent after containment has changed says so, spans, logs and metrics alike', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  let now = 'cooperative';
+  const options = optionsTo(receiver.url, { containment: () => now });
+  const [traces, logs, metrics] = [createTraces(options), createLogs(options), createMetrics()];
+  metrics.record(exchangeSample());
+  const running = await startOtlpMetrics({
+    ...options,
+    env: { OTEL_METRIC_EXPORT_INTERVAL: '50' },
+    instruments: metrics.instruments,
+    refresh: () => undefined,
+  });
+  const measured = (containment: string): boolean =>
+    receiver.bodies.some(
+      (body) => body.includes('resourceMetrics') && body.includes(`{"stringValue":"${containment}"}`),
+    );
+  await receiver.until(() => measured('cooperative'));
+  assert.ok(!measured('network'));
+  for (const containment of ['cooperative', 'cooperative', 'network', 'network', 'cooperative']) {
+    now = containment;
+    await traces.consume([exchangeSample(), exchangeSample()], 2);
+    await logs.consume([exchangeSample({ findings: [finding] })], 1);
+  }
+  const said = (rows: readonly { readonly resource: Readonly<Record<string, unknown>> }[]): unknown[] =>
+    rows.map(({ resource }) => resource['weir.containment']);
+  const each = ['cooperative', 'cooperative', 'network', 'network', 'cooperative'];
+  assert.deepEqual(said(receiver.logs), each);
+  assert.deepEqual(
+    said(receiver.spans),
+    each.flatMap((one) => [one, one]),
+  );
+  const { 'weir.containment': _, ...rest } = receiver.spans[5]?.resource ?? {};
+  assert.equal(rest['service.instance.id'], options.instanceId);
+  now = 'network';
+  await receiver.until(() => measured('network'));
+  await Promise.all([traces.close(100), logs.close(100), running.shutdown(2000)]);
 });
 
 test('where telemetry goes', async (context) => {
