@@ -4,8 +4,11 @@ import { type Budget, Scanner, type ScanResult } from './scanner.ts';
 import { tablesOf } from './tables.ts';
 
 export interface EngineOptions {
-  /** Expressions run per body and kind of trigger; more than that and the body is `unscanned`. Default 4096. */
-  readonly candidates?: number;
+  /**
+   * Steps the expressions of one kind of trigger may make per body, beside those each byte allows; more and the body is `unscanned`,
+   * with the cause `candidates`. Default a million, some milliseconds.
+   */
+  readonly steps?: number;
   /** Called for every match; a keyed hash, so that findings can be compared and carry no secret. */
   readonly digest?: Digest;
 }
@@ -19,11 +22,11 @@ export interface Engine {
   scanner(budget?: Budget): Scanner;
 }
 
-const CANDIDATES = 4096;
+const STEPS = 1_000_000;
 
 /** Builds the tables for a set of patterns: all, or those one direction asks for. Milliseconds for a thousand keywords. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
-  const tables = tablesOf(patterns, { candidates: options.candidates ?? CANDIDATES, digest: options.digest });
+  const tables = tablesOf(patterns, { steps: options.steps ?? STEPS, digest: options.digest });
   return {
     patterns,
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),

@@ -17,8 +17,8 @@ export interface View {
 
 /** What a lane is given with the patterns. */
 export interface Limits {
-  /** Expressions run, most. */
-  readonly candidates: number;
+  /** Steps expressions may make before the first byte; `STEPS_PER_BYTE` more for every byte up to a candidate. */
+  readonly steps: number;
   readonly digest: Digest | undefined;
 }
 
@@ -34,6 +34,12 @@ interface Candidate {
 
 /** Steps of one run of an expression, four times what the lint allows to be possible for usual lengths. */
 const MOST_STEPS = 1 << 18;
+/** What ordinary traffic full of numbers and tokens needs several times over; a step is about two nanoseconds. */
+const STEPS_PER_BYTE = 16;
+/** In steps, because they take their time too: setting up a run, reading the secret for validator and fillers, keeping a match. */
+const PER_RUN = 8;
+const PER_SECRET = 300;
+const PER_MATCH = 400;
 /** Letters of `\n`, `\r`, `\t`, `\b`, `\f`, `\v`, `\0`. */
 const ESCAPES = [...'nrtbfv0'].map((letter) => letter.charCodeAt(0));
 const NO = 0;
@@ -78,26 +84,26 @@ function accepted(pattern: CompiledPattern, secret: string): boolean {
 
 /**
  * The candidates of one kind of trigger, strictly in order: when the first one needs bytes that have not come, the others wait behind
- * it. That makes the count of runs, and so the place where a limit is hit, independent of how the stream was cut.
+ * it. That makes the count of steps, and so the place where a limit is hit, independent of how the stream was cut.
  */
 export class Lane {
   readonly #view: View;
-  readonly #limit: number;
+  readonly #steps: number;
   readonly #digest: Digest | undefined;
   readonly #matches: Match[];
   #queue: Candidate[] = [];
   #head = 0;
-  #runs = 0;
+  #spent = 0;
   #stopped = false;
 
   constructor(view: View, limits: Limits, matches: Match[]) {
     this.#view = view;
-    this.#limit = limits.candidates;
+    this.#steps = limits.steps;
     this.#digest = limits.digest;
     this.#matches = matches;
   }
 
-  /** More candidates than allowed came: what came after is not looked at. */
+  /** Candidates cost more than allowed: what came after is not looked at. */
   get stopped(): boolean {
     return this.#stopped;
   }
@@ -119,10 +125,16 @@ export class Lane {
     return least;
   }
 
-  /** A trigger was seen that starts `from`..`to` (stream offsets) can belong to. */
-  offer(pattern: CompiledPattern, from: number, to: number): void {
+  /** A trigger was seen at `trigger`, to which the starts `from`..`to` can belong (all stream offsets). */
+  offer(pattern: CompiledPattern, from: number, to: number, trigger: number): void {
     if (this.#stopped) return;
     let at = Math.max(from, 0);
+    if (from < trigger) {
+      const { base, run } = this.#view;
+      let back = trigger - base;
+      while (back > at - base && has(pattern.lead, run.bytes[back - 1] as number)) back--;
+      at = back + base;
+    }
     while (at <= to && gate(this.#view, pattern, at) === NO) at++;
     if (at > to) return;
     const candidate: Candidate = { pattern, at, to, waiting: false, retry: 0 };
@@ -131,7 +143,9 @@ export class Lane {
 
   /** Goes on with what waited, now that more bytes are there. */
   drain(): void {
-    while (this.#head < this.#queue.length && this.#advance(this.#queue[this.#head] as Candidate)) this.#head++;
+    while (!this.#stopped && this.#head < this.#queue.length && this.#advance(this.#queue[this.#head] as Candidate)) {
+      this.#head++;
+    }
     if (this.#head === this.#queue.length || this.#stopped) {
       if (this.#queue.length > 0) this.#queue = [];
       this.#head = 0;
@@ -158,18 +172,10 @@ export class Lane {
   #try(candidate: Candidate): number {
     const { run, base } = this.#view;
     if (candidate.waiting && base + run.end < candidate.retry && !run.final) return LATER;
-    if (!candidate.waiting && ++this.#runs > this.#limit) {
-      this.#stopped = true;
-      return NO;
-    }
     const at = candidate.at - base;
     run.limit = MOST_STEPS;
     const end = candidate.pattern.matcher.match(run, at);
     this.#view.steps += run.steps;
-    if (run.steps > MOST_STEPS) {
-      this.#stopped = true;
-      return NO;
-    }
     candidate.waiting = run.hitEnd && !run.final;
     if (candidate.waiting) {
       // Long ones are not tried again for every few bytes: that would read them over and over.
@@ -177,7 +183,10 @@ export class Lane {
       candidate.retry = base + run.end + (length < 1024 ? 1 : length >> 3);
       return LATER;
     }
-    return end >= 0 && this.#accept(candidate.pattern, at, end) ? YES : NO;
+    // Only what was decided counts: how often a stream made it wait does not.
+    this.#spent += run.steps + PER_RUN;
+    this.#stopped = run.steps > MOST_STEPS || this.#spent > this.#steps + candidate.at * STEPS_PER_BYTE;
+    return !this.#stopped && end >= 0 && this.#accept(candidate.pattern, at, end) ? YES : NO;
   }
 
   #accept(pattern: CompiledPattern, at: number, end: number): boolean {
@@ -188,7 +197,11 @@ export class Lane {
     const { buffer, byteOffset } = run.bytes;
     const secret = Buffer.from(buffer as ArrayBuffer, byteOffset + from, to - from);
     const text = secret.toString('latin1');
-    if (!accepted(pattern, text)) return false;
+    const passes = accepted(pattern, text);
+    const price = PER_SECRET + (passes ? PER_MATCH : 0);
+    this.#spent += price;
+    this.#view.steps += price;
+    if (!passes) return false;
     this.#matches.push({
       pattern,
       start: base + from,

@@ -14,6 +14,11 @@ const WORDS =
 const REPEATED = /^[-_./:]*([^-_./:])(?:\1|[-_./:])*$/;
 const ELLIPSIS = /(?:\.\.\.|\xe2\x80[\xa2\xa6]|\*{4,}|x{8,}|X{8,})$/;
 
+const LONGEST = 400;
+const LONGEST_WORDS = 80;
+const FRAME_ENDS = '>})]%';
+const ELLIPSIS_ENDS = '.*xX\xa2\xa6';
+
 /** Words come in one case each and joined; this splits `YourApiKeyHere` too. */
 function spaced(text: string): string {
   return text.replace(/([a-z])([A-Z])/g, '$1_$2');
@@ -31,12 +36,13 @@ export function isPlaceholder(secret: string, keywords: readonly string[]): bool
       break;
     }
   }
-  if (value.length > 400) return false;
+  if (value.length > LONGEST) return false;
+  const last = value.at(-1) ?? '';
   return (
-    FRAMED.test(value) ||
+    (FRAME_ENDS.includes(last) && FRAMED.test(value)) ||
     VARIABLE.test(value) ||
     REPEATED.test(value) ||
-    ELLIPSIS.test(value) ||
-    WORDS.test(spaced(value))
+    (ELLIPSIS_ENDS.includes(last) && ELLIPSIS.test(value)) ||
+    (value.length <= LONGEST_WORDS && !/\d/.test(value) && WORDS.test(spaced(value)))
   );
 }

@@ -171,9 +171,9 @@ export class Scanner {
       const end = base + (list[i] as number);
       const output = automaton.outputs[((list[i + 1] as number) - automaton.accepting) / automaton.width] as Int32Array;
       for (let k = 0; k < output.length; k++) {
-        const { pattern, first, last, exact } = targets[output[k] as number] as (typeof targets)[number];
+        const { pattern, first, last, length, exact } = targets[output[k] as number] as (typeof targets)[number];
         if (exact !== undefined && !endsWith(run.bytes, list[i] as number, exact)) continue;
-        this.#words.offer(pattern, end - first, end - last);
+        this.#words.offer(pattern, end - first, end - last, end - length);
       }
     }
   }
@@ -210,7 +210,7 @@ export class Scanner {
     const length = end - start;
     if (length < 2 || length > LONGEST_RUN) return;
     for (const pattern of this.#tables.digits[Math.min(length, 31)] as Tables['digits'][number]) {
-      for (const { from, to } of pattern.anchors) this.#numbers.offer(pattern, start - to, start - from);
+      for (const { from, to } of pattern.anchors) this.#numbers.offer(pattern, start - to, start - from, start);
     }
   }
 
@@ -220,7 +220,7 @@ export class Scanner {
     for (let i = block.indexOf(AT); i >= 0; i = block.indexOf(AT, i + 1)) {
       const at = base + from + i;
       for (const pattern of this.#tables.at) {
-        for (const anchor of pattern.anchors) this.#addresses.offer(pattern, at - anchor.to, at - anchor.from);
+        for (const anchor of pattern.anchors) this.#addresses.offer(pattern, at - anchor.to, at - anchor.from, at);
       }
     }
   }

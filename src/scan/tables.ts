@@ -8,6 +8,7 @@ interface Target {
   /** First and last start, as bytes before the end of the keyword. */
   readonly first: number;
   readonly last: number;
+  readonly length: number;
   /** The keyword, to be compared: an automaton that folds case for others finds exact ones in any case. */
   readonly exact: Uint8Array | undefined;
 }
@@ -49,6 +50,7 @@ export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits): 
     automaton: buildAutomaton(anchors.map((one) => one.anchor)),
     targets: anchors.map(({ pattern, anchor }) => ({
       pattern,
+      length: anchor.bytes.length,
       first: anchor.bytes.length + anchor.to,
       last: anchor.bytes.length + anchor.from,
       exact: folded && !anchor.ignoreCase ? anchor.bytes : undefined,
