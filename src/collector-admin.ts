@@ -149,7 +149,7 @@ function isKnown({ config, corridor, baseline }: House, agent: string): boolean 
 }
 
 /** What was erased, without the name that was to be erased: equal names still read alike. */
-function erasedWhat({ agent, host, before }: PurgeFilter, hash: (text: string) => string): string {
+export function erasedWhat({ agent, host, before }: PurgeFilter, hash: (text: string) => string): string {
   const parts = [
     ...(agent === undefined ? [] : [`of one agent (${hash(agent).slice(0, 8)})`]),
     ...(host === undefined ? [] : [`to one host (${hash(host).slice(0, 8)})`]),

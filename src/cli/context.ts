@@ -53,6 +53,8 @@ export interface Cli extends World {
   note(text: string): void;
   style(name: StyleName, text: string): string;
   stateDir(): string;
+  /** Who asks, for audit rows. */
+  readonly actor: string;
   client(): Promise<AdminClient>;
   /** Runs with a connected client and closes it on every exit. */
   withClient<T>(use: (client: AdminClient) => Promise<T>): Promise<T>;
@@ -83,10 +85,11 @@ export function createCli(
     note: (text) => void world.stderr.write(`weir: ${indent(text)}\n`),
     style: (name, text) => (colour() ? `\u001b[${STYLES[name]}m${text}\u001b[0m` : text),
     stateDir: () => findStateDir(world, options(), cli.note),
+    actor: `cli ${userName()}`,
     client: async () => {
       // Loaded here: commands that need no collector start faster without the HTTP client.
       const { createAdminClient } = await import('../admin/client.ts');
-      return createAdminClient({ stateDir: cli.stateDir(), actor: `cli ${userName()}` });
+      return createAdminClient({ stateDir: cli.stateDir(), actor: cli.actor });
     },
     withClient: async (use) => {
       const client = await cli.client();

@@ -54,6 +54,7 @@ describe('the version of a state directory', { timeout: 60_000 }, () => {
       ['query', ...at, 'SELECT 1'],
       ['report', ...at],
       ['ca', 'rotate', '--yes', ...at],
+      ['purge', '--all', '--yes', ...at],
     ]) {
       const { code, stdout, stderr } = await command(args, { env });
       assert.equal(code, 1, `${args[0]}: ${stderr}`);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -7,6 +7,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { Readiness } from '../../src/model/admin.ts';
 import { openStore } from '../../src/store/database.ts';
 import { createAuthority } from '../support/certs.ts';
+import { command } from '../support/command.ts';
 import { drive } from '../support/load.ts';
 import { dial } from '../support/origins.ts';
 import { settled } from '../support/recorded.ts';
@@ -308,6 +309,55 @@ describe('store: weir purge', () => {
       assert.deepEqual(filesWith(stateDir, word), []);
     });
   }
+
+  it('without a collector it erases from the files; the next start tells of it', { timeout: 60_000 }, async (t) => {
+    const { start, stateDir } = await starter(t);
+    const word = 'eraseme-agent';
+    await oldRows(stateDir, [3], true);
+    // A collector that never answers: what is not erased must go on waiting for it.
+    const telemetry = { endpoint: `http://127.0.0.1:${await closedPort()}` };
+    const weir = await start({ telemetry });
+    for (let n = 0; n < 5; n++) await ask(weir.port, word, `http://plain.test/ok/${n}`);
+    await ask(weir.port, 'keeper', 'http://stays.test/ok');
+    await eventually(async () => (await weir.query('SELECT id FROM exchanges')).length === 7, 'rows');
+    await weir.stop();
+    const times = { since: Date.now(), until: Date.now() + 3_600_000 };
+    const exceptions = [word, 'keeper'].map((agent) => ({
+      ...{ kind: 'client', agent, subject: 't13d', reason: 'ALERT_UNKNOWN_CA' },
+      ...times,
+    }));
+    writeFileSync(join(stateDir, 'exceptions.json'), JSON.stringify({ version: 1, exceptions }));
+    const journal = join(stateDir, 'journal');
+    assert.ok(filesWith(stateDir, word).length > 1 && filesWith(journal, word).length > 0, 'it is there before');
+    const result = await weir.cli(['purge', '--agent', word, '--yes', '--json']);
+    assert.equal(result.code, 0, result.stderr);
+    assert.equal(result.stderr, '');
+    assert.ok((JSON.parse(result.stdout) as { rows: number }).rows >= 5);
+    assert.deepEqual(filesWith(stateDir, word), []);
+    assert.ok(filesWith(journal, 'stays.test').length > 0, 'what is not erased still waits for export');
+    assert.equal(filesWith(stateDir, 'keeper').includes('exceptions.json'), true);
+    assert.ok(!readdirSync(stateDir).includes('weir.sock'));
+    const again = await start({ telemetry });
+    await eventually(async () => (await again.query("SELECT 1 FROM audit WHERE rule = 'purge'")).length === 1, 'audit');
+    const [audit] = await again.query("SELECT actor, message FROM audit WHERE rule = 'purge'");
+    assert.match(String(audit?.['actor']), /^cli /);
+    assert.match(String(audit?.['message']), /^\d+ rows erased: of one agent \([0-9a-f]{8}\)$/);
+    const left = (await again.query('SELECT host FROM exchanges')).map((row) => row['host']);
+    assert.deepEqual(left.sort(), ['day-3.test', 'stays.test']);
+    const { identity } = await again.status();
+    assert.equal(identity?.holds, true, JSON.stringify(identity));
+    await again.stop();
+    const all = await again.cli(['purge', '--all', '--yes']);
+    assert.equal(all.code, 0, all.stderr);
+    assert.deepEqual(filesWith(stateDir, 'stays.test'), []);
+  });
+
+  it('without a collector and without a record it says so and makes nothing', async (t) => {
+    const stateDir = join(tempDir(t), 'state');
+    const { code, stdout } = await command(['purge', '--all', '--yes', '--state-dir', stateDir]);
+    assert.deepEqual([code, stdout], [0, `nothing is recorded in ${stateDir}\n`]);
+    assert.ok(!existsSync(stateDir));
+  });
 
   it('--before erases days of history whole', { timeout: 60_000 }, async (t) => {
     const { start, stateDir } = await starter(t);
