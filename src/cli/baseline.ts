@@ -72,7 +72,7 @@ function one(stat: AgentStat, sentence?: string): string {
     { name: 'LAST', cell: (d) => clock(d.lastSeen) },
     ...(credentials.size === 0
       ? []
-      : [{ name: 'CREDENTIALS', cell: (d: DestinationStat) => several(credentials.get(d.host)), right: true }]),
+      : [{ name: 'KEYS', cell: (d: DestinationStat) => several(credentials.get(d.host)), right: true }]),
   ]);
   return [safe(head, 300), lines, ...written(tenants)].join('\n');
 }
