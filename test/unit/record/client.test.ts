@@ -158,13 +158,10 @@ test('live records are presentable and stop when nobody listens', async (context
   assert.equal(seen.length, 1);
 });
 
-test('a worker that dies is restarted and what it had not journalled is sent again', {
-  timeout: 30_000,
-}, async (context) => {
-  const directory = stateDir(context);
+/** A recorder whose first thread dies of the first message it gets, before anything is in the journal. */
+function dying(directory: string): URL {
   const marker = join(directory, 'died');
   const entry = join(directory, 'dying.ts');
-  // The first thread takes records and dies before it has them in the journal.
   writeFileSync(
     entry,
     `import { existsSync, writeFileSync } from 'node:fs';
@@ -176,7 +173,14 @@ test('a worker that dies is restarted and what it had not journalled is sent aga
        parentPort?.postMessage({ type: 'accepting', batch: 0 });
      }`,
   );
-  const { client, run, lines } = start(context, directory, { worker: new URL(`file://${entry}`) });
+  return new URL(`file://${entry}`);
+}
+
+test('a worker that dies is restarted and what it had not journalled is sent again', {
+  timeout: 30_000,
+}, async (context) => {
+  const directory = stateDir(context);
+  const { client, run, lines } = start(context, directory, { worker: dying(directory) });
   run(700);
   await until(() => lines.some((line) => line.includes('recorder-died')), 'died');
   assert.match((await client.status()).problems[0] ?? '', /recorder/);
@@ -185,6 +189,22 @@ test('a worker that dies is restarted and what it had not journalled is sent aga
   const identity = (await client.status()).identity;
   assert.ok(identity?.holds);
   assert.deepEqual(identity?.dropped, {});
+});
+
+test('a thread that takes the place of another knows what containment has become', {
+  timeout: 30_000,
+}, async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const directory = stateDir(context);
+  const more = { worker: dying(directory), telemetry: telemetry(receiver.url) };
+  const { client, run, lines } = start(context, directory, more);
+  client.containment('network');
+  await until(() => lines.some((line) => line.includes('recorder-died')), 'died');
+  await client.ready;
+  run(1);
+  await receiver.until(({ spans }) => spans.length === 1);
+  assert.equal(receiver.spans[0]?.resource['weir.containment'], 'network');
 });
 
 test('a stalled recorder costs bounded memory and counted records, findings last', async (context) => {
