@@ -1,0 +1,72 @@
+import { type Context, TOO_EXPENSIVE } from './cel-context.ts';
+import type { Run } from './cel-macros.ts';
+import type { Binary } from './cel-operators.ts';
+import { equal, Failure, MapValue, mismatch, type Result, type Value } from './cel-value.ts';
+
+/**
+ * The shapes nearly every policy consists of, without the general machinery: a text compared with a literal, looked up in a
+ * literal list, searched for a literal. Same meaning, a third of the time.
+ */
+
+/** `x == "literal"`, `x != "literal"`, either way round. */
+export function equalsText(run: Run, text: string, expected: boolean): Run {
+  return (context) => {
+    const value = run(context);
+    if (typeof value === 'string') return (value === text) === expected;
+    return value instanceof Failure ? value : !expected;
+  };
+}
+
+const ORDERS: ReadonlyMap<string, (left: bigint | number, right: bigint | number) => boolean> = new Map([
+  ['<', (left: bigint | number, right: bigint | number) => left < right],
+  ['<=', (left: bigint | number, right: bigint | number) => left <= right],
+  ['>', (left: bigint | number, right: bigint | number) => left > right],
+  ['>=', (left: bigint | number, right: bigint | number) => left >= right],
+]);
+
+/** `x > 1000` and its siblings; undefined for other operators. JavaScript compares bigint with number exactly. */
+export function orderedNumber(op: string, run: Run, limit: bigint | number, general: Binary): Run | undefined {
+  const holds = ORDERS.get(op);
+  if (holds === undefined) return undefined;
+  return (context) => {
+    const value = run(context);
+    if (typeof value === 'bigint' || typeof value === 'number') return holds(value, limit);
+    return value instanceof Failure ? value : general(value, limit, context);
+  };
+}
+
+/** `x in ["a", "b"]`. */
+export function inTexts(run: Run, texts: readonly string[]): Run {
+  const known = new Set(texts);
+  return (context) => {
+    const value = run(context);
+    if (typeof value === 'string') return known.has(value);
+    return value instanceof Failure ? value : false;
+  };
+}
+
+const TESTS: ReadonlyMap<string, (text: string, part: string) => boolean> = new Map([
+  ['contains', (text: string, part: string) => text.includes(part)],
+  ['startsWith', (text: string, part: string) => text.startsWith(part)],
+  ['endsWith', (text: string, part: string) => text.endsWith(part)],
+]);
+
+/** `x.contains("literal")` and its siblings; undefined when the function has no such form. */
+export function onText(name: string, run: Run, part: string): Run | undefined {
+  const holds = TESTS.get(name);
+  if (holds === undefined) return undefined;
+  return (context) => {
+    const value = run(context);
+    if (typeof value === 'string') return context.spend(value.length / 1024) ? TOO_EXPENSIVE : holds(value, part);
+    return value instanceof Failure ? value : listContains(name, value, part, context);
+  };
+}
+
+/** `contains` works on lists (strathon-compat §1.6 d). */
+function listContains(name: string, value: Value, part: string, context: Context): Result {
+  if (name !== 'contains') return mismatch(`${name}()`, value, part);
+  if (Array.isArray(value)) {
+    return context.spend(value.length / 4) ? TOO_EXPENSIVE : value.some((element) => equal(element, part));
+  }
+  return value instanceof MapValue ? value.get(part) !== undefined : mismatch(`${name}()`, value, part);
+}
