@@ -5,10 +5,10 @@ import { tablesOf } from './tables.ts';
 
 export interface EngineOptions {
   /**
-   * Steps the expressions of one kind of trigger may make per body, beside those each byte allows; more and the body is `unscanned`,
-   * with the cause `candidates`. Default a million, some milliseconds.
+   * Candidates of usual cost (250 steps) one kind of trigger may have per body, beside the sixteen steps each byte allows; more and the
+   * body is `unscanned` with the cause `candidates`. Default 4096, some milliseconds.
    */
-  readonly steps?: number;
+  readonly candidates?: number;
   /** Called for every match; a keyed hash, so that findings can be compared and carry no secret. */
   readonly digest?: Digest;
 }
@@ -22,11 +22,13 @@ export interface Engine {
   scanner(budget?: Budget): Scanner;
 }
 
-const STEPS = 1_000_000;
+const CANDIDATES = 4096;
+const STEPS_PER_CANDIDATE = 250;
 
 /** Builds the tables for a set of patterns: all, or those one direction asks for. Milliseconds for a thousand keywords. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
-  const tables = tablesOf(patterns, { steps: options.steps ?? STEPS, digest: options.digest });
+  const steps = (options.candidates ?? CANDIDATES) * STEPS_PER_CANDIDATE;
+  const tables = tablesOf(patterns, { steps, digest: options.digest });
   return {
     patterns,
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),
