@@ -255,7 +255,7 @@ describe('bad input: what keeps Weir from starting is said with place and next s
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^weir: state directory \S+foreign belongs to uid 12345\. Use --state-dir, or: sudo chown -R root \S+foreign\n$/,
+      /^weir: state directory \S+foreign belongs to uid 12345\. Use --state-dir, or: sudo chown -R 0 \S+foreign\n$/,
     );
   });
 });

@@ -259,7 +259,7 @@ describe('commands: a collector that reads', () => {
       new RegExp(`^HTTP_PROXY=http://worker:x@host\\.docker\\.internal:${world.weir.port}$`, 'm'),
     );
     assert.match(docker.stdout, /^SSL_CERT_FILE=\/etc\/weir\/bundle\.pem$/m);
-    assert.match(docker.stderr, /mount the bundle into the container: -v /);
+    assert.match(docker.stderr, /mount the bundle's directory into the container: -v /);
   });
 
   it('verify says when this shell does not trust what will be shown to it', async () => {

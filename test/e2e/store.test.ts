@@ -249,6 +249,7 @@ describe('store: files that cannot be used', () => {
     const { start, stateDir } = await starter(t);
     const file = join(stateDir, 'weir.duckdb');
     await (await start()).stop();
+    const { SCHEMA_VERSION } = await import('../../src/store/schema.ts');
     await withFile(file, "UPDATE meta SET value = '999' WHERE key = 'schema_version'", 'CHECKPOINT');
     const before = readFileSync(file);
     const weir = await start();
@@ -265,7 +266,7 @@ describe('store: files that cannot be used', () => {
     assert.notEqual(stopped.code, 0);
     assert.match(stopped.stderr, sentence);
     assert.ok(readFileSync(file).equals(before), 'the file is untouched');
-    await withFile(file, "UPDATE meta SET value = '1' WHERE key = 'schema_version'");
+    await withFile(file, `UPDATE meta SET value = '${SCHEMA_VERSION}' WHERE key = 'schema_version'`);
     const again = await start();
     await eventually(
       async () => (await again.query('SELECT id FROM exchanges')).length === 10,
