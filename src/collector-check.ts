@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { scanBudgetOf } from './collector-content.ts';
 import { listenerTls, pemFiles } from './collector-files.ts';
 import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
+import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
 import { compileStages } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
@@ -21,6 +23,8 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
   const data = stageData();
   const shown = createShown(randomBytes(32));
   const baseline = baselineOf(trusting, data, shown, () => trusting.mode);
+  const scan = createScanning(scanOptions(trusting, (text) => text));
+  attempt(() => scan.load());
   attempt(() =>
     compileStages({
       config: trusting,
@@ -29,6 +33,8 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
       baseline,
       accounts: accountsOf(trusting, baseline, shown),
       upstream: upstreamOf(trusting, env),
+      scan,
+      scanBudget: scanBudgetOf(trusting),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,
       containment: () => 'cooperative',

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
+import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
 import {
   accountsOf,
@@ -12,6 +13,7 @@ import {
   upstreamOf,
 } from './collector-parts.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
+import { createScanning, type Scanning, scanOptions } from './collector-scan.ts';
 import { createShown, type Shown } from './collector-shown.ts';
 import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
@@ -19,6 +21,7 @@ import type { Config } from './config/schema.ts';
 import { type Authority, createAuthority } from './connection/authority.ts';
 import { createExceptions, type Exceptions } from './connection/exceptions.ts';
 import type { Listener } from './connection/listener.ts';
+import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { IsSelf } from './inspect/self.ts';
@@ -63,6 +66,8 @@ export class House {
   runsChanged: () => void = () => undefined;
   readonly #data: StageData = stageData();
   readonly #shown: Shown;
+  readonly #scanBudget: ScanBudget;
+  #scan: Scanning;
   #upstream: Upstream;
 
   constructor(options: CollectorOptions, state: StateDir) {
@@ -72,6 +77,8 @@ export class House {
     this.config = config;
     this.#upstream = upstreamOf(config, options.env);
     this.#shown = createShown(state.key);
+    this.#scan = this.#scanning(config);
+    this.#scanBudget = scanBudgetOf(config);
     this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
     this.accounts = accountsOf(config, this.baseline, this.#shown);
     this.stages = this.#compile(config);
@@ -114,6 +121,12 @@ export class House {
   warm(): void {
     this.#data.categories.risky('weir.invalid');
     this.#data.tenantOf('weir.invalid', 'GET', '/');
+    try {
+      this.#scan.load();
+    } catch (error) {
+      // Every exchange will say so as well: an inspector that fails is a finding.
+      this.options.log.error({ error: (error as Error).message }, 'patterns-unusable');
+    }
   }
 
   /** Asks the recorder what is wrong, for whoever may not wait for it (`/readyz`). */
@@ -136,13 +149,16 @@ export class House {
   recompile(next: Config = this.config): void {
     const changed = next !== this.config;
     const before = this.#upstream;
+    const scan = this.#scan;
     if (changed) this.#upstream = upstreamOf(next, this.options.env);
     try {
+      if (changed) this.#scan = this.#scanning(next);
       this.stages = this.#compile(next);
       this.config = next;
       if (changed) this.runs.recompile();
     } catch (error) {
       this.#upstream = before;
+      this.#scan = scan;
       throw error;
     }
     this.corridor.rejudge();
@@ -194,6 +210,13 @@ export class House {
     };
   }
 
+  /** An operator's own patterns are read at once, so that a mistake in them refuses the configuration. */
+  #scanning(config: Config): Scanning {
+    const scanning = createScanning(scanOptions(config, this.state.hash));
+    if (config.patterns.directories.length + config.patterns.disable.length > 0) scanning.load();
+    return scanning;
+  }
+
   #compile(config: Config): CompiledStages {
     return compileStages({
       config,
@@ -201,6 +224,8 @@ export class House {
       baseline: this.baseline,
       accounts: this.accounts,
       upstream: this.#upstream,
+      scan: this.#scan,
+      scanBudget: this.#scanBudget,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,

@@ -1,5 +1,9 @@
+import { refuse, verify } from './collector-answers.ts';
+import { contentStage, scanSwitch } from './collector-content.ts';
+import type { Scanning } from './collector-scan.ts';
 import type { Shown } from './collector-shown.ts';
 import type { Config } from './config/schema.ts';
+import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
@@ -7,13 +11,14 @@ import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
+import { leakInspector } from './inspect/leak.ts';
 import { namesInspectors } from './inspect/names.ts';
 import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
 import type { TenantOf } from './inspect/tenant.ts';
 import type { Containment } from './model/admin.ts';
 import type { Exchange } from './model/exchange.ts';
-import type { Finding, Mode } from './model/finding.ts';
+import type { Mode } from './model/finding.ts';
 import { compileHosts } from './model/glob.ts';
 import { parseAuthority } from './model/host.ts';
 import type { Upstream } from './model/ports.ts';
@@ -21,9 +26,8 @@ import type { InterceptChoice } from './model/run.ts';
 import { refOf } from './model/ulid.ts';
 import type { Stages } from './pipeline/stages.ts';
 import { compileModes, enforce, type ModeFor, type ModeRule, mintPermit } from './verdict/enforce.ts';
-import { failure, verifyAnswer } from './verdict/failure.ts';
-import { deciding, judge } from './verdict/judge.ts';
-import { refusal } from './verdict/refusal.ts';
+import { failure } from './verdict/failure.ts';
+import { judge } from './verdict/judge.ts';
 
 /** Answered by Weir in every mode: the name cannot resolve (RFC 6761 §6.4), so nothing is lost (product.md §9 "First lines"). */
 export const VERIFY_HOST = 'verify.weir.invalid';
@@ -48,6 +52,8 @@ export interface StageInputs {
   readonly baseline: Baseline;
   readonly accounts: Accounts;
   readonly upstream: Upstream;
+  readonly scan: Scanning;
+  readonly scanBudget: ScanBudget;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
   readonly containment: () => Containment;
@@ -94,6 +100,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     expected: (exchange) => expectedProtocol(exchange, baseline) || destinations.namesPort(exchange),
   });
   const account = accountsOf(inputs);
+  const scans = scanSwitch(config, keys.configKey);
   return {
     modeFor,
     readsTls,
@@ -112,6 +119,11 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       destinations.inspector,
       destinations.carried,
       ...names,
+      leakInspector({
+        scan: inputs.scan,
+        wanted: (agent) => scans(agent, 'request'),
+        shownHost: shown.host,
+      }),
       addressInspector({ internal: config.destinations.internal }),
       rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
     ],
@@ -122,7 +134,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     apply: (verdict, findings, exchange) =>
       enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode)),
     mintPermit,
-    refuse: (exchange) => refuse(exchange, shown),
+    refuse: (exchange) => refuse(exchange, inputs),
     fail: (code, exchange, detail) =>
       failure({
         code,
@@ -136,6 +148,13 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     verification: (exchange) =>
       exchange.destination.host === VERIFY_HOST ? verify(exchange, modeFor, inputs) : undefined,
     account,
+    content: contentStage({
+      config,
+      scan: inputs.scan,
+      budget: inputs.scanBudget,
+      configKey: keys.configKey,
+      shownHost: shown.host,
+    }),
     stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
     ...(inputs.unrecorded === undefined ? {} : { unrecorded: inputs.unrecorded }),
     normalise: (authority, scheme) =>
@@ -166,36 +185,6 @@ function accountsOf(inputs: StageInputs): Stages['account'] {
     const credentialFp = fingerprint(request.fields, request.target);
     return { ...(tenant === undefined ? {} : { tenant }), ...(credentialFp === undefined ? {} : { credentialFp }) };
   };
-}
-
-const UNNAMED: Finding = {
-  inspector: 'verdict',
-  rule: 'blocked',
-  severity: 'high',
-  disposition: 'block',
-  message: 'blocked',
-};
-
-function refuse(exchange: Exchange, shown: Shown): ReturnType<Stages['refuse']> {
-  const finding = deciding(exchange.findings) ?? UNNAMED;
-  return refusal({
-    finding: { ...finding, message: shown.text(finding.message) },
-    destination: { host: shown.host(exchange.destination.host), port: exchange.destination.port },
-    agent: exchange.identity.agent,
-    mode: exchange.ruling.mode,
-    ref: refOf(exchange.id),
-  });
-}
-
-function verify(exchange: Exchange, modeFor: ModeFor, inputs: StageInputs): ReturnType<typeof verifyAnswer> {
-  return verifyAnswer({
-    through: 'weir',
-    agent: exchange.identity.agent,
-    identified_by: exchange.identity.by,
-    visibility: exchange.connection.visibility,
-    mode: modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode),
-    containment: inputs.containment(),
-  });
 }
 
 /** What is opaque is expected where a ready baseline knows the port. */

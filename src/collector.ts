@@ -120,6 +120,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
       for (const timer of timers) clearInterval(timer);
       corridor.drain();
       await listener.drain(house.config.limits.drain_s * 1000);
+      await corridor.settled();
       house.postDigests(true);
       await house.exceptions.flush();
       await recorder.shutdown(SHUTDOWN_MS);

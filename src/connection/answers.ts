@@ -59,6 +59,7 @@ export function refusing(corridor: Corridor, answer: Answer): Corridor {
     reject: (connection, code, detail) => corridor.reject(connection, code, detail),
     onDrain: (connection, drain) => corridor.onDrain(connection, drain),
     close: (exchange, facts) => corridor.close(exchange, facts),
+    content: (exchange, direction) => corridor.content(exchange, direction),
     onRevoked: (exchange, revoke) => corridor.onRevoked(exchange, revoke),
   };
 }

@@ -45,6 +45,14 @@ export interface CloseFacts {
   readonly closeReason?: string;
 }
 
+/** Looks at one body on a copy. Never throws, never delays: what it is given has been written on already. */
+export interface ContentTap {
+  /** Payload as it passed, without framing. Valid during the call. */
+  push(payload: Uint8Array): void;
+  /** The body is complete. Otherwise `Corridor.close` is its end. */
+  end(): void;
+}
+
 /**
  * The one straight path as transports see it: open → check → reach → (relay) → close. A transport never sees a finding,
  * a verdict or a mode: only "forward" or an `Answer` to render.
@@ -79,6 +87,11 @@ export interface Corridor {
   reject(connection: Connection, code: ErrorCode, detail?: string): Answer;
   /** Exactly once per exchange, on every exit: builds and posts the record. */
   close(exchange: Exchange, facts: CloseFacts): void;
+  /**
+   * Asked once per body, when there is one (for `response`: after the head's facts are on the exchange). Undefined = it need not
+   * be looked at.
+   */
+  content(exchange: Exchange, direction: 'request' | 'response'): ContentTap | undefined;
   /** Aborts when the agent is stopped (`weir mode A stop`) or the policy no longer allows this exchange. */
   onRevoked(exchange: Exchange, revoke: () => void): void;
   /** Weir is about to end: what rests between two exchanges closes now, what is under way after its last exchange. */

@@ -24,7 +24,8 @@ export function inspect(
   }
 }
 
-function failed(inspector: string, error: unknown): Finding {
+/** What a failed inspector leaves: verdict *block*, whatever it would have found. */
+export function failed(inspector: string, error: unknown): Finding {
   return {
     inspector,
     rule: 'inspector-failed',

@@ -1,12 +1,15 @@
 import type { Finding } from '../model/finding.ts';
 import type { CloseFacts } from '../model/ports.ts';
+import type { ExchangeRecord } from '../model/record.ts';
+import { type AgentCounters, countExchange } from './agent-counters.ts';
 import type { LiveExchange } from './live.ts';
+import { exchangeRecord } from './record.ts';
 
 /**
  * Whether an exchange teaches the baseline (product.md §6): it was forwarded, nothing severe was found, and the upstream
  * answered (status < 500, or at least one byte in a tunnel). A CONNECT teaches through what flows inside it.
  */
-export function teaches(exchange: LiveExchange, facts: CloseFacts): boolean {
+function teaches(exchange: LiveExchange, facts: CloseFacts): boolean {
   if (exchange.kind === 'connect' || exchange.ruling.action !== 'forward') return false;
   if (facts.outcome !== 'forwarded' && facts.outcome !== 'client-gone') return false;
   if (exchange.findings.some((finding) => finding.severity === 'high' || finding.severity === 'critical')) return false;
@@ -15,7 +18,7 @@ export function teaches(exchange: LiveExchange, facts: CloseFacts): boolean {
 }
 
 /** What Weir answered by itself has one outcome, whatever the transport reports. */
-export function settledFacts(exchange: LiveExchange, facts: CloseFacts): CloseFacts {
+function settledFacts(exchange: LiveExchange, facts: CloseFacts): CloseFacts {
   const cause = exchange.answeredFor;
   if (cause === undefined || facts.outcome === 'forwarded') return facts;
   if (cause === 'verification') return { ...facts, outcome: 'answered' };
@@ -30,7 +33,7 @@ export function settledFacts(exchange: LiveExchange, facts: CloseFacts): CloseFa
  * First contacts are graded by what left, which is known only now. The CONNECT reported the contact at once; what flows
  * inside reports it again only when it weighs more (an upload, a risky category).
  */
-export function gradeFirstContact(exchange: LiveExchange): void {
+function gradeFirstContact(exchange: LiveExchange): void {
   const { findings, connection } = exchange;
   const { baseline } = exchange.stages;
   for (let i = 0; i < findings.length; i++) {
@@ -44,4 +47,22 @@ export function gradeFirstContact(exchange: LiveExchange): void {
   if (graded.severity === 'info' || graded.severity === contact.finding.severity) return;
   findings.push(graded);
   connection.firstContact = { finding: undefined, shown: true };
+}
+
+/** All that happens when everything about an exchange is known: graded, taught, counted, and made a record. `endedMono` is when it ended. */
+export function conclude(
+  exchange: LiveExchange,
+  facts: CloseFacts,
+  endedMono: number,
+  agents: Map<string, AgentCounters>,
+): ExchangeRecord {
+  const { stages } = exchange;
+  const settled = settledFacts(exchange, facts);
+  gradeFirstContact(exchange);
+  const volume = exchange.kind === 'connect' ? undefined : stages.baseline.volume(exchange);
+  if (volume !== undefined) exchange.findings.push(volume);
+  const taught = teaches(exchange, settled) ? stages.baseline.teach(exchange) : undefined;
+  if (taught !== undefined) stages.accounts.teach(exchange, exchange, exchange.baselineState);
+  countExchange(agents, exchange, settled.closeReason);
+  return exchangeRecord(exchange, endedMono, settled, taught);
 }

@@ -25,6 +25,8 @@ export interface LiveCorridor extends Corridor {
   rejudge(): void;
   /** Asks every connection to end after what is under way on it. */
   drain(): void;
+  /** Resolves when the exchanges closed so far have left their records: those with encoded bodies wait for the decoder. */
+  settled(): Promise<void>;
   openConnections(): number;
   /** Open connections of one agent. */
   connectionsOf(agent: string): number;

@@ -2,18 +2,29 @@ import type { Answer } from '../model/answer.ts';
 import type { Connection, TlsFacts } from '../model/connection.ts';
 import { type ErrorCode, WeirError } from '../model/error.ts';
 import type { Exchange, RequestFacts } from '../model/exchange.ts';
-import type { Checked, CloseFacts, Corridor, Link, Reach, Resolved, Secured, UpstreamTls } from '../model/ports.ts';
+import type {
+  Checked,
+  CloseFacts,
+  ContentTap,
+  Corridor,
+  Link,
+  Reach,
+  Resolved,
+  Secured,
+  UpstreamTls,
+} from '../model/ports.ts';
 import type { Tally } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
-import { type AgentCounters, countExchange } from './agent-counters.ts';
+import type { AgentCounters } from './agent-counters.ts';
 import { answered, inspect, judge, observe, stillAllowed, upstreamOf } from './checkpoint.ts';
-import { gradeFirstContact, settledFacts, teaches } from './closing.ts';
+import { conclude } from './closing.ts';
 import type { CorridorOptions, LiveCorridor } from './contract.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { LiveList } from './live-list.ts';
-import { openExchange } from './open.ts';
+import { openExchange, openTunnelOf } from './open.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
-import { createTraces, newSpanId, type Traces } from './trace.ts';
+import { afterTaps, tapContent } from './tapped.ts';
+import { createTraces, type Traces } from './trace.ts';
 
 /** An exchange or tunnel older than this has an open row (product.md §5). */
 const OPEN_ROW_MS = 5_000;
@@ -31,6 +42,8 @@ class Passage implements LiveCorridor {
   readonly #live = new LiveList();
   /** Connections that can be asked to end. */
   readonly #drainable: Set<LiveConnection> = new Set();
+  /** Ended, and their records wait for a decoder. */
+  readonly #late: Set<Promise<unknown>> = new Set();
   readonly #perAgent: Map<string, number> = new Map();
   readonly #agents: Map<string, AgentCounters> = new Map();
   readonly #counters: Record<string, number> = Object.create(null);
@@ -85,21 +98,7 @@ class Passage implements LiveCorridor {
   }
 
   openTunnel(connect: Exchange): LiveExchange {
-    const from = connect as LiveExchange;
-    const late = from.connection.lateFindings ?? [];
-    const { revoke: _revoke, ...facts } = from;
-    delete from.connection.lateFindings;
-    return this.#begin({
-      ...facts,
-      kind: 'tunnel',
-      spanId: newSpanId(),
-      findings: [...late],
-      priorRules: from.findings.filter((finding) => !late.includes(finding)).map((finding) => finding.rule),
-      requestBytes: 0,
-      responseBytes: 0,
-      wasOpen: false,
-      closed: false,
-    });
+    return this.#begin(openTunnelOf(connect as LiveExchange));
   }
 
   check(exchange: Exchange): Checked {
@@ -205,15 +204,16 @@ class Passage implements LiveCorridor {
     const state = exchange as LiveExchange;
     if (state.closed) return;
     state.closed = true;
-    this.#live.delete(state);
-    const settled = settledFacts(state, facts);
-    gradeFirstContact(state);
-    const volume = state.kind === 'connect' ? undefined : state.stages.baseline.volume(state);
-    if (volume !== undefined) state.findings.push(volume);
-    const taught = teaches(state, settled) ? state.stages.baseline.teach(state) : undefined;
-    if (taught !== undefined) state.stages.accounts.teach(state, state, state.baselineState);
-    countExchange(this.#agents, state, settled.closeReason);
-    this.#options.post(exchangeRecord(state, performance.now(), settled, taught));
+    const ended = performance.now();
+    afterTaps(state.taps, this.#late, () => this.#conclude(state, facts, ended));
+  }
+
+  content(exchange: Exchange, direction: 'request' | 'response'): ContentTap | undefined {
+    return tapContent(exchange as LiveExchange, direction);
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all(this.#late);
   }
 
   onRevoked(exchange: Exchange, revoke: () => void): void {
@@ -255,7 +255,7 @@ class Passage implements LiveCorridor {
     // By age: the first young one ends the walk.
     for (const exchange of this.#live) {
       if (run === undefined && now - exchange.startedMono < OPEN_ROW_MS) break;
-      if (exchange.wasOpen || (run !== undefined && exchange.connection.run?.id !== run)) continue;
+      if (exchange.closed || exchange.wasOpen || (run !== undefined && exchange.connection.run?.id !== run)) continue;
       this.#options.post(exchangeRecord(exchange, now, undefined, undefined));
       exchange.wasOpen = true;
     }
@@ -271,6 +271,12 @@ class Passage implements LiveCorridor {
       this.#count('revoked');
       exchange.revoke();
     }
+  }
+
+  /** Open until here, for whoever counts what was begun and is not recorded yet. */
+  #conclude(exchange: LiveExchange, facts: CloseFacts, endedMono: number): void {
+    this.#live.delete(exchange);
+    this.#options.post(conclude(exchange, facts, endedMono, this.#agents));
   }
 
   #begin(exchange: LiveExchange): LiveExchange {

@@ -62,6 +62,24 @@ export function openExchange(
   return exchange;
 }
 
+/** The second life of a CONNECT that stays opaque: its id and verdict, a span and findings of its own. */
+export function openTunnelOf(connect: LiveExchange): LiveExchange {
+  const late = connect.connection.lateFindings ?? [];
+  const { revoke: _revoke, taps: _taps, ...facts } = connect;
+  delete connect.connection.lateFindings;
+  return {
+    ...facts,
+    kind: 'tunnel',
+    spanId: newSpanId(),
+    findings: [...late],
+    priorRules: connect.findings.filter((finding) => !late.includes(finding)).map((finding) => finding.rule),
+    requestBytes: 0,
+    responseBytes: 0,
+    wasOpen: false,
+    closed: false,
+  };
+}
+
 /** User agent, and on a CONNECT what everything inside it inherits: authority, identity, the span to link to. */
 function rememberClient(exchange: LiveExchange, authority: Destination | undefined): void {
   const { connection, request } = exchange;

@@ -31,6 +31,21 @@ export interface AccountReader {
   teach(exchange: Exchange, account: Account, state: BaselineState): void;
 }
 
+/** One body as it is looked at. */
+export interface BodyTap {
+  push(payload: Uint8Array): void;
+  /** No more comes; a promise while it is still being decoded. Asked once. */
+  finish(): readonly Finding[] | Promise<readonly Finding[]>;
+}
+
+/** What the corridor asks of whoever looks at bodies. */
+export interface ContentStage {
+  /** Undefined = this body need not be looked at. */
+  tap(exchange: Exchange, direction: 'request' | 'response'): BodyTap | undefined;
+  /** The ruling with what was found in bytes that had been written on before they were looked at. */
+  judgeLate(ruling: Ruling, findings: readonly Finding[]): Ruling;
+}
+
 interface Account {
   readonly tenant?: string;
   readonly credentialFp?: string;
@@ -55,6 +70,8 @@ export interface Stages {
   verification(exchange: Exchange): Answer | undefined;
   /** Tenant and credential fingerprint of a request that is not opaque. */
   account(exchange: Exchange): Account;
+  /** Absent = nobody looks at bodies. */
+  readonly content?: ContentStage;
   /** The agent was stopped with `weir mode A stop`. */
   stopped(agent: string): boolean;
   /** `store.required` and nothing can be recorded now: nothing may go out either. Absent = never asked. */

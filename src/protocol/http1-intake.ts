@@ -3,7 +3,9 @@ import { BodyFramer } from '../codec/http1-body.ts';
 import { fault, type HeadFault } from '../codec/http1-fields.ts';
 import { parseRequestHead, type RequestHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
-import type { RelayLimits } from '../model/ports.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { Corridor, RelayLimits } from '../model/ports.ts';
+import { Tee } from './http1-tee.ts';
 
 /** Who is told what the agent sent. */
 export interface IntakeOwner {
@@ -41,7 +43,9 @@ export class Intake {
   readonly #limits: RelayLimits;
   readonly #owner: IntakeOwner;
   readonly #reader: HeadReader;
-  readonly #framer = new BodyFramer(false);
+  readonly #tee = new Tee();
+  readonly #framer = new BodyFramer(false, this.#tee.note);
+  #hasBody = false;
   #state = HEAD;
   #backlog: Buffer | undefined;
   #pumping = false;
@@ -87,8 +91,12 @@ export class Intake {
     else if (this.#state === HOLD) this.#keep(chunk);
   }
 
-  /** The way upstream is open: the rest of the body may come. */
-  flow(): void {
+  /** The way upstream is open and what was here has been written: the rest of the body may come. */
+  flow(corridor: Corridor, exchange: Exchange): void {
+    if (this.#hasBody) {
+      this.#tee.tap = corridor.content(exchange, 'request');
+      this.#tee.written(this.#framer.done);
+    }
     if (this.#framer.done) return;
     this.#state = BODY;
     this.#pump();
@@ -179,6 +187,8 @@ export class Intake {
       return;
     }
     const bytes = this.#reader.bytes;
+    this.#tee.reset();
+    this.#hasBody = head.body !== 'none';
     this.#framer.start(head.body, head.length);
     const end = this.#framer.push(bytes, head.end);
     if (this.#framer.error !== undefined) {
@@ -203,6 +213,7 @@ export class Intake {
       return;
     }
     this.#owner.body(end === chunk.length ? chunk : chunk.subarray(0, end));
+    this.#tee.written(this.#framer.done);
     if (end < chunk.length) this.#keep(chunk.subarray(end));
     if (this.#framer.done && this.#state === BODY) {
       this.#state = HOLD;

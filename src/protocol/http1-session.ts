@@ -48,7 +48,7 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
     this.#events = new AgentEvents(agent, this);
     this.#intake = new Intake(agent, limits, this);
     this.#tunnelled = link !== undefined || context.connection.via === 'connect';
-    this.fixed = link === undefined ? undefined : new Upstream(link, agent, limits, this);
+    this.fixed = link === undefined ? undefined : new Upstream(link, agent, context, this);
     this.#idle = new IdleClock(
       limits.keepaliveMs,
       () => this.exchange !== undefined || this.#intake.headBegun,
@@ -160,7 +160,7 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
       this.answer(reach.answer, { outcome: 'failed' });
       return;
     }
-    const up = new Upstream(reach.link, this.agent, this.#context.limits, this);
+    const up = new Upstream(reach.link, this.agent, this.#context, this);
     this.#links.add(pending.exchange.destination, up);
     up.attach();
     this.#send(up, pending);
@@ -169,7 +169,7 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   #send(up: Upstream, pending: PendingRequest): void {
     this.up = up;
     if (!forwardRequest(up, pending)) this.#intake.stall();
-    this.#intake.flow();
+    this.#intake.flow(this.#corridor, pending.exchange);
     if (this.agentEnded) this.#passAgentEnd();
   }
 

@@ -3,9 +3,10 @@ import { BodyFramer } from '../codec/http1-body.ts';
 import { parseResponseHead, type ResponseHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { Link, RelayLimits } from '../model/ports.ts';
+import type { Corridor, Link, RelayContext, RelayLimits } from '../model/ports.ts';
 import * as losses from './http1-losses.ts';
 import { keepHalfOpen } from './http1-streams.ts';
+import { Tee } from './http1-tee.ts';
 
 /** Who is told what the upstream did; what goes wrong is handled by `http1-losses.ts` for it. */
 export interface UpstreamOwner extends losses.LossOwner {
@@ -39,18 +40,22 @@ export class Upstream {
   readonly #limits: RelayLimits;
   readonly #owner: UpstreamOwner;
   readonly #reader: HeadReader;
-  readonly #framer = new BodyFramer(true);
+  readonly #corridor: Corridor;
+  readonly #tee = new Tee();
+  readonly #framer = new BodyFramer(true, this.#tee.note);
   #phase = IDLE;
   #exchange: Exchange | undefined;
   #upgradeAsked = false;
   #wasReset = false;
   #stalled = false;
 
-  constructor(link: Link, agent: Duplex, limits: RelayLimits, owner: UpstreamOwner) {
+  constructor(link: Link, agent: Duplex, context: RelayContext, owner: UpstreamOwner) {
+    const { corridor, limits } = context;
     this.link = link;
     this.socket = link.socket;
     this.#agent = agent;
     this.#limits = limits;
+    this.#corridor = corridor;
     this.#owner = owner;
     this.#reader = new HeadReader(limits, false);
   }
@@ -187,6 +192,8 @@ export class Upstream {
     this.persistent = head.persistent;
     this.#phase = BODY;
     this.#framer.start(head.body, head.length);
+    this.#tee.reset();
+    if (head.body !== 'none') this.#tee.tap = this.#corridor.content(exchange, 'response');
     this.#body(bytes, head.end);
   }
 
@@ -209,6 +216,7 @@ export class Upstream {
     }
     this.#send(end === bytes.length ? bytes : bytes.subarray(0, end));
     (this.#exchange as Exchange).responseBytes += end - from;
+    this.#tee.written(this.#framer.done);
     if (this.#framer.done) {
       this.#phase = IDLE;
       this.#owner.responseDone(this, end < bytes.length);

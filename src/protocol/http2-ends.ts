@@ -1,6 +1,8 @@
 import { constants, type Http2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import type { ErrorCode } from '../model/error.ts';
-import type { CloseFacts } from '../model/ports.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { CloseFacts, Link } from '../model/ports.ts';
 import { fieldObject } from './http2-fields.ts';
 
 /** How an exchange is recorded whose upstream connection ended under it. */
@@ -17,6 +19,20 @@ function cutCode(code: string | undefined, headSeen: boolean): ErrorCode {
 function detailOf(error: NodeJS.ErrnoException | undefined): string {
   if (error === undefined) return 'upstream connection closed';
   return error.code === undefined ? error.message : `${error.code}: ${error.message}`;
+}
+
+/** Where the exchange went. */
+export function noteLink(exchange: Exchange, link: Link): void {
+  exchange.peer = link.peer;
+  exchange.timings = link.timings;
+  if (link.delegated) exchange.delegated = true;
+  if (link.tls !== undefined) exchange.upstreamTls = link.tls;
+}
+
+/** Bytes both streams of a pair hold for their readers. */
+export function heldBy(agent: Duplex, upstream: Duplex | undefined): number {
+  if (upstream === undefined) return 0;
+  return agent.readableLength + agent.writableLength + upstream.readableLength + upstream.writableLength;
 }
 
 /** Answers `wantTrailers`. An empty list becomes an empty DATA frame with END_STREAM, as a stream without trailers ends. */

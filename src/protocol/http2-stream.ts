@@ -1,8 +1,8 @@
 import { type ClientHttp2Session, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Answer } from '../model/answer.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { CloseFacts, Link } from '../model/ports.ts';
-import { cutFacts, sendTrailers } from './http2-ends.ts';
+import type { CloseFacts, ContentTap, Link } from '../model/ports.ts';
+import { cutFacts, heldBy, noteLink, sendTrailers } from './http2-ends.ts';
 import {
   type AgentRequest,
   type AgentStream,
@@ -29,6 +29,8 @@ export class StreamPair implements PairEvents {
   readonly #agent: AgentStream;
   readonly #request: AgentRequest;
   #upstream: UpstreamStream | undefined;
+  #requestTap: ContentTap | undefined;
+  #responseTap: ContentTap | undefined;
   #requestTrailers: readonly string[] = [];
   #responseTrailers: readonly string[] = [];
   #upstreamError: NodeJS.ErrnoException | undefined;
@@ -62,10 +64,7 @@ export class StreamPair implements PairEvents {
   }
 
   held(): number {
-    const upstream = this.#upstream;
-    if (upstream === undefined) return 0;
-    const agent = this.#agent;
-    return agent.readableLength + agent.writableLength + upstream.readableLength + upstream.writableLength;
+    return heldBy(this.#agent, this.#upstream);
   }
 
   /** Waits for a reader and nothing has moved since the last call. */
@@ -86,10 +85,7 @@ export class StreamPair implements PairEvents {
       this.#agent.close(NGHTTP2_REFUSED_STREAM);
       return;
     }
-    exchange.peer = link.peer;
-    exchange.timings = link.timings;
-    if (link.delegated) exchange.delegated = true;
-    if (link.tls !== undefined) exchange.upstreamTls = link.tls;
+    noteLink(exchange, link);
     const { raw, headers, ended } = this.#request;
     try {
       const fields = upstreamFields(raw, headers);
@@ -100,6 +96,7 @@ export class StreamPair implements PairEvents {
       return;
     }
     exchange.sentMono = performance.now();
+    if (!ended) this.#requestTap = this.#host.corridor.content(exchange, 'request');
     listenAgent(this.#agent);
   }
 
@@ -131,6 +128,7 @@ export class StreamPair implements PairEvents {
       this.#agent.pause();
       this.#host.slow();
     }
+    this.#requestTap?.push(chunk);
   }
 
   requestTrailers(raw: readonly string[]): void {
@@ -142,6 +140,7 @@ export class StreamPair implements PairEvents {
     // A reset also ends the readable side: it must not look like END_STREAM upstream.
     if (upstream === undefined || !sawEnd(this.#agent)) return;
     if (!upstream.closed && !upstream.writableEnded) upstream.end();
+    this.#requestTap?.end();
   }
 
   upstreamDrain(): void {
@@ -182,6 +181,7 @@ export class StreamPair implements PairEvents {
       return;
     }
     this.#trailersDue = !endStream;
+    if (!endStream) this.#responseTap = this.#host.corridor.content(exchange, 'response');
     if (this.#upstream !== undefined) listenUpstreamData(this.#upstream);
   }
 
@@ -194,6 +194,7 @@ export class StreamPair implements PairEvents {
       this.#upstream?.pause();
       this.#host.slow();
     }
+    this.#responseTap?.push(chunk);
   }
 
   responseTrailers(raw: readonly string[]): void {
@@ -217,7 +218,6 @@ export class StreamPair implements PairEvents {
   }
 
   // Ends
-
   upstreamFailed(error: NodeJS.ErrnoException): void {
     this.#upstreamError ??= error;
   }

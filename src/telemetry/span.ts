@@ -226,7 +226,8 @@ export function toSpan(record: SpanRecord, resource: Resource, version: string):
 export function unremarkable(record: ExchangeRecord): boolean {
   return (
     record.outcome === 'forwarded' &&
-    record.findings.length === 0 &&
+    // That a body was not looked at to its end says nothing of the exchange.
+    record.findings.every((finding) => finding.rule === 'unscanned') &&
     !record.firstSeen &&
     record.verdict === 'allow' &&
     record.baselineState !== 'learning' &&

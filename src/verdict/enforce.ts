@@ -3,6 +3,7 @@ import type { Destination } from '../model/destination.ts';
 import type { Disposition, Finding, Mode, Ruling, Verdict } from '../model/finding.ts';
 import { compileHostPattern, matchPattern } from '../model/glob.ts';
 import type { Permit, Resolved } from '../model/ports.ts';
+import { STRENGTH } from './judge.ts';
 
 /** A mode for a destination, globally or within one agent. */
 export interface ModeRule {
@@ -126,6 +127,17 @@ export function enforce(verdict: Verdict, findings: readonly Finding[], mode: Mo
     if (located && mode === 'redact') return LOCATED_BLOCK;
   }
   return TABLE[mode][verdict.disposition];
+}
+
+/**
+ * What was found in bytes that had gone on before they were looked at raises the verdict and can change nothing any more: in
+ * every mode the action stays *forward*, and `would` says what stopping in time had been.
+ */
+export function enforceLate(ruling: Ruling, verdict: Verdict): Ruling {
+  const { disposition } = verdict;
+  if (ruling.action === 'block' || STRENGTH[disposition] <= STRENGTH[ruling.verdict]) return ruling;
+  const would = disposition === 'block' || disposition === 'redact' ? disposition : 'none';
+  return { mode: ruling.mode, verdict: disposition, action: ruling.action, would };
 }
 
 /** The right to dial exactly the judged addresses; none when the ruling blocks or there is nothing to dial. */

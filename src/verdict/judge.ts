@@ -1,6 +1,7 @@
 import type { Disposition, Finding, Severity, Verdict } from '../model/finding.ts';
 
-const STRENGTH: Readonly<Record<Disposition, number>> = { allow: 0, flag: 1, redact: 2, block: 3 };
+/** Order of dispositions. */
+export const STRENGTH: Readonly<Record<Disposition, number>> = { allow: 0, flag: 1, redact: 2, block: 3 };
 const WEIGHT: Readonly<Record<Severity, number>> = { info: 0, low: 1, medium: 2, high: 3, critical: 4 };
 const NOTHING: Verdict = { disposition: 'allow' };
 

@@ -84,6 +84,7 @@ const nothing: Corridor = {
   failure: () => REFUSAL,
   reject: () => REFUSAL,
   close: () => undefined,
+  content: () => undefined,
   onDrain: () => undefined,
   onRevoked: () => undefined,
 };

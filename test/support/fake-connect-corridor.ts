@@ -175,6 +175,8 @@ export class FakeCorridor implements Corridor {
     this.#changed();
   }
 
+  content(): undefined {}
+
   onDrain(): void {}
   onRevoked(exchange: Exchange, revoke: () => void): void {
     this.revokers.set(exchange.id, revoke);

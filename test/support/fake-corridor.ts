@@ -134,6 +134,7 @@ export function createFakeCorridor(options: FakeOptions = {}): FakeCorridor {
       corridor.closed.push({ exchange, facts });
       for (const waiter of waiting.filter(({ count }) => corridor.closed.length >= count)) waiter.resolve();
     },
+    content: () => undefined,
     onDrain: () => undefined,
     onRevoked(exchange, revoke) {
       revocations.set(exchange, [...(revocations.get(exchange) ?? []), revoke]);

@@ -77,6 +77,7 @@ export function fakeCorridor(): FakeCorridor {
       if (!corridor.unclosed.delete(exchange)) throw new Error('closed twice');
       corridor.closed.push({ ...facts, exchange });
     },
+    content: () => undefined,
     onDrain: () => undefined,
     onRevoked: (exchange, revoke) => void revocations.set(exchange, revoke),
   };

@@ -1,0 +1,73 @@
+import type { Scanning } from './collector-scan.ts';
+import type { Config } from './config/schema.ts';
+import { createScanBudget, type ScanBudget } from './content/budget.ts';
+import { tapBody } from './content/tap.ts';
+import { bodyFindings } from './inspect/leak-words.ts';
+import { fieldOf } from './model/fields.ts';
+import type { ContentStage } from './pipeline/stages.ts';
+import { enforceLate } from './verdict/enforce.ts';
+import { judge } from './verdict/judge.ts';
+
+export interface ContentOptions {
+  readonly config: Config;
+  readonly scan: Scanning;
+  /** Outlives reloads, so that one does not refill it. */
+  readonly budget: ScanBudget;
+  readonly configKey: (agent: string) => string;
+  readonly shownHost: (host: string) => string;
+}
+
+/** Whether an agent's requests or responses are looked at (`agents.X.scan`). */
+export function scanSwitch(
+  config: Config,
+  configKey: (agent: string) => string,
+): (agent: string, direction: 'request' | 'response') => boolean {
+  const off = new Map(
+    [...config.agents].flatMap(([key, { scan }]) => (scan.requests && scan.responses ? [] : [[key, scan] as const])),
+  );
+  if (off.size === 0) return () => true;
+  return (agent, direction) => {
+    const scan = off.get(configKey(agent));
+    return scan === undefined || (direction === 'request' ? scan.requests : scan.responses);
+  };
+}
+
+export function scanBudgetOf(config: Config): ScanBudget {
+  return createScanBudget(config.body.seconds_per_minute, () => performance.now());
+}
+
+/** Bodies on a copy: decoded, looked at through windows, weighed. */
+export function contentStage(options: ContentOptions): ContentStage {
+  const { config, scan, budget, shownHost } = options;
+  const { scan_bytes, decoded_bytes, decode_ratio, decode_depth } = config.body;
+  const wanted = scanSwitch(config, options.configKey);
+  return {
+    tap(exchange, direction) {
+      const { agent } = exchange.identity;
+      if (!wanted(agent, direction)) return undefined;
+      const fields = direction === 'request' ? exchange.request.fields : exchange.responseFields;
+      const tap = tapBody({
+        what: direction,
+        scan,
+        budget,
+        agent,
+        scanBytes: scan_bytes,
+        decodedBytes: decoded_bytes,
+        decodeRatio: decode_ratio,
+        decodeDepth: decode_depth,
+        contentEncoding: fields === undefined ? undefined : fieldOf(fields, 'content-encoding'),
+        now: () => performance.now(),
+      });
+      return {
+        push: (payload) => tap.push(payload),
+        finish: () => {
+          const scanned = tap.finish();
+          return scanned instanceof Promise
+            ? scanned.then((known) => bodyFindings(exchange, direction, known, shownHost))
+            : bodyFindings(exchange, direction, scanned, shownHost);
+        },
+      };
+    },
+    judgeLate: (ruling, findings) => enforceLate(ruling, judge(findings)),
+  };
+}

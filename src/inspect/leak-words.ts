@@ -1,0 +1,102 @@
+import type { Exchange } from '../model/exchange.ts';
+import type { Finding } from '../model/finding.ts';
+import { printable } from '../model/printable.ts';
+import type { BodyScanned, Found, UnscannedCause } from '../model/scan.ts';
+import { type Weight, weigh } from './leak-weight.ts';
+
+/** Something that must be told. */
+export interface Leak {
+  readonly found: Found;
+  readonly weight: Weight;
+  readonly place: string;
+  readonly count: number;
+  /** Where it begins in a decoded body. */
+  readonly offset?: number;
+}
+
+/** Findings of this kind one exchange may have: more say nothing new. */
+const MOST = 10;
+const ID = 'scan';
+
+/** One finding per rule and place, the strongest first, at most ten per exchange. They never carry the secret. */
+export function leakFindings(
+  exchange: Exchange,
+  leaks: readonly Leak[],
+  shownHost: (host: string) => string,
+): readonly Finding[] {
+  const merged = new Map<string, Leak>();
+  for (const leak of leaks) {
+    const key = `${leak.found.rule} ${leak.place}`;
+    const known = merged.get(key);
+    merged.set(key, known === undefined ? leak : { ...known, count: known.count + leak.count });
+  }
+  const told = exchange.findings.filter((finding) => finding.inspector === ID).length;
+  const { method } = exchange.request;
+  const where = `${printable(method, 20)} to ${shownHost(exchange.destination.host)}`;
+  return [...merged.values()]
+    .sort((a, b) => Number(b.weight.disposition === 'block') - Number(a.weight.disposition === 'block'))
+    .slice(0, Math.max(0, MOST - told))
+    .map((leak) => findingOf(leak, where));
+}
+
+function findingOf(leak: Leak, where: string): Finding {
+  const { found, weight, count, offset } = leak;
+  const details = [
+    `${found.bytes} bytes`,
+    `fingerprint ${found.fingerprint}`,
+    ...(offset === undefined ? [] : [`at byte ${offset}`]),
+    ...(found.encodings.length === 0 ? [] : [`encoded as ${found.encodings.join(', ')}`]),
+    ...(count === 1 ? [] : [`${count} times`]),
+  ];
+  return {
+    inspector: ID,
+    rule: found.rule,
+    severity: weight.severity,
+    disposition: weight.disposition,
+    message: `${found.name} in ${leak.place} (${where}): ${details.join(', ')}`,
+    ...(found.kind === 'credential' ? { blockReason: 'credential-leak' } : {}),
+  };
+}
+
+const CAUSES: Readonly<Record<UnscannedCause, string>> = {
+  'unknown-encoding': 'its Content-Encoding is not known',
+  'broken-encoding': 'it is not what its Content-Encoding says',
+  'decode-depth': 'it is encoded more often than body.decode_depth',
+  'decode-ratio': 'it expands beyond body.decode_ratio',
+  'decoded-bytes': 'it decodes to more than is looked at (body.decoded_bytes)',
+  'decoder-behind': 'it came faster than it could be decoded',
+  'scan-bytes': 'it is longer than body.scan_bytes',
+  candidates: 'it holds more than body.candidates places that look like a secret, or costs too much to read',
+  'cpu-budget': 'the agent used up body.seconds_per_minute',
+  'too-late': 'decoding it took too long',
+};
+
+/**
+ * What was found in a body that has been forwarded already. A finding that asks for a block cannot be obeyed any more: its
+ * record says `verdict: block`, `action: forward`, `would: block` in every mode (`verdict/enforce.ts`, `enforceLate`).
+ */
+export function bodyFindings(
+  exchange: Exchange,
+  direction: 'request' | 'response',
+  scanned: BodyScanned,
+  shownHost: (host: string) => string,
+): readonly Finding[] {
+  const leaks: Leak[] = [];
+  const place = `the ${direction} body`;
+  for (const { found, offset, count } of scanned.found) {
+    const weight = weigh(found, direction === 'request' ? 'body' : 'response', exchange.destination.host);
+    if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
+  }
+  const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost);
+  return scanned.unscanned === undefined ? findings : [...findings, unscanned(direction, scanned.unscanned)];
+}
+
+function unscanned(direction: string, { cause, offset }: NonNullable<BodyScanned['unscanned']>): Finding {
+  return {
+    inspector: ID,
+    rule: 'unscanned',
+    severity: 'info',
+    disposition: 'allow',
+    message: `the ${direction} body was not scanned from byte ${offset} on (${cause}): ${CAUSES[cause]}`,
+  };
+}

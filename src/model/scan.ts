@@ -1,0 +1,75 @@
+import type { Severity } from './finding.ts';
+import type { HostSet } from './glob.ts';
+
+/** What a pattern is about (`patterns/README.md`). */
+export type FoundKind = 'credential' | 'pii' | 'financial' | 'injection';
+
+/** A secret or phrase found in bytes. Never the secret itself. */
+export interface Found {
+  /** Id of the pattern. */
+  readonly rule: string;
+  readonly name: string;
+  readonly severity: Severity;
+  readonly kind: FoundKind;
+  readonly category: string;
+  readonly label: string;
+  /** Hosts it belongs to; going there is no leak. */
+  readonly home: HostSet;
+  /** Bytes of the scanned text it covers. */
+  readonly start: number;
+  readonly end: number;
+  /** A validator or a checksum confirmed it. */
+  readonly verified: boolean;
+  /** What had to be undone to read it, outermost first; empty for plain text. */
+  readonly encodings: readonly string[];
+  /** Keyed hash of the plain secret: equal for the same secret in any encoding and at any place. */
+  readonly fingerprint: string;
+  /** Length of the plain secret in bytes. */
+  readonly bytes: number;
+}
+
+export interface Scanned {
+  /** By start. */
+  readonly found: readonly Found[];
+  /** A limit ended the scan: what was not looked at may hold more. */
+  readonly unscanned?: 'candidates' | 'cpu-budget' | 'decoded-bytes';
+}
+
+/** What is looked for: what must not leave, what must not come in, what must not be in a host name (compared without regard to case). */
+export type ScanFor = 'request' | 'response' | 'host';
+
+/** Rooms that look for secrets get this; how it is done is the scan room's. Throws when the patterns cannot be used. */
+export interface ScanPort {
+  scan(what: ScanFor, bytes: Uint8Array): Scanned;
+  /** Display name of a pattern, or undefined. */
+  nameOf(rule: string): string | undefined;
+}
+
+/** Something found in a body. */
+export interface BodyFound {
+  readonly found: Found;
+  /** Where the first one begins, in the decoded body. */
+  readonly offset: number;
+  /** How often the rule was found. */
+  readonly count: number;
+}
+
+/** What looking at one body came to. */
+export interface BodyScanned {
+  /** Once per rule. */
+  readonly found: readonly BodyFound[];
+  /** The body was not looked at from `offset` on, and why. */
+  readonly unscanned?: { readonly cause: UnscannedCause; readonly offset: number };
+}
+
+export type UnscannedCause =
+  | 'unknown-encoding'
+  | 'broken-encoding'
+  | 'decode-depth'
+  | 'decode-ratio'
+  | 'decoded-bytes'
+  | 'decoder-behind'
+  | 'scan-bytes'
+  | 'candidates'
+  | 'cpu-budget'
+  | 'too-late';

@@ -1,0 +1,83 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import type { Socket } from 'node:net';
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import type { Leaf } from './certs.ts';
+import { listening } from './origins.ts';
+
+/** Content encodings by name, as an origin or an agent writes them. */
+export const ENCODERS: ReadonlyMap<string, (bytes: Uint8Array) => Buffer> = new Map([
+  ['gzip', (bytes) => gzipSync(bytes)],
+  ['br', (bytes) => brotliCompressSync(bytes)],
+  ['zstd', (bytes) => zstdCompressSync(bytes)],
+  ['deflate', (bytes) => deflateSync(bytes)],
+]);
+
+/** Raw deflate under the name `deflate`, as many programs write it. */
+export const rawDeflate = (bytes: Uint8Array): Buffer => deflateRawSync(bytes);
+
+/** An origin that keeps what it got and answers what the test says, over HTTP/1.1 and HTTP/2. */
+export interface ScanOrigin {
+  readonly plainPort: number;
+  readonly tlsPort: number;
+  /** Bodies that arrived, by path without query. */
+  readonly bodies: Map<string, Buffer>;
+  /** Connections accepted. */
+  accepted(): number;
+  /** The answer to a path from now on: its body in these pieces, with these fields. */
+  answer(path: string, pieces: readonly Uint8Array[], fields?: Readonly<Record<string, string>>): void;
+  close(): Promise<void>;
+}
+
+interface Prepared {
+  readonly pieces: readonly Uint8Array[];
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** Starts it, plain and with TLS (`h2` and `http/1.1`). */
+export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
+  const bodies = new Map<string, Buffer>();
+  const answers = new Map<string, Prepared>();
+  const open = new Set<Socket>();
+  let accepted = 0;
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('error', () => undefined);
+    request.on('end', () => {
+      const path = (request.url ?? '').split('?', 1)[0] ?? '';
+      bodies.set(path, Buffer.concat(parts));
+      const { pieces, fields } = answers.get(path) ?? { pieces: [Buffer.from('hello')], fields: {} };
+      response.writeHead(200, { 'content-type': 'text/plain', ...fields });
+      const next = (i: number): void => {
+        if (i >= pieces.length) response.end();
+        else response.write(pieces[i], () => setImmediate(() => next(i + 1)));
+      };
+      next(0);
+    });
+  };
+  const plain = createServer({ keepAliveTimeout: 30_000 }, handle);
+  const tls = createSecureServer({ key: leaf.key, cert: leaf.cert, allowHTTP1: true }, handle as never);
+  for (const server of [plain, tls]) {
+    server.on('connection', (socket: Socket) => {
+      accepted++;
+      open.add(socket);
+      socket.on('error', () => undefined);
+      socket.on('close', () => open.delete(socket));
+    });
+  }
+  tls.on('sessionError', () => undefined);
+  const [plainPort, tlsPort] = await Promise.all([listening(plain), listening(tls as never)]);
+  return {
+    plainPort,
+    tlsPort,
+    bodies,
+    accepted: () => accepted,
+    answer: (path, pieces, fields = {}) => void answers.set(path, { pieces, fields }),
+    close: async () => {
+      for (const socket of open) socket.destroy();
+      plain.close();
+      tls.close();
+    },
+  };
+}
