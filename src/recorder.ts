@@ -13,6 +13,7 @@ import { createPumps, type Pumps } from './record/pumps.ts';
 import {
   healthOf,
   newSnapshot,
+  noStore,
   problemsOf,
   purgeAll,
   type Reported,
@@ -29,6 +30,8 @@ import { writePrometheus } from './telemetry/prometheus.ts';
 
 /** How long records wait for a store that is slow to open before the journal goes on without knowing its position. */
 const STORE_WAIT_MS = 1500;
+/** How long a question waits for a store that is being opened: whoever starts Weir may ask at once. */
+const CALL_WAIT_MS = 3000;
 const STORE_RETRY_MS = 30_000;
 const MAINTAIN_MS = 60_000;
 /** Snapshots made for queries live this long (threat P9). */
@@ -230,8 +233,8 @@ class Recorder {
       this.#refresh();
       return writePrometheus(this.#metrics.instruments);
     }
-    const store = this.#slot?.store;
-    if (store === undefined) throw new Error(this.#slot?.problem ?? 'there is no store');
+    const store = await this.#slot?.soon(CALL_WAIT_MS);
+    if (store === undefined) throw new Error(noStore(this.#slot));
     switch (name) {
       case 'recent':
         return store.recent(args as RecentQuery);

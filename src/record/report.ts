@@ -46,10 +46,14 @@ function shown(url: string | undefined): string {
   return url === undefined ? 'OTEL_EXPORTER_OTLP_ENDPOINT' : new URL(url).origin;
 }
 
+/** Why a question to the store has no answer. */
+export function noStore(slot: StoreSlot | undefined): string {
+  return slot === undefined ? 'rows are not stored' : (slot.problem ?? 'the store is being opened');
+}
+
 /** What keeps rows from being kept now (`store.required`). */
 function unrecordedOf({ journal, pumps, slot }: Reported): string | undefined {
-  if (slot === undefined) return 'rows are not stored';
-  if (slot.store === undefined) return slot.problem ?? 'the store is being opened';
+  if (slot?.store === undefined) return noStore(slot);
   return journal.status().problem ?? pumps?.status().find(({ name }) => name === slot.name)?.lastError;
 }
 
@@ -61,7 +65,6 @@ export function healthOf(parts: Reported): RecorderHealth {
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {
   const { journal, pumps, slot, endpoint } = parts;
   const summary = await slot?.store?.summary().catch(() => undefined);
-  const nothing = slot === undefined ? 'rows are not stored' : (slot.problem ?? 'the store is being opened');
   return {
     dropped: { ...journal.books().dropped },
     consumers: pumps?.status() ?? [],
@@ -70,7 +73,7 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
     storeBytes: summary?.bytes ?? 0,
     storeSentence:
       summary === undefined
-        ? nothing
+        ? noStore(slot)
         : `${(summary.bytes / 1e6).toFixed(1)} MB, ${summary.historyDays} closed days in history`,
     ...(endpoint?.traces === true ? { endpoint: shown(endpoint.url) } : {}),
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',

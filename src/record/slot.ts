@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Containment } from '../model/admin.ts';
 import type { Mode } from '../model/finding.ts';
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
@@ -44,6 +45,7 @@ export class StoreSlot implements Consumer {
   readonly #options: SlotOptions;
   #store: StoreLike | undefined;
   #problem: string | undefined;
+  #opening: Promise<boolean> | undefined;
   /** Sequence number the store has, when it was opened after its pump had started. */
   #held = 0;
   #interrupted = false;
@@ -54,8 +56,15 @@ export class StoreSlot implements Consumer {
     this.#interrupted = options.lastOfFormerLives === undefined;
   }
 
-  /** Tries to open; false = not yet, with the reason in `problem`. Never rejects. */
-  async tryOpen(): Promise<boolean> {
+  /** Tries to open; false = not yet, with the reason in `problem`. Never rejects; one attempt at a time. */
+  tryOpen(): Promise<boolean> {
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<boolean> {
     if (this.#store !== undefined) return true;
     try {
       const store = await this.#options.open();
@@ -85,6 +94,14 @@ export class StoreSlot implements Consumer {
   }
 
   get store(): StoreLike | undefined {
+    return this.#store;
+  }
+
+  /** The store, waited for at most `ms` while it is being opened; undefined when it is not open then. */
+  async soon(ms: number): Promise<StoreLike | undefined> {
+    if (this.#store === undefined && this.#opening !== undefined) {
+      await Promise.race([this.#opening, sleep(ms, undefined, { ref: false })]);
+    }
     return this.#store;
   }
 

@@ -263,3 +263,32 @@ test('a store that opens late takes what it does not have', async () => {
   assert.equal((await slot.consume(many(5), 10)).accepted, 5);
   assert.deepEqual(events, ['interrupt', '8-10']);
 });
+
+test('a question waits for a store that is being opened, not for ever, and not for one that cannot be opened', async () => {
+  const { store } = fakeStore(0);
+  let open: (store: StoreLike) => void = () => {};
+  let opens = 0;
+  const opening = (): Promise<StoreLike> => {
+    opens++;
+    return new Promise((resolve) => {
+      open = resolve;
+    });
+  };
+  const slot = new StoreSlot({ open: opening, lastOfFormerLives: undefined, last: () => 0, log: logger().log });
+  void slot.tryOpen();
+  void slot.tryOpen();
+  assert.equal(opens, 1);
+  assert.equal(await slot.soon(20), undefined);
+  const asked = slot.soon(60_000);
+  open(store);
+  assert.equal(await asked, store);
+  const broken = new StoreSlot({
+    open: () => Promise.reject(new Error('no such disk')),
+    lastOfFormerLives: undefined,
+    last: () => 0,
+    log: logger().log,
+  });
+  void broken.tryOpen();
+  assert.equal(await broken.soon(60_000), undefined);
+  assert.equal(broken.problem, 'no such disk');
+});

@@ -286,3 +286,12 @@ test('in memory only: nothing is written, spans still leave', async (context) =>
   await client.shutdown(1000);
   assert.deepEqual(readdirSync(directory), []);
 });
+
+test('what is asked of the store while it is being opened is answered when it is open', async (context) => {
+  const store = { path: 'weir.duckdb', retentionDays: 30, flushMs: 20, maxBytes: 0, minFreeBytes: 0 };
+  const { client } = start(context, stateDir(context), { store });
+  // The first messages of the thread: DuckDB is not even loaded when they come.
+  const [recent, baseline] = await Promise.all([client.recent({ limit: 1 }), client.baseline()]);
+  assert.deepEqual([recent, baseline.agents], [[], []]);
+  await client.shutdown(3000);
+});
