@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminServer } from './admin/server.ts';
 import { editBaseline, withAccounts } from './collector-baseline.ts';
 import type { House } from './collector-house.ts';
@@ -18,6 +19,8 @@ import { hostPort } from './model/destination.ts';
 import type { Mode } from './model/finding.ts';
 
 const RANK: Readonly<Record<Mode, number>> = { monitor: 0, redact: 1, enforce: 2 };
+/** How long a question about baselines waits for the stored ones, which are read right after the start. */
+const BASELINE_WAIT_MS = 3000;
 const STARTING = 'weir is still starting; try again in a second';
 
 const ONLY_RUNS =
@@ -42,12 +45,12 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
     preflight: (agent, mode) => preflightOf(house(), agent, mode),
     mode: async (agent, verb, actor) => changeMode(house(), agent, verb, actor),
     baselines: async (agent) => {
-      const found = house();
+      const found = await learned(house());
       const key = agent === undefined ? undefined : found.baseline.keyOf(agent);
       const stats = found.baseline.agents().filter((stat) => key === undefined || stat.agent === key);
       return stats.map((stat) => withAccounts(found, stat));
     },
-    baseline: async (request: BaselineRequest) => editBaseline(house(), request),
+    baseline: async (request: BaselineRequest) => editBaseline(await learned(house()), request),
     logs: async (query) => {
       const rows = await house().recorder.recent({
         limit: query.limit ?? 200,
@@ -140,6 +143,14 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       found.audit(actor, 'containment', `containment is ${containment}`);
     },
   };
+}
+
+/** The house with the stored baselines in it, or after a while without them. */
+async function learned(house: House): Promise<House> {
+  if (!house.baselineLoaded) {
+    await Promise.race([house.recorder.ready, sleep(BASELINE_WAIT_MS, undefined, { ref: false })]);
+  }
+  return house;
 }
 
 /** A typing mistake must not look like a stopped agent. */
