@@ -8,6 +8,7 @@ import { type Loop, logic, MACROS, type Run } from './cel-macros.ts';
 import { CompileError, type Notes } from './cel-notes.ts';
 import { BINARY, type Binary, negate } from './cel-operators.ts';
 import { pattern, search } from './cel-regex.ts';
+import { regrouped } from './cel-relations.ts';
 import { Failure, LiteralMap, MapValue, mismatch, type Result, TypeValue, Uint, type Value } from './cel-value.ts';
 
 /** Names of macro variables; the index is the slot. */
@@ -54,7 +55,7 @@ export function compileNode(node: ASTNode, scope: Scope, notes: Notes): Run {
     case 'map':
       return mapLiteral(node.args, scope, notes);
     default:
-      return operator(node, scope, notes);
+      return operator(regrouped(node, notes.skeleton), scope, notes);
   }
 }
 
@@ -231,6 +232,8 @@ function called(
   if (name === 'has' && receiver === undefined && args.length === 1) return has(args[0] as ASTNode, scope, notes);
   const macro = receiver === undefined ? undefined : MACROS.get(`${name}/${args.length}`);
   if (macro !== undefined && args[0]?.op === 'id') return macro(loop(receiver as ASTNode, args, scope, notes));
+  // A call costs about as much as three other nodes.
+  notes.nodes += 2;
   const all = receiver === undefined ? args : [receiver, ...args];
   const text = all.length === 2 ? textOf(all[1]) : undefined;
   if (text !== undefined && name === 'matches') return matchesLiteral(all[0] as ASTNode, text, node, scope, notes);

@@ -27,10 +27,12 @@ export interface CelFacts {
 }
 
 /**
- * Steps of one evaluation. One step is about 0.1 µs: a node of the body of `all`, `exists`, `map` … per element, 1,024 characters
- * looked at or joined, 8 characters matched. A hostile policy holds the thread for some 20 ms, and then is an ERROR.
+ * Steps of one evaluation, and of all evaluations for one request. One step is about 0.1 µs: a node of the body of `all`, `exists`,
+ * `map` … per element, 256 characters searched, 1,024 joined. A hostile policy, or a request made to be slow, holds the thread for some
+ * 50 ms and then is an ERROR.
  */
-const STEPS = 200_000;
+const STEPS = 500_000;
+const STEPS_PER_REQUEST = 1_000_000;
 
 /**
  * Attributes that expressions name get a number, so that a request keeps what it has read in an array and a hundred policies look
@@ -59,6 +61,8 @@ export class Context {
   #instant: Timestamp | undefined;
   /** What is left of the budget; negative = it is spent. */
   steps = STEPS;
+  #given = STEPS;
+  #left = STEPS_PER_REQUEST;
   /** Variables of the macros under way, by slot. */
   readonly slots: Value[] = [];
   readonly #read: (Value | typeof ABSENT | undefined)[] = [];
@@ -89,8 +93,11 @@ export class Context {
     return this.steps < 0;
   }
 
+  /** Before each evaluation. */
   refill(): void {
-    this.steps = STEPS;
+    this.#left -= this.#given - this.steps;
+    this.#given = Math.min(STEPS, this.#left);
+    this.steps = this.#given;
   }
 }
 

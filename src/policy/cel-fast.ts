@@ -1,6 +1,6 @@
 import { type Context, TOO_EXPENSIVE } from './cel-context.ts';
 import type { Run } from './cel-macros.ts';
-import type { Binary } from './cel-operators.ts';
+import { type Binary, searchWeight } from './cel-operators.ts';
 import { equal, Failure, MapValue, mismatch, type Result, type Value } from './cel-value.ts';
 
 /**
@@ -55,9 +55,10 @@ const TESTS: ReadonlyMap<string, (text: string, part: string) => boolean> = new 
 export function onText(name: string, run: Run, part: string): Run | undefined {
   const holds = TESTS.get(name);
   if (holds === undefined) return undefined;
+  const weight = searchWeight(part);
   return (context) => {
     const value = run(context);
-    if (typeof value === 'string') return context.spend(value.length / 1024) ? TOO_EXPENSIVE : holds(value, part);
+    if (typeof value === 'string') return context.spend(value.length * weight) ? TOO_EXPENSIVE : holds(value, part);
     return value instanceof Failure ? value : listContains(name, value, part, context);
   };
 }

@@ -23,8 +23,8 @@ function elements(value: Value): readonly Value[] | Failure {
 }
 
 /**
- * Calls `visit` with what the body gives for each element until it returns a result; undefined when it never did. The variable's
- * slot is restored, because a macro may stand in the body of one that uses it.
+ * Calls `visit` with what the body gives for each element until it returns a result; undefined when it never did. Macros inside
+ * the body have higher slots, those inside the range are done by then.
  */
 function each(
   loop: Loop,
@@ -35,6 +35,7 @@ function each(
   if (range instanceof Failure) return range;
   const items = elements(range);
   if (items instanceof Failure) return items;
+  if (context.spend(items.length)) return TOO_EXPENSIVE;
   for (const item of items) {
     if (context.spend(loop.cost)) return TOO_EXPENSIVE;
     context.slots[loop.slot] = item;

@@ -1,5 +1,7 @@
 /** What is learned about an expression while it is compiled. */
 export interface Notes {
+  /** The source without its texts and comments, for what the tree does not tell. */
+  readonly skeleton: string;
   /** Attributes it names. */
   readonly reads: Set<string>;
   /** It also reads attributes whose names it computes (`attrs[x]`, `attrs.exists(k, …)`). */

@@ -102,6 +102,11 @@ function ordering(op: string, holds: (order: number) => boolean): Binary {
   };
 }
 
+/** Steps per character of looking for `part` in a text; a long one may be compared at every place. */
+export function searchWeight(part: string): number {
+  return (1 + part.length / 64) / 256;
+}
+
 /** How much comparing two values may cost, in steps: both may be long lists. */
 function weight(value: Value): number {
   if (typeof value === 'string') return value.length / 1024;
@@ -115,7 +120,11 @@ export function isIn(left: Value, right: Value, context: Context): Result {
     if (context.spend(right.length / 4)) return TOO_EXPENSIVE;
     return right.some((value) => equal(left, value));
   }
-  return right instanceof MapValue ? right.get(left) !== undefined : mismatch('`in`', left, right);
+  return right instanceof MapValue && isKey(left) ? right.get(left) !== undefined : mismatch('`in`', left, right);
+}
+
+function isKey(value: Value): boolean {
+  return typeof value !== 'object' || value instanceof Uint;
 }
 
 function equality(expected: boolean): Binary {

@@ -3,6 +3,7 @@ import { compileNode } from './cel-compile.ts';
 import { type CelFacts, Context, TOO_EXPENSIVE } from './cel-context.ts';
 import type { Run } from './cel-macros.ts';
 import { CompileError, type Notes } from './cel-notes.ts';
+import { skeleton } from './cel-relations.ts';
 import { Failure, mismatch, type Result } from './cel-value.ts';
 
 /**
@@ -42,7 +43,7 @@ export type Evaluation =
 export function compile(source: string): Compiled {
   if (source.trim() === '') throw new Error('the expression is empty; `true` matches everything');
   if (source.length > MAX_EXPRESSION) throw new Error(`the expression is longer than ${MAX_EXPRESSION} characters`);
-  const notes: Notes = { reads: new Set(), computed: false, unknown: new Set(), nodes: 0 };
+  const notes: Notes = { skeleton: skeleton(source), reads: new Set(), computed: false, unknown: new Set(), nodes: 0 };
   try {
     const run = compileNode(parser.parse(source).ast as ASTNode, [], notes);
     return { source, reads: notes.reads, readsComputed: notes.computed, unknown: notes.unknown, run };
