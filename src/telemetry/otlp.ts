@@ -6,6 +6,7 @@ import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type LogEvent, toLogEvents } from './log.ts';
 import { exporterOfRecords } from './otlp-body.ts';
+import { countRejected } from './otlp-partial.ts';
 import { ATTR, ATTRIBUTE_BYTES, SCOPE } from './semconv.ts';
 import { type SpanRecord, sampled, toSpan, unremarkable } from './span.ts';
 
@@ -39,6 +40,8 @@ const NOTHING: ConsumeResult = { accepted: 0, sampledOut: 0, dropped: {} };
 
 interface Exporter<T> {
   export(items: T[], done: (result: { code: number; error?: Error }) => void): void;
+  /** How many of the last export the other side did not take although it answered 200. */
+  rejected(): number;
   shutdown(): Promise<void>;
 }
 
@@ -53,7 +56,10 @@ async function send<T>(exporter: Exporter<T>, items: T[], log: Log): Promise<Rec
       resolve(result.code === 0 ? undefined : (result.error ?? new Error('export failed'))),
     );
   });
-  if (error === undefined) return {};
+  if (error === undefined) {
+    const rejected = Math.min(exporter.rejected(), items.length);
+    return rejected === 0 ? {} : { 'partial-success': rejected };
+  }
   const status = (error as { code?: unknown }).code;
   if (typeof status !== 'number') throw error;
   if (HOLD.has(status)) throw new Error(`the collector answers ${status}`);
@@ -61,7 +67,8 @@ async function send<T>(exporter: Exporter<T>, items: T[], log: Log): Promise<Rec
     const middle = items.length >> 1;
     const first = await send(exporter, items.slice(0, middle), log);
     const second = await send(exporter, items.slice(middle), log);
-    return { 'rejected-413': (first['rejected-413'] ?? 0) + (second['rejected-413'] ?? 0) };
+    for (const [reason, count] of Object.entries(second)) first[reason] = (first[reason] ?? 0) + count;
+    return first;
   }
   log('error', `the collector refused ${items.length} items for good`, { status });
   return { [`rejected-${status}`]: items.length };
@@ -121,9 +128,9 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
       import('@opentelemetry/exporter-trace-otlp-http'),
       createResource(options),
     ]);
-    return exporterOfRecords(new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces')), (record) =>
-      toSpan(record, resource(), options.version),
-    );
+    const exporter = new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces'));
+    const rejected = countRejected(exporter, 'rejectedSpans', options.log);
+    return { rejected, ...exporterOfRecords(exporter, (record) => toSpan(record, resource(), options.version)) };
   });
   return {
     name: 'otlp-traces',
@@ -206,8 +213,14 @@ async function createLogParts(options: OtlpOptions) {
         : { context: api.trace.setSpanContext(api.ROOT_CONTEXT, { traceId, spanId, traceFlags: 1 }) }),
     });
   };
+  const exporter = new OTLPLogExporter(exporterOptions(options.endpoint, 'v1/logs'));
+  const rejected = countRejected(exporter, 'rejectedLogRecords', options.log);
   return {
-    exporter: new OTLPLogExporter(exporterOptions(options.endpoint, 'v1/logs')),
+    exporter: {
+      export: exporter.export.bind(exporter),
+      shutdown: () => exporter.shutdown(),
+      rejected,
+    } satisfies Exporter<ReadableLogRecord>,
     /** LogRecords of events, as the SDK builds them. */
     build(events: readonly LogEvent[]): ReadableLogRecord[] {
       const now = resource();

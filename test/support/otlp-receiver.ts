@@ -37,8 +37,8 @@ export interface ReceivedMetric {
   }[];
 }
 
-/** How it answers: `ok`, an HTTP status, `hang` (never), `close` (connection reset). */
-export type Behaviour = 'ok' | 'hang' | 'close' | number;
+/** How it answers: `ok`, an HTTP status, `hang` (never), `close` (connection reset), 200 with this JSON. */
+export type Behaviour = 'ok' | 'hang' | 'close' | number | { readonly json: string };
 
 export interface OtlpReceiver {
   /** Base URL, e.g. for `telemetry.endpoint`. */
@@ -171,7 +171,7 @@ export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
       answer(response, 404, '{}');
       return;
     }
-    answer(response, 200, '{}');
+    answer(response, 200, behaviour === 'ok' ? '{}' : behaviour.json);
   };
   const server = createServer((request, response) => {
     request.on('error', () => {});

@@ -5,6 +5,7 @@ import { answersOtlp, type Endpoint, resolveEndpoint } from '../../../src/teleme
 import { createMetrics } from '../../../src/telemetry/metric.ts';
 import { createLogs, createTraces, type OtlpOptions } from '../../../src/telemetry/otlp.ts';
 import { startOtlpMetrics } from '../../../src/telemetry/otlp-metrics.ts';
+import { countRejected } from '../../../src/telemetry/otlp-partial.ts';
 import { startOtlpReceiver } from '../../support/otlp-receiver.ts';
 import { exchangeSample, runSample } from '../record/samples.ts';
 
@@ -87,6 +88,64 @@ test('refusals: what may pass later is held, what never will is given up and cou
   receiver.behave('ok');
   assert.equal((await traces.consume(batch, 2)).accepted, 2);
   await traces.close(100);
+});
+
+test('what a collector did not take of a batch it answered with 200 is given up, counted, and told once a minute', async (context) => {
+  const receiver = await startOtlpReceiver();
+  context.after(receiver.close);
+  const said: string[] = [];
+  const options = optionsTo(receiver.url, { log: (level, message) => said.push(`${level} ${message}`) });
+  const [traces, logs] = [createTraces(options), createLogs(options)];
+  const batch = [exchangeSample({ findings: [finding] }), exchangeSample({ findings: [finding] })];
+  const partial = (fields: Record<string, unknown>): void =>
+    receiver.behave({ json: JSON.stringify({ partialSuccess: fields }) });
+  partial({ rejectedSpans: '1', rejectedLogRecords: 2, errorMessage: 'no \u001b[31mroom' });
+  assert.deepEqual(await traces.consume(batch, 2), { accepted: 1, sampledOut: 0, dropped: { 'partial-success': 1 } });
+  assert.deepEqual(await logs.consume(batch, 2), { accepted: 0, sampledOut: 0, dropped: { 'partial-success': 2 } });
+  assert.equal(said.length, 2);
+  assert.match(said[0] ?? '', /^warn the collector did not take all it was sent \(spans lost: 1\): no .*room$/);
+  assert.match(said[1] ?? '', /^warn the collector did not take all it was sent \(log events lost: 2\): no /);
+  assert.ok(!said.join('').includes('\u001b'));
+  partial({ rejectedSpans: '1' });
+  assert.equal((await traces.consume(batch, 2)).accepted, 1);
+  assert.equal(said.length, 2, 'not again within the minute');
+  // Nobody can lose more than was sent, and nothing else is a number of spans.
+  partial({ rejectedSpans: '99' });
+  assert.deepEqual(await traces.consume(batch, 2), { accepted: 0, sampledOut: 0, dropped: { 'partial-success': 2 } });
+  for (const rejectedSpans of ['-1', 'many', null, 0.5]) {
+    partial({ rejectedSpans });
+    assert.equal((await traces.consume(batch, 2)).accepted, 2, String(rejectedSpans));
+  }
+  for (const json of ['{}', '{"partialSuccess":null}', '{"partialSuccess":{}}', 'null', 'ok', '']) {
+    receiver.behave({ json });
+    assert.deepEqual(await traces.consume(batch, 2), { accepted: 2, sampledOut: 0, dropped: {} }, json);
+  }
+  receiver.behave('ok');
+  await Promise.all([traces.close(100), logs.close(100)]);
+});
+
+test('an answer that took only a part is told again after a minute, with all that was lost meanwhile', () => {
+  const said: string[] = [];
+  const exporter = { _delegate: { _responseHandler: { handleResponse: (_response: unknown): void => {} } } };
+  let now = 0;
+  const log = (_level: string, message: string): void => void said.push(message);
+  const rejected = countRejected(exporter, 'rejectedSpans', log, () => now);
+  const answered = (partialSuccess: unknown): void =>
+    exporter._delegate._responseHandler.handleResponse({ partialSuccess });
+  for (let i = 0; i < 4; i++) {
+    answered({ rejectedSpans: '2', errorMessage: 'full' });
+    assert.deepEqual([rejected(), rejected()], [2, 0]);
+    now += 25_000;
+  }
+  now += 60_000;
+  answered({ errorMessage: 'soon full' });
+  assert.equal(rejected(), 0);
+  assert.deepEqual(said, [
+    'the collector did not take all it was sent (spans lost: 2): full',
+    'the collector did not take all it was sent (spans lost: 6): full',
+    'the collector warns: soon full',
+  ]);
+  assert.equal(countRejected({}, 'rejectedSpans', log)(), 0, 'another inside of the SDK');
 });
 
 test('a run is a span with events, and never thinned', async (context) => {
