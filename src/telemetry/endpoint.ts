@@ -15,6 +15,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOCAL = 'http://127.0.0.1:4318';
 const PROBE_MS = 500;
+const TEMPORALITY = 'OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE';
 
 function isSet(env: Environment, name: string): boolean {
   const value = env[name];
@@ -47,6 +48,12 @@ function problemsOf(env: Environment): string[] {
     if (protocol !== undefined && protocol !== '' && protocol !== 'http/json') {
       problems.push(`${variable} is ignored: Weir exports OTLP as http/json`);
     }
+  }
+  const temporality = env[TEMPORALITY]?.trim().toLowerCase() ?? '';
+  if (wanted(env, 'METRICS') && (temporality === 'delta' || temporality === 'lowmemory')) {
+    problems.push(
+      `${TEMPORALITY}=${temporality} is ignored: Weir exports cumulative metrics (the cumulativetodelta processor of a Collector converts them)`,
+    );
   }
   return problems;
 }

@@ -284,6 +284,17 @@ test('where telemetry goes', async (context) => {
   assert.equal((await resolveEndpoint('nonsense', {}, no)).traces, false);
   const protocol = await resolveEndpoint('http://c:1', { OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc' }, no);
   assert.equal(protocol.problems.length, 1);
+  const temporality = async (value: string, more: Record<string, string> = {}) => {
+    const variables = { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: value, ...more };
+    return (await resolveEndpoint('http://c:1', variables, no)).problems;
+  };
+  for (const value of ['delta', 'LowMemory']) {
+    const [said, ...rest] = await temporality(value);
+    assert.match(said ?? '', /^OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=\w+ is ignored: .*cumulative/);
+    assert.deepEqual(rest, []);
+  }
+  for (const value of ['cumulative', '', 'odd']) assert.deepEqual(await temporality(value), []);
+  assert.deepEqual(await temporality('delta', { OTEL_METRICS_EXPORTER: 'none' }), [], 'no metrics, no matter');
   const receiver = await startOtlpReceiver();
   context.after(receiver.close);
   assert.equal(await answersOtlp(receiver.url), true);
