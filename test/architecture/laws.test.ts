@@ -21,6 +21,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   pipeline: ['model', 'node:crypto'],
   inspect: ['model', 'codec', /^node:(net|url|crypto|os)/],
   scan: ['model', 'node:crypto'],
+  llm: ['model'],
   content: ['model', 'node:zlib', 'node:stream'],
   policy: ['model', /^@marcbachmann\/cel-js/, 're2js'],
   verdict: ['model'],
