@@ -161,7 +161,10 @@ const limits = z.strictObject({
   agents: z.int().min(1).default(1000),
   destinations_per_agent: z.int().min(1).default(10_000),
   spans_per_trace_hour: z.int().min(1).default(1000),
-  held_bytes: z.int().min(65_536).default(268_435_456),
+  held_bytes: z.int().min(65_536).default(268_435_456).meta({
+    description:
+      'bytes that HTTP/2 streams hold for slow readers, all connections together: from half of it their windows shrink, at it new streams are refused. HTTP/1 and tunnels are not counted: each direction holds one read and waits',
+  }),
 });
 
 const notify = z

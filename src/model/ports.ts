@@ -122,7 +122,7 @@ export interface RelayLimits {
   readonly keepaliveMs: number;
   readonly tunnelIdleMs: number;
   readonly streamsPerConnection: number;
-  /** Sum of bytes the relays may hold for slow readers in this thread. */
+  /** Sum of bytes HTTP/2 relays may hold for slow readers in this thread; HTTP/1 and tunnels hold one read per direction. */
   readonly heldBytes: number;
 }
 

@@ -48,6 +48,13 @@ test('every default that the reference shows is the one that is used', () => {
   }
 });
 
+test('what the limit of held bytes bounds is said where it is set', () => {
+  const line = configReference()
+    .split('\n')
+    .find((text) => text.includes('limits.held_bytes'));
+  assert.match(line ?? '', /HTTP\/2 streams hold .*new streams are refused.*HTTP\/1 and tunnels are not counted/);
+});
+
 test('destination rules read their short form', () => {
   const rule = (text: string) => {
     const { host, ports, methods, paths } = parseDestination(text);
