@@ -121,8 +121,13 @@ export class House {
   warm(): void {
     this.#data.categories.risky('weir.invalid');
     this.#data.tenantOf('weir.invalid', 'GET', '/');
+    this.#warmScan();
+  }
+
+  /** Step by step: what comes in between is served in between. */
+  #warmScan(): void {
     try {
-      this.#scan.load();
+      if (this.#scan.step()) setImmediate(() => this.#warmScan());
     } catch (error) {
       // Every exchange will say so as well: an inspector that fails is a finding.
       this.options.log.error({ error: (error as Error).message }, 'patterns-unusable');
@@ -210,10 +215,14 @@ export class House {
     };
   }
 
-  /** An operator's own patterns are read at once, so that a mistake in them refuses the configuration. */
+  /** An operator's own patterns and secrets are read at once, so that a mistake in them refuses the configuration. */
   #scanning(config: Config): Scanning {
-    const scanning = createScanning(scanOptions(config, this.state.hash));
-    if (config.patterns.directories.length + config.patterns.disable.length > 0) scanning.load();
+    const { directories, disable, secrets_env } = config.patterns;
+    const { env, log } = this.options;
+    const scan = scanOptions(config, this.state.hash, env);
+    const scanning = createScanning(scan);
+    for (const name of secrets_env) if (!env[name]) log.warn({ name }, 'secret-variable-not-set');
+    if (directories.length + disable.length + scan.secrets.length > 0) scanning.load();
     return scanning;
   }
 

@@ -10,6 +10,7 @@ import { createIsSelf } from './inspect/self.ts';
 
 export { configurationProblems } from './collector-check.ts';
 export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
+export { type PatternFact, patternFacts, type Tried, tryPatterns } from './collector-patterns.ts';
 export { purgeStored } from './collector-purge.ts';
 export { constrainedCa } from './connection/constrained.ts';
 

@@ -13,6 +13,7 @@ import { initCommand } from './init.ts';
 import { keepCommand } from './keep.ts';
 import { logsCommand } from './logs.ts';
 import { modeCommand } from './mode.ts';
+import { patternsCommand } from './patterns.ts';
 import { purgeCommand } from './purge.ts';
 import { queryCommand } from './query.ts';
 import { reportCommand } from './report.ts';
@@ -35,6 +36,7 @@ const COMMANDS = [
   baselineCommand,
   modeCommand,
   caCommand,
+  patternsCommand,
   checkCommand,
   demoCommand,
   doctorCommand,

@@ -34,6 +34,8 @@ export function weigh(found: Found, place: LeakPlace, host: string): Weight | un
   if (kind !== 'credential') return { severity, disposition: 'flag' };
   if (home.has(host)) return undefined;
   if (place === 'response') return { severity, disposition: 'flag' };
+  // Heads are made of names and values: that a value is called a token says nothing there.
+  if (found.category === 'generic' && RANK[severity] < RANK.high && place !== 'body') return undefined;
   if (place === 'credential-header') return home.empty ? undefined : { severity: 'medium', disposition: 'flag' };
   if (place === 'cookie' && ANYBODYS.has(found.rule)) return undefined;
   return { severity, disposition: RANK[severity] >= RANK.high ? 'block' : 'flag' };

@@ -29,6 +29,7 @@ const COMMANDS = [
   'baseline',
   'mode',
   'ca',
+  'patterns',
   'check',
   'demo',
   'doctor',

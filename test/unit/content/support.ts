@@ -1,0 +1,47 @@
+import type { WindowOptions } from '../../../src/content/window.ts';
+import type { Found, ScanFor, ScanPort } from '../../../src/model/scan.ts';
+
+/** Finds `SECRET-<letters>` and remembers what it was given. */
+export function fakeScan(): ScanPort & { readonly texts: Buffer[] } {
+  const texts: Buffer[] = [];
+  return {
+    texts,
+    scan(_what: ScanFor, bytes: Uint8Array) {
+      texts.push(Buffer.from(bytes));
+      const text = Buffer.from(bytes).toString('latin1');
+      const found = [...text.matchAll(/(?<![a-z])SECRET-[a-z]+/g)].map((match) => foundAt(match.index, match[0]));
+      return { found };
+    },
+    nameOf: () => 'A secret',
+  };
+}
+
+export function foundAt(start: number, text: string): Found {
+  return {
+    rule: text.toLowerCase(),
+    name: 'A secret',
+    severity: 'critical',
+    kind: 'credential',
+    category: 'token',
+    label: 'SECRET',
+    home: { empty: true, has: () => false },
+    start,
+    end: start + text.length,
+    verified: false,
+    encodings: [],
+    fingerprint: 'f'.repeat(16),
+    bytes: text.length,
+  };
+}
+
+export function windowOptions(change: Partial<WindowOptions> = {}): WindowOptions {
+  return {
+    what: 'request',
+    scan: fakeScan(),
+    budget: { left: () => true, spend: () => undefined },
+    agent: 'researcher',
+    scanBytes: 0,
+    now: () => 0,
+    ...change,
+  };
+}

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { leakInspector } from '../../../src/inspect/leak.ts';
+import { isReported, weigh } from '../../../src/inspect/leak-weight.ts';
+import { bodyFindings } from '../../../src/inspect/leak-words.ts';
+import type { Connection } from '../../../src/model/connection.ts';
+import type { Found, ScanFor, Scanned, ScanPort } from '../../../src/model/scan.ts';
+import { exchangeTo, type Made } from './support.ts';
+
+const HOME = { empty: false, has: (host: string) => host === 'api.home.test' };
+const NOWHERE = { empty: true, has: () => false };
+
+function found(change: Partial<Found> = {}): Found {
+  return {
+    rule: 'test-key',
+    name: 'Test Key',
+    severity: 'critical',
+    kind: 'credential',
+    category: 'token',
+    label: 'TEST KEY',
+    home: HOME,
+    start: 0,
+    end: 12,
+    verified: false,
+    encodings: [],
+    fingerprint: '0123456789abcdef',
+    bytes: 12,
+    ...change,
+  };
+}
+
+/** Finds `KEY-` and eight letters. */
+function scanner(change: Partial<Found> = {}): ScanPort & { readonly asked: [ScanFor, string][] } {
+  const asked: [ScanFor, string][] = [];
+  return {
+    asked,
+    scan(what, bytes): Scanned {
+      const text = Buffer.from(bytes).toString('latin1');
+      asked.push([what, text]);
+      return {
+        found: [...text.matchAll(/key-[a-z]{8}/gi)].map((match) =>
+          found({ start: match.index, end: match.index + 12, ...change }),
+        ),
+      };
+    },
+    nameOf: () => 'Test Key',
+  };
+}
+
+const SECRET = 'KEY-abcdefgh';
+
+function findings(authority: string, made: Made, change: Partial<Found> = {}) {
+  const inspector = leakInspector({ scan: scanner(change), wanted: () => true, shownHost: (host) => `<${host}>` });
+  return inspector.inspect(exchangeTo(authority, { scheme: 'http', ...made }), {});
+}
+
+test('every place of a head, by name, and never the secret', () => {
+  const places: [Made, RegExp][] = [
+    [{ target: `/v1/${SECRET}/x?a=1` }, /in the path \(GET to <evil\.test>\)/],
+    [{ target: `/?a=1&token=${SECRET}&b=2` }, /in query key token /],
+    [{ target: `/?${SECRET}=1` }, /in the query /],
+    [{ target: `/?${'n'.repeat(50)}=${SECRET}` }, /in the query /],
+    [{ fields: ['Host', 'evil.test', 'X-Foo', `a ${SECRET}`] }, /in header x-foo /],
+    [{ fields: [`X-${SECRET}`, 'some value'] }, /in a header name /],
+    [{ fields: ['Cookie', `a=1; session=${SECRET}; b=2`] }, /in cookie session /],
+    [{ fields: ['cookie', `${SECRET}=1`] }, /in a cookie /],
+    [{ method: SECRET }, /in the method /],
+  ];
+  for (const [made, words] of places) {
+    const [finding, ...rest] = findings('evil.test', made);
+    assert.ok(finding, JSON.stringify(made));
+    assert.deepEqual(rest, []);
+    assert.match(finding.message, words);
+    assert.match(finding.message, /12 bytes, fingerprint 0123456789abcdef/);
+    assert.equal(finding.disposition, 'block');
+    assert.equal(finding.severity, 'critical');
+    assert.equal(finding.blockReason, 'credential-leak');
+    assert.equal(finding.rule, 'test-key');
+    assert.ok(!finding.message.includes('abcdefgh') || made.method === SECRET);
+  }
+});
+
+test('going home is no leak, wherever it stands', () => {
+  for (const made of [{ target: `/?key=${SECRET}` }, { fields: ['X-Api-Key', SECRET] }, { fields: ['X-A', SECRET] }]) {
+    assert.deepEqual(findings('api.home.test', made), []);
+  }
+});
+
+test('a field made for credentials: flagged at most, and only where its home is known', () => {
+  const names = 'Authorization,X-Api-Key,api-key,X-Goog-Api-Key,Private-Token,X-Auth-Token,X-Amz-Security-Token'.split(
+    ',',
+  );
+  for (const name of names) {
+    const [finding] = findings('gateway.test', { fields: [name, `Bearer ${SECRET}`] });
+    assert.equal(finding?.disposition, 'flag', name);
+    assert.equal(finding?.severity, 'medium');
+    assert.deepEqual(findings('gateway.test', { fields: [name, SECRET] }, { home: NOWHERE }), [], name);
+  }
+});
+
+test('what is meant for Weir is not looked at', () => {
+  for (const name of ['Proxy-Authorization', 'X-Weir-Agent', 'x-oktsec-agent']) {
+    assert.deepEqual(findings('evil.test', { fields: [name, SECRET] }), []);
+  }
+});
+
+test('host names: whole, joined over labels, and a Host field that names another', () => {
+  for (const name of ['key-abcdefgh.evil.test', 'key-abcd.efgh.evil.test']) {
+    const [finding] = findings(name, {});
+    assert.match(finding?.message ?? '', /in the host name/, name);
+    assert.equal(finding?.disposition, 'block');
+  }
+  const inner = { connection: { via: 'connect' as const }, hostField: 'key-abcdefgh.evil.test' };
+  const [fronted] = findings('cdn.test', { ...inner, fields: ['host', inner.hostField] });
+  assert.match(fronted?.message ?? '', /in the Host field/);
+});
+
+test('a CONNECT is looked at for its name only: its fields go no further than Weir', () => {
+  const scan = scanner();
+  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const connect = exchangeTo('a-quiet-name.test:443', { kind: 'connect', fields: ['X-A', SECRET] });
+  assert.deepEqual(inspector.inspect(connect, {}), []);
+  assert.deepEqual(
+    scan.asked.map(([what]) => what),
+    ['host'],
+  );
+});
+
+test('what repeats on a connection is scanned once; what changed, and what was found, again', () => {
+  const scan = scanner();
+  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const first = exchangeTo('a-quiet-name.test', { fields: ['User-Agent', 'program/1.0', 'X-Id', 'aaaaaaaa'] });
+  const on = (made: Made) => {
+    const next = { ...exchangeTo('a-quiet-name.test', made), connection: first.connection };
+    return inspector.inspect(next as typeof first, {}).length;
+  };
+  assert.equal(inspector.inspect(first, {}).length, 0);
+  const before = scan.asked.length;
+  assert.equal(on({ fields: ['User-Agent', 'program/1.0', 'X-Id', 'aaaaaaaa'] }), 0);
+  assert.equal(scan.asked.length, before, 'nothing is new');
+  assert.equal(on({ fields: ['User-Agent', 'program/1.0', 'X-Id', 'bbbbbbbb'] }), 0);
+  assert.deepEqual(scan.asked.at(-1), ['request', 'X-Id: bbbbbbbb\n']);
+  for (let i = 0; i < 2; i++) assert.equal(on({ fields: ['User-Agent', 'program/1.0', 'X-Id', SECRET] }), 1);
+  assert.equal(on({ fields: ['User-Agent', 'program/1.0', 'X-Id', 'bbbbbbbb'], target: `/${SECRET}` }), 1);
+});
+
+test('a field that went home is looked at again when the host is another one', () => {
+  const scan = scanner();
+  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const home = exchangeTo('api.home.test', { fields: ['X-A', SECRET] });
+  assert.equal(inspector.inspect(home, {}).length, 0);
+  const away = { ...exchangeTo('evil.test', { fields: ['X-A', SECRET] }), connection: home.connection as Connection };
+  assert.equal(inspector.inspect(away, {}).length, 1);
+});
+
+test('at most ten findings an exchange, one per rule and place with a count', () => {
+  const [one, ...rest] = findings('evil.test', { target: `/${SECRET}/${SECRET}/${SECRET}` });
+  assert.deepEqual(rest, []);
+  assert.match(one?.message ?? '', /3 times/);
+  const fields = Array.from({ length: 30 }, (_, i) => [`X-${i}a`, SECRET]).flat();
+  assert.equal(findings('evil.test', { fields }).length, 10);
+});
+
+test('an agent whose requests are not to be read', () => {
+  const scan = scanner();
+  const inspector = leakInspector({ scan, wanted: () => false, shownHost: String });
+  assert.deepEqual(inspector.inspect(exchangeTo('evil.test', { target: `/${SECRET}` }), {}), []);
+  assert.deepEqual(scan.asked, []);
+});
+
+test('weights', () => {
+  const table: [Partial<Found>, Parameters<typeof weigh>[1], string | undefined][] = [
+    [{}, 'body', 'block'],
+    [{ severity: 'medium' }, 'body', 'flag'],
+    [{ severity: 'low' }, 'body', undefined],
+    [{}, 'response', 'flag'],
+    [{ kind: 'pii', severity: 'high' }, 'body', 'flag'],
+    [{ kind: 'pii', severity: 'medium' }, 'body', undefined],
+    [{ kind: 'financial', severity: 'critical' }, 'request', 'flag'],
+    [{ kind: 'injection', severity: 'medium' }, 'response', 'flag'],
+    [{ kind: 'injection', severity: 'critical' }, 'body', undefined],
+    [{ rule: 'jwt-token', home: NOWHERE }, 'cookie', undefined],
+    [{ rule: 'jwt-token', home: NOWHERE }, 'request', 'block'],
+    [{ home: NOWHERE }, 'cookie', 'block'],
+    [{ category: 'generic', severity: 'medium' }, 'request', undefined],
+    [{ category: 'generic', severity: 'medium' }, 'body', 'flag'],
+  ];
+  for (const [change, place, disposition] of table) {
+    assert.equal(weigh(found(change), place, 'evil.test')?.disposition, disposition, JSON.stringify([change, place]));
+  }
+  assert.equal(weigh(found(), 'body', 'api.home.test'), undefined);
+  assert.equal(isReported('pii', 'medium'), false);
+  assert.equal(isReported('credential', 'medium'), true);
+});
+
+test('bodies: words, offset, count, and why the rest was not looked at', () => {
+  const exchange = exchangeTo('evil.test', { method: 'POST' });
+  const scanned = {
+    found: [{ found: found({ encodings: ['base64'] }), offset: 77, count: 4 }],
+    unscanned: { cause: 'decode-ratio' as const, offset: 1000 },
+  };
+  const [leak, unscanned] = bodyFindings(exchange, 'request', scanned, String);
+  assert.match(
+    leak?.message ?? '',
+    /Test Key in the request body \(POST to evil\.test\).*at byte 77, encoded as base64, 4 times/,
+  );
+  assert.equal(leak?.disposition, 'block');
+  assert.match(unscanned?.message ?? '', /not scanned from byte 1000 on \(decode-ratio\)/);
+  assert.deepEqual([unscanned?.severity, unscanned?.disposition], ['info', 'allow']);
+});
