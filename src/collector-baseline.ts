@@ -40,13 +40,13 @@ export function withAccounts(house: House, stat: AgentStat): AgentStat {
 }
 
 /** Says which key credentials were hashed with, and nothing else about it. */
-function accountsKey({ state }: House): string {
+function accountsKey({ state }: Pick<House, 'state'>): string {
   return state.hash('the key of these credentials');
 }
 
 /** Credentials hashed with another key could only make our own look foreign. What was taken. */
-function importAccounts(
-  house: House,
+export function importAccounts(
+  house: Pick<House, 'accounts' | 'state'>,
   agent: string,
   stats: readonly AccountStat[],
   key: string | undefined,

@@ -97,7 +97,7 @@ export class House {
     this.corridor = createCorridor({
       stages: () => this.stages,
       post: (record) => this.recorder.post(record),
-      ready: baselineReady(this.recorder, this.baseline, this.accounts, config, log, () => {
+      ready: baselineReady(this, config, log, () => {
         this.baselineLoaded = true;
       }),
       connectionsPerAgent: () => this.config.limits.connections_per_agent,

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { parse } from 'yaml';
 import type { CollectorOptions, Log } from './collector.ts';
+import { importAccounts } from './collector-baseline.ts';
 import { listenerTls, pemFiles } from './collector-files.ts';
+import type { House } from './collector-house.ts';
 import type { Shown } from './collector-shown.ts';
 import { baselineKeyOf, type CompiledStages, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
@@ -24,7 +26,7 @@ import type { LiveCorridor } from './pipeline/contract.ts';
 import { relayHttp1 } from './protocol/http1.ts';
 import { relayHttp2 } from './protocol/http2.ts';
 import { splice } from './protocol/splice.ts';
-import type { createRecorderClient, RecorderClient } from './record/client.ts';
+import type { createRecorderClient } from './record/client.ts';
 import { inheritedProxy } from './upstream/parent.ts';
 import { createUpstream } from './upstream/upstream.ts';
 
@@ -120,19 +122,16 @@ export function accountsOf(config: Config, baseline: Baseline, shown: Shown): Ac
   });
 }
 
+/** What a stored baseline and a seed go into. */
+type Seeded = Pick<House, 'recorder' | 'baseline' | 'accounts' | 'state'>;
+
 /** Settles when the stored baseline (and the seed) is in memory, or after two seconds: traffic never waits for a database. */
-export function baselineReady(
-  recorder: RecorderClient,
-  baseline: Baseline,
-  accounts: Accounts,
-  config: Config,
-  log: Log,
-  loaded: () => void,
-): Promise<void> {
+export function baselineReady(house: Seeded, config: Config, log: Log, loaded: () => void): Promise<void> {
+  const { recorder, baseline, accounts } = house;
   const loading = recorder.ready.then((ready) => {
     baseline.load(ready.baseline);
     accounts.load(ready.baseline.accounts ?? []);
-    if (config.baseline.seed !== undefined) seed(recorder, baseline, config.baseline.seed, log);
+    if (config.baseline.seed !== undefined) seed(house, config.baseline.seed, log);
     loaded();
   });
   const giveUp = new Promise<void>((resolve) => {
@@ -143,12 +142,15 @@ export function baselineReady(
 }
 
 /** In memory and through the journal into the store, so that `show`, `export` and the next start agree. */
-function seed(recorder: RecorderClient, baseline: Baseline, file: string, log: Log): void {
+function seed(house: Seeded, file: string, log: Log): void {
   try {
-    const taken = baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
+    const taken = house.baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
     if (taken === undefined) return;
-    recorder.post({ kind: 'baseline-edit', id: ulid(), at: Date.now(), verb: 'import', ...taken });
-    log.info({ file, agent: taken.agent, destinations: taken.destinations.length }, 'baseline-seeded');
+    const { agent, destinations } = taken;
+    const accounts = importAccounts(house, agent, taken.accounts, taken.accountsKey);
+    const edit = { kind: 'baseline-edit', id: ulid(), at: Date.now(), verb: 'import', agent, destinations } as const;
+    house.recorder.post(accounts.length === 0 ? edit : { ...edit, accounts });
+    log.info({ file, agent, destinations: destinations.length, accounts: accounts.length }, 'baseline-seeded');
   } catch (error) {
     log.error({ file, error: String(error) }, 'baseline-seed-unusable');
   }

@@ -1,3 +1,4 @@
+import type { AccountStat } from '../model/account.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
@@ -34,6 +35,9 @@ export interface AgentFinding {
 export interface Seed {
   readonly agent: string;
   readonly destinations: readonly DestinationStat[];
+  /** Accounts of the file, and the key its credentials were hashed with; not taken in here. */
+  readonly accounts: readonly AccountStat[];
+  readonly accountsKey: string | undefined;
 }
 
 /** The learned baseline in memory (product.md §6). One per traffic thread; nothing here waits for anything. */

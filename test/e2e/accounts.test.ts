@@ -220,12 +220,23 @@ describe('whose account, in the hands of people', () => {
     await push(weir, 'ruled', 'acme/widgets');
     await pushed(weir, 'ruled', 'acme/widgets');
     const shown = await done(weir, 'baseline', 'show', 'ruled');
-    assert.match(shown, /CREDENTIALS$/m);
+    assert.match(shown, /KEYS$/m);
     assert.match(shown, /^api\.openai\.com:80 .* 1$/m);
     assert.match(shown, /^writes at github\.com to: github\.com\/acme$/m);
     const file = join(here, 'ruled.json');
     await done(weir, 'baseline', 'export', 'ruled', file);
     assert.doesNotMatch(await readFile(file, 'utf8'), /sk-test/);
+
+    const seeded = await start(t, elsewhere, {
+      baseline: { ready_after_requests: 5, ready_after_hours: 0, seed: file },
+    });
+    await loaded(seeded, 'ruled');
+    assert.match(await done(seeded, 'baseline', 'show', 'ruled'), /^writes at github\.com to: github\.com\/acme$/m);
+    const held = "SELECT kind, value FROM accounts WHERE agent = 'ruled'";
+    await eventually(async () => (await seeded.query(held)).length > 0, 'the seed is stored');
+    assert.deepEqual(await seeded.query(held), [{ kind: 'tenant', value: 'github.com/acme' }]);
+    await done(seeded, 'baseline', 'forget', 'ruled');
+    await seeded.stop();
 
     await done(weir, 'baseline', 'import', 'twin', file);
     const places = "SELECT kind, place FROM accounts WHERE agent = 'twin' ORDER BY kind, place";

@@ -109,7 +109,7 @@ for (const format of ['json', 'human'] as const) {
 async function gather(house: Recorded, texts: Map<string, string>): Promise<void> {
   const { weir, otlp } = house;
   texts.set('exported', otlp.bodies.join('\n'));
-  const tables = ['exchanges', 'connections', 'findings', 'destinations', 'agents', 'audit'];
+  const tables = ['exchanges', 'connections', 'findings', 'destinations', 'agents', 'audit', 'accounts', 'runs'];
   const rows = await Promise.all(tables.map((table) => weir.query(`SELECT * FROM ${table}`)));
   for (const [index, table] of tables.entries()) texts.set(`rows of ${table}`, JSON.stringify(rows[index]));
   const commands = [['logs', '-n', '5000'], ['status'], ['baseline', 'show']].flatMap((args) => [
