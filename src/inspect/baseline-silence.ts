@@ -1,10 +1,14 @@
 import type { Finding } from '../model/finding.ts';
+import type { AgentStat } from '../model/record.ts';
 import { DAY, HOUR, quietFinding } from './baseline-words.ts';
 
-/** How an agent is heard of in this process. Times epoch ms. */
+/** How an agent is heard of. Times epoch ms. */
 export interface Hearing {
-  readonly since: number;
+  /** First sign of life, of former process lives too. */
+  since: number;
   last: number;
+  /** Since when this process listens. */
+  listening: number;
   /** Longest pause so far. */
   longest: number;
   told: boolean;
@@ -14,24 +18,58 @@ export interface Hearing {
 const FACTOR = 4;
 /** Nothing is said about an agent watched for less: it has not shown its nights. */
 const WATCHED = DAY;
+/** Pauses of former lives are taken to be no longer than this: then a job that comes once a month is not silent in between. */
+const PAUSE_MAX = 8 * DAY;
 
 export function newHearing(now: number): Hearing {
-  return { since: now, last: now, longest: 0, told: false };
+  return { since: now, last: now, listening: now, longest: 0, told: false };
 }
 
 /** A sign of life; on the hot path. */
 export function hear(hearing: Hearing, now: number): void {
-  const pause = now - hearing.last;
+  // While Weir was down nobody could be heard.
+  const pause = now - Math.max(hearing.last, hearing.listening);
   if (pause > hearing.longest) hearing.longest = pause;
-  if (pause > 0) hearing.last = now;
+  if (now > hearing.last) hearing.last = now;
   hearing.told = false;
+}
+
+/** Goes on from what is stored of former lives, so that a silence does not begin anew with every start. */
+export function recall(hearing: Hearing, stat: AgentStat, now: number): void {
+  hearing.since = Math.min(hearing.since, stat.firstSeen);
+  hearing.last = Math.max(hearing.last, stat.lastSeen);
+  hearing.longest = Math.max(hearing.longest, Math.min(longestGap(stat), PAUSE_MAX));
+  hearing.listening = now;
+  // As long again as it takes to be told: a former life has told it, or was not there to hear.
+  hearing.told = now - hearing.last >= 2 * patience(hearing);
+}
+
+/** No pause was longer than the longest time without any known sign of life. */
+function longestGap({ firstSeen, lastSeen, destinations }: AgentStat): number {
+  const signs = [lastSeen];
+  for (const stat of destinations) signs.push(stat.firstSeen, stat.lastSeen);
+  let longest = 0;
+  let before = firstSeen;
+  for (const sign of signs.sort((a, b) => a - b)) {
+    // Imported destinations have dates of another place.
+    if (sign < firstSeen || sign > lastSeen) continue;
+    longest = Math.max(longest, sign - before);
+    before = sign;
+  }
+  return longest;
+}
+
+function patience({ longest }: Hearing): number {
+  return Math.max(HOUR, longest * FACTOR);
 }
 
 /** An agent that fell silent may have found another way out (product.md §6). Told once per silence. */
 export function silence(agent: string, hearing: Hearing, now: number): Finding | undefined {
-  if (hearing.told || hearing.last - hearing.since < WATCHED) return undefined;
-  const quiet = now - hearing.last;
-  if (quiet < HOUR || quiet < hearing.longest * FACTOR) return undefined;
+  const { last, longest, listening } = hearing;
+  if (hearing.told || last - hearing.since < WATCHED) return undefined;
+  const quiet = now - last;
+  // It may speak up when Weir is there again.
+  if (quiet < patience(hearing) || now - listening < Math.max(HOUR, Math.min(longest, DAY / 2))) return undefined;
   hearing.told = true;
-  return quietFinding(agent, quiet, hearing.longest);
+  return quietFinding(agent, quiet, longest);
 }

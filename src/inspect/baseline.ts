@@ -18,7 +18,7 @@ import {
   settle,
 } from './baseline-index.ts';
 import { floodIsNews, takeDigest, tellNow } from './baseline-novelty.ts';
-import { hear, silence } from './baseline-silence.ts';
+import { hear, recall, silence } from './baseline-silence.ts';
 import { isOverdue, isSettled, sentence } from './baseline-state.ts';
 import {
   agentFinding,
@@ -71,6 +71,7 @@ class Memory implements Baseline {
       index.locked ||= stat.locked;
       for (const destination of stat.destinations) merge(index, destination, destination.status);
       index.state = restoredState(index, this.#o, now);
+      recall(index.hearing, stat, now);
       this.#met.add(stat.agent);
     }
   }

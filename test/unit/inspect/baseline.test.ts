@@ -347,6 +347,60 @@ test('a silence longer than any before is told once', () => {
   assert.deepEqual(f.baseline.due(), []);
 });
 
+/** What the store has of an agent that was heard of every hour for `hours`. */
+function history(hours: number) {
+  const f = fixture().ready();
+  for (let i = 0; i < hours; i++) {
+    f.clock.now += HOUR;
+    f.use(i % 2 === 0 ? 'known.example' : `host${i}.example`);
+  }
+  return { agents: f.baseline.agents(), at: f.clock.now };
+}
+const silences = (f: ReturnType<typeof fixture>) => f.baseline.due().filter((d) => d.finding.rule === 'silence');
+
+test('a silence goes on across a restart, and Weir’s own absence is none', () => {
+  const { agents, at } = history(30);
+  const restarted = (afterHours: number) => {
+    const f = fixture();
+    f.clock.now = at + afterHours * HOUR;
+    f.baseline.load({ agents });
+    return f;
+  };
+  // Nothing is known of it between its first hour and its 27th: four times that is 108.
+  const quiet = restarted(90);
+  assert.deepEqual(silences(quiet), []);
+  quiet.clock.now += 9 * HOUR;
+  assert.deepEqual(silences(quiet), [], 'quiet for less than four times as long as ever');
+  quiet.clock.now += 10 * HOUR;
+  assert.equal(silences(quiet).length, 1);
+  assert.deepEqual(silences(quiet), [], 'once');
+  const late = restarted(110);
+  late.clock.now += 11 * HOUR;
+  assert.deepEqual(silences(late), [], 'it may speak up when Weir is there again');
+  late.use('known.example');
+  late.clock.now += 99 * HOUR;
+  assert.deepEqual(silences(late), []);
+  late.clock.now += 10 * HOUR;
+  assert.equal(silences(late).length, 1, 'the absence of Weir has not become its longest pause');
+  const long = restarted(300);
+  long.clock.now += 200 * HOUR;
+  assert.deepEqual(silences(long), [], 'told by a former life, or while there was none');
+});
+
+test('an agent with years of history is not silent for a month', () => {
+  const f = fixture();
+  const year = 365 * DAY;
+  const old = { ...stat('known.example'), firstSeen: START - year, status: 'learned' as const };
+  const times = { firstSeen: START - year, lastSeen: START, lastNewAt: START - year };
+  f.baseline.load({
+    agents: [{ agent: 'monthly', ...times, requests: 500, locked: false, destinations: [old] }],
+  });
+  f.clock.now += 31 * DAY;
+  assert.deepEqual(silences(f), []);
+  f.clock.now += 2 * DAY;
+  assert.equal(silences(f).length, 1);
+});
+
 test('first contacts with computed names say so', () => {
   const f = fixture().ready();
   assert.deepEqual(rulesOf(f.see('aGVsbG8gd29ybGQgdGhpcyBpcyBkYXRhIGluIGEgbG9va3Vw.evil.example'.toLowerCase())), [
