@@ -210,7 +210,7 @@ class Memory implements Baseline {
       return { ...stat, status: stat.status === 'ignored' ? 'ignored' : 'accepted' };
     });
     this.edit('import', key, destinations);
-    return { agent: key, destinations };
+    return { agent: key, destinations, accounts: file.accounts ?? [], accountsKey: file.accountsKey };
   }
 
   keyOf(agent: string): string {
