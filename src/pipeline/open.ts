@@ -141,7 +141,8 @@ function inner(outer: AgentIdentity, fresh: AgentIdentity): AgentIdentity {
 function identityFindings(stages: Stages, identity: AgentIdentity): Finding[] {
   const findings: Finding[] = [];
   const newcomer = stages.baseline.agentFirstSeen(identity.agent);
-  if (newcomer !== undefined) findings.push(newcomer);
+  // Whoever bound a port to a name (`weir run`, a listener of the configuration) has named it.
+  if (newcomer !== undefined && identity.by !== 'listener') findings.push(newcomer);
   if (identity.conflict !== undefined) {
     findings.push({
       inspector: 'identity',
