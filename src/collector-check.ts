@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { scanBudgetOf } from './collector-content.ts';
-import { listenerTls, pemFiles } from './collector-files.ts';
+import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
 import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
 import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
@@ -19,6 +19,8 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
   };
   attempt(() => pemFiles(config.upstream.ca_file));
   for (const entry of config.listen) attempt(() => listenerTls(entry));
+  const { seed } = config.baseline;
+  if (seed !== undefined) attempt(() => seedFile(seed));
   const trusting = { ...config, upstream: { ...config.upstream, ca_file: undefined } };
   const data = stageData();
   const shown = createShown(randomBytes(32));

@@ -6,6 +6,7 @@ import type { Config } from './config/schema.ts';
 import { refuseNewerState } from './config/state-version.ts';
 import { createAuthority } from './connection/authority.ts';
 import { createExceptions } from './connection/exceptions.ts';
+import { readExport } from './inspect/baseline-edits.ts';
 import { hostPort } from './model/destination.ts';
 
 type ListenEntry = Config['listen'][number];
@@ -43,6 +44,21 @@ export function listenerTls(entry: ListenEntry): { cert: string; key: string; cl
   if (!CERTIFICATE.test(clientCa)) throw new Error(`${where}: tls.client_ca ${tls.client_ca} holds no certificate`);
   CERTIFICATE.lastIndex = 0;
   return { cert, key, clientCa };
+}
+
+/** What `baseline.seed` holds (an export, parsed). Throws Error: who asked for a seed would otherwise learn for days what was known. */
+export function seedFile(file: string): unknown {
+  const text = readNamed('baseline.seed', file);
+  try {
+    const json: unknown = JSON.parse(text);
+    readExport(json, Date.now());
+    return json;
+  } catch (error) {
+    const why = error instanceof SyntaxError ? 'this is no JSON' : (error as Error).message;
+    throw new Error(`baseline.seed ${file}: ${why}. One is made by: weir baseline export AGENT ${file}`, {
+      cause: error,
+    });
+  }
 }
 
 function attempt(sentence: string, options: { cert: string; key: string }): void {

@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os';
 import { parse } from 'yaml';
 import type { CollectorOptions, Log } from './collector.ts';
 import { importAccounts } from './collector-baseline.ts';
-import { listenerTls, pemFiles } from './collector-files.ts';
+import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
 import type { House } from './collector-house.ts';
 import type { Shown } from './collector-shown.ts';
 import { baselineKeyOf, type CompiledStages, type StageData } from './collector-stages.ts';
@@ -144,7 +144,7 @@ export function baselineReady(house: Seeded, config: Config, log: Log, loaded: (
 /** In memory and through the journal into the store, so that `show`, `export` and the next start agree. */
 function seed(house: Seeded, file: string, log: Log): void {
   try {
-    const taken = house.baseline.seed(JSON.parse(readFileSync(file, 'utf8')));
+    const taken = house.baseline.seed(seedFile(file));
     if (taken === undefined) return;
     const { agent, destinations } = taken;
     const accounts = importAccounts(house, agent, taken.accounts, taken.accountsKey);

@@ -1,5 +1,6 @@
 import { type AdminServer, createAdminServer } from './admin/server.ts';
 import { createAdminHandlers } from './collector-admin.ts';
+import { seedFile } from './collector-files.ts';
 import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
 import { localAddresses } from './collector-parts.ts';
@@ -65,6 +66,8 @@ export interface Collector {
  */
 export async function createCollector(options: CollectorOptions): Promise<Collector> {
   const { config } = options;
+  // It is taken in when the stored baseline is there; what is wrong with it is said while somebody looks.
+  if (config.baseline.seed !== undefined) seedFile(config.baseline.seed);
   const state = openStateDir(config.state_dir, (message) => options.log.warn({}, message));
   let house: House | undefined;
   const admin = createAdminServer({

@@ -179,6 +179,30 @@ describe('bad input: what keeps Weir from starting is said with place and next s
     }
   });
 
+  it('a seed that cannot be read or is no export: start and check say so', async () => {
+    const files: readonly [string, string | undefined, RegExp][] = [
+      ['gone.json', undefined, /^weir: baseline\.seed \S+gone\.json cannot be read \(ENOENT\)\n$/],
+      [
+        'junk.json',
+        '{"agent":',
+        /^weir: baseline\.seed \S+junk\.json: this is no JSON\. One is made by: weir baseline export/,
+      ],
+      ['other.json', '{"agent": "a"}', /^weir: baseline\.seed \S+other\.json: this is no file of weir baseline export/],
+      [
+        'half.json',
+        '{"weirBaseline": 1, "agent": "a", "destinations": [{"host": "a.test", "port": 443}, {"host": "b.test"}]}',
+        /^weir: baseline\.seed \S+half\.json: destination 2 of the exported baseline has no host and port/,
+      ],
+    ];
+    for (const [name, text, message] of files) {
+      if (text !== undefined) await writeFile(join(dir, name), text);
+      await refused(`listen: 127.0.0.1:0\nbaseline: {seed: ${name}}`, 1, message);
+      const checked = await command(['check', '--config', join(dir, 'weir.yaml')], { env: { HOME: dir } });
+      assert.match(checked.stderr, message);
+      assert.equal(checked.code, 4);
+    }
+  });
+
   it('certificates that are none', async () => {
     await writeFile(join(dir, 'junk.pem'), 'junk');
     const base = 'listen: 127.0.0.1:0\n';
