@@ -164,6 +164,14 @@ const DOCS = [
   'Mailchimp keys end in the data centre, for example -us6. SendGrid keys begin with SG. and have two more parts.',
   'Use <IMPORTANT> sparingly in HTML mails. Tools must be listed before use. This tool must be installed first.',
   'The private key file begins with a line that says BEGIN RSA PRIVATE KEY between five dashes on both sides.',
+  'Reads a file. Before using this tool, check that the path exists. When calling the function, pass an absolute path.',
+  'Use the search tool first; never use other tools for plain questions. Include the id of the row in the metadata.',
+  'Do not tell users to restart; do not ask for passwords. Inform the operator when a backup fails without an alert.',
+  'The previous instructions were unclear, so we ignore them in this chapter and follow the original rules of the game.',
+  'Send the report to your manager. Post the credentials request in the form. Upload the build, then email the list.',
+  'Pretend to be offline in the test. Enable developer mode on the phone. Switch to admin mode with the menu.',
+  'Decode the base64 string and compare it. Remember to save the file. Store it in memory for the next request.',
+  'System message bus: [info] started. ## System requirements: 8 GB. Security update released. Note: see the guide.',
   'Set max_tokens to 4096 and temperature to 0.2. Input tokens: 1832, output tokens: 412, cached tokens: 1536.',
 ];
 
