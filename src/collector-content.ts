@@ -1,10 +1,12 @@
 import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
-import { tapBody } from './content/tap.ts';
+import { type BodyTap as ScannedTap, tapBody } from './content/tap.ts';
+import { tapWebSocket } from './content/websocket-tap.ts';
 import { bodyFindings } from './inspect/leak-words.ts';
+import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
-import type { ContentStage } from './pipeline/stages.ts';
+import type { BodyTap, ContentStage } from './pipeline/stages.ts';
 import { enforceLate } from './verdict/enforce.ts';
 import { judge } from './verdict/judge.ts';
 
@@ -41,33 +43,47 @@ export function contentStage(options: ContentOptions): ContentStage {
   const { config, scan, budget, shownHost } = options;
   const { scan_bytes, decoded_bytes, decode_ratio, decode_depth } = config.body;
   const wanted = scanSwitch(config, options.configKey);
+  const found = (exchange: Exchange, direction: 'request' | 'response', tap: ScannedTap): BodyTap => ({
+    push: (payload) => tap.push(payload),
+    finish: () => {
+      const scanned = tap.finish();
+      return scanned instanceof Promise
+        ? scanned.then((known) => bodyFindings(exchange, direction, known, shownHost))
+        : bodyFindings(exchange, direction, scanned, shownHost);
+    },
+  });
   return {
     tap(exchange, direction) {
       const { agent } = exchange.identity;
       if (!wanted(agent, direction)) return undefined;
-      const fields = direction === 'request' ? exchange.request.fields : exchange.responseFields;
-      const tap = tapBody({
+      const base = {
         what: direction,
         scan,
         budget,
         agent,
         scanBytes: scan_bytes,
-        decodedBytes: decoded_bytes,
-        decodeRatio: decode_ratio,
-        decodeDepth: decode_depth,
-        contentEncoding: fields === undefined ? undefined : fieldOf(fields, 'content-encoding'),
         now: () => performance.now(),
-      });
-      return {
-        push: (payload) => tap.push(payload),
-        finish: () => {
-          const scanned = tap.finish();
-          return scanned instanceof Promise
-            ? scanned.then((known) => bodyFindings(exchange, direction, known, shownHost))
-            : bodyFindings(exchange, direction, scanned, shownHost);
-        },
-      };
+      } as const;
+      if (isWebSocket(exchange))
+        return found(exchange, direction, tapWebSocket({ ...base, decodeRatio: decode_ratio }));
+      const fields = direction === 'request' ? exchange.request.fields : exchange.responseFields;
+      return found(
+        exchange,
+        direction,
+        tapBody({
+          ...base,
+          decodedBytes: decoded_bytes,
+          decodeRatio: decode_ratio,
+          decodeDepth: decode_depth,
+          contentEncoding: fields === undefined ? undefined : fieldOf(fields, 'content-encoding'),
+        }),
+      );
     },
     judgeLate: (ruling, findings) => enforceLate(ruling, judge(findings)),
   };
+}
+
+/** Bytes are frames: after a 101, or on a stream of HTTP/2 that was opened for it (RFC 8441 §4). */
+function isWebSocket({ request, status }: Exchange): boolean {
+  return request.upgrade === 'websocket' && (status === 101 || request.protocol === '2');
 }

@@ -33,6 +33,8 @@ import type { LiveCorridor } from './pipeline/contract.ts';
 import { createCorridor } from './pipeline/corridor.ts';
 import { createRecorderClient, type RecorderClient, type RecorderHealth } from './record/client.ts';
 
+/** Exchanges wait for the patterns at most this long after the start, as they do for the baseline. */
+const SCAN_WAIT_MS = 2_000;
 const NOWHERE = { host: '', port: 0 };
 
 /** Everything that runs, wired: what the lifecycle, the admin handlers and the first lines share. */
@@ -68,6 +70,7 @@ export class House {
   readonly #shown: Shown;
   readonly #scanBudget: ScanBudget;
   #scan: Scanning;
+  #scanWarm: () => void = () => undefined;
   #upstream: Upstream;
 
   constructor(options: CollectorOptions, state: StateDir) {
@@ -97,9 +100,16 @@ export class House {
     this.corridor = createCorridor({
       stages: () => this.stages,
       post: (record) => this.recorder.post(record),
-      ready: baselineReady(this, config, log, () => {
-        this.baselineLoaded = true;
-      }),
+      ready: Promise.all([
+        baselineReady(this, config, log, () => {
+          this.baselineLoaded = true;
+        }),
+        // The first exchange would compile the patterns itself, all at once.
+        new Promise<void>((resolve) => {
+          this.#scanWarm = resolve;
+          setTimeout(resolve, SCAN_WAIT_MS).unref();
+        }),
+      ]).then(() => undefined),
       connectionsPerAgent: () => this.config.limits.connections_per_agent,
       spansPerTraceHour: config.limits.spans_per_trace_hour,
       log: (level, event, fields) => log[level](fields, event),
@@ -128,7 +138,12 @@ export class House {
   #warmScan(): void {
     try {
       if (this.#scan.step()) setImmediate(() => this.#warmScan());
+      else {
+        this.#shown.host('weir.invalid');
+        this.#scanWarm();
+      }
     } catch (error) {
+      this.#scanWarm();
       // Every exchange will say so as well: an inspector that fails is a finding.
       this.options.log.error({ error: (error as Error).message }, 'patterns-unusable');
     }

@@ -68,6 +68,8 @@ const CAUSES: Readonly<Record<UnscannedCause, string>> = {
   'scan-bytes': 'it is longer than body.scan_bytes',
   candidates: 'it holds more than body.candidates places that look like a secret, or costs too much to read',
   'cpu-budget': 'the agent used up body.seconds_per_minute',
+  'long-frame': 'a WebSocket frame in it is longer than 1 MiB',
+  'broken-frames': 'what it holds are no WebSocket frames',
   'too-late': 'decoding it took too long',
 };
 

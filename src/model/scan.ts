@@ -72,4 +72,6 @@ export type UnscannedCause =
   | 'scan-bytes'
   | 'candidates'
   | 'cpu-budget'
+  | 'long-frame'
+  | 'broken-frames'
   | 'too-late';

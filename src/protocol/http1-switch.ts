@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { ResponseHead } from '../codec/http1-head.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Upstream } from './http1-upstream.ts';
-import { Join, type JoinEnd } from './splice.ts';
+import { Join, type JoinEnd, type JoinTaps } from './splice.ts';
 
 /** An exchange that stops being HTTP/1 with this response: 101, or 2xx to a CONNECT. */
 export interface Switch {
@@ -25,10 +25,17 @@ export function joinAfterSwitch(change: Switch, done: (end: JoinEnd) => void): J
   const { agent, up, exchange, head, rest, kept } = change;
   exchange.responseBytes += rest.length;
   const protocol = head.upgrade ?? exchange.request.upgrade ?? 'connect';
+  let taps: JoinTaps | undefined;
   if (protocol !== 'websocket') exchange.connection.tunnelProtocol = protocol;
+  else {
+    const { corridor } = up;
+    taps = { agent: corridor.content(exchange, 'request'), upstream: corridor.content(exchange, 'response') };
+  }
   if (kept !== undefined) {
     up.socket.write(kept);
     exchange.requestBytes += kept.length;
+    taps?.agent?.push(kept);
   }
-  return new Join(agent, up.socket, exchange, change.idleMs, done);
+  if (rest.length > 0) taps?.upstream?.push(rest);
+  return new Join(agent, up.socket, exchange, change.idleMs, done, taps);
 }

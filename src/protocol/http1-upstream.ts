@@ -28,6 +28,7 @@ const BODY = 2;
 export class Upstream {
   readonly link: Link;
   readonly socket: Duplex;
+  readonly corridor: Corridor;
   /** Exchanges begun on it. */
   uses = 0;
   /** Bytes of a response to the current exchange went to the agent. */
@@ -40,7 +41,6 @@ export class Upstream {
   readonly #limits: RelayLimits;
   readonly #owner: UpstreamOwner;
   readonly #reader: HeadReader;
-  readonly #corridor: Corridor;
   readonly #tee = new Tee();
   readonly #framer = new BodyFramer(true, this.#tee.note);
   #phase = IDLE;
@@ -55,7 +55,7 @@ export class Upstream {
     this.socket = link.socket;
     this.#agent = agent;
     this.#limits = limits;
-    this.#corridor = corridor;
+    this.corridor = corridor;
     this.#owner = owner;
     this.#reader = new HeadReader(limits, false);
   }
@@ -193,7 +193,7 @@ export class Upstream {
     this.#phase = BODY;
     this.#framer.start(head.body, head.length);
     this.#tee.reset();
-    if (head.body !== 'none') this.#tee.tap = this.#corridor.content(exchange, 'response');
+    if (head.body !== 'none') this.#tee.tap = this.corridor.content(exchange, 'response');
     this.#body(bytes, head.end);
   }
 

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { CloseFacts, Splice } from '../model/ports.ts';
+import type { CloseFacts, ContentTap, Splice } from '../model/ports.ts';
 import { closeSoon, keepHalfOpen, reset } from './http1-streams.ts';
 
 /** Why a pair of joined streams ended; the first cause seen. */
@@ -9,6 +9,12 @@ export type JoinEnd = 'agent-closed' | 'upstream-closed' | 'agent-reset' | 'upst
 export interface ByteCounts {
   requestBytes: number;
   responseBytes: number;
+}
+
+/** Who looks at the two directions, after what was written on. */
+export interface JoinTaps {
+  readonly agent: ContentTap | undefined;
+  readonly upstream: ContentTap | undefined;
 }
 
 /**
@@ -21,6 +27,7 @@ export class Join {
   readonly #counts: ByteCounts;
   readonly #idleMs: number;
   readonly #done: (end: JoinEnd) => void;
+  readonly #taps: JoinTaps | undefined;
   #first: JoinEnd | undefined;
   #settled = false;
   #open = 2;
@@ -28,12 +35,20 @@ export class Join {
   #timer: NodeJS.Timeout | undefined;
 
   /** `idleMs` 0: no clock at all. */
-  constructor(agent: Duplex, upstream: Duplex, counts: ByteCounts, idleMs: number, done: (end: JoinEnd) => void) {
+  constructor(
+    agent: Duplex,
+    upstream: Duplex,
+    counts: ByteCounts,
+    idleMs: number,
+    done: (end: JoinEnd) => void,
+    taps?: JoinTaps,
+  ) {
     this.#agent = agent;
     this.#upstream = upstream;
     this.#counts = counts;
     this.#idleMs = idleMs;
     this.#done = done;
+    this.#taps = taps;
   }
 
   start(): void {
@@ -52,6 +67,7 @@ export class Join {
 
   #listen(from: Duplex, to: Duplex, side: 'agent' | 'upstream'): void {
     const clocked = this.#idleMs > 0;
+    const tap = this.#taps?.[side];
     keepHalfOpen(from);
     from.on('error', () => this.#fail(side, to));
     from.on('close', () => this.#closed(side, from, to));
@@ -69,6 +85,7 @@ export class Join {
       if (side === 'agent') this.#counts.requestBytes += chunk.length;
       else this.#counts.responseBytes += chunk.length;
       if (clocked) this.#lastMono = performance.now();
+      tap?.push(chunk);
     });
     to.on('drain', () => from.resume());
     if (to.writableNeedDrain) from.pause();

@@ -22,7 +22,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   inspect: ['model', 'codec', /^node:(net|url|crypto|os)/],
   scan: ['model', 'node:crypto'],
   llm: ['model'],
-  content: ['model', 'node:zlib', 'node:stream'],
+  content: ['model', 'codec', 'node:zlib', 'node:stream'],
   policy: ['model', /^@marcbachmann\/cel-js/, 're2js'],
   verdict: ['model'],
   upstream: ['model', 'codec', 'socks', /^node:(net|tls|dns|http|stream|crypto|fs)/],

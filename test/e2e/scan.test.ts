@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
+import { WebSocket } from 'ws';
 import type { LogLine } from '../../src/model/admin.ts';
 import { type Answer, type Ask, connectTo, http2Through, https, over2, plain } from '../support/agent.ts';
 import { assemble } from '../support/assemble.ts';
@@ -153,6 +155,34 @@ describe('a secret on its way, in monitor', () => {
         const line = await lineOf(weir, path);
         assertTold(line, /in the response body/, 'none');
       }
+    });
+  }
+
+  for (const compressed of [false, true]) {
+    it(`is found in WebSocket messages, both ways (${compressed ? 'permessage-deflate' : 'plain'})`, async () => {
+      const { weir, origin } = scene;
+      const path = `/ws-${compressed}`;
+      const { socket } = await connectTo(weir, 'plain.test:80', { agent: 'researcher' });
+      const client = new WebSocket(`ws://plain.test${path}`, {
+        createConnection: () => socket,
+        perMessageDeflate: compressed ? { threshold: 0 } : false,
+      });
+      await once(client, 'open');
+      assert.equal(client.extensions.includes('permessage-deflate'), compressed);
+      const sent = ['{"hello": 1}', `{"key": "${SECRET}"}`, '{"bye": "x"}'];
+      for (const text of sent) {
+        client.send(text.slice(0, 8), { fin: false });
+        client.send(text.slice(8), { fin: true });
+        const [echoed] = (await once(client, 'message')) as [Buffer];
+        assert.equal(echoed.toString(), text);
+      }
+      assert.deepEqual(origin.messages.slice(-3), sent);
+      client.close(1000, 'done');
+      await once(client, 'close');
+      const line = await lineOf(weir, path);
+      assert.equal(line.rules.filter((rule) => rule === RULE).length, 2, JSON.stringify(line));
+      assert.ok(!line.rules.includes('unscanned'));
+      assert.equal(line.would, 'block');
     });
   }
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { createSecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
+import { WebSocketServer } from 'ws';
 import type { Leaf } from './certs.ts';
 import { listening } from './origins.ts';
 
@@ -22,6 +23,8 @@ export interface ScanOrigin {
   readonly tlsPort: number;
   /** Bodies that arrived, by path without query. */
   readonly bodies: Map<string, Buffer>;
+  /** WebSocket messages that arrived; each is echoed. */
+  readonly messages: readonly string[];
   /** Connections accepted. */
   accepted(): number;
   /** The answer to a path from now on: its body in these pieces, with these fields. */
@@ -38,6 +41,7 @@ interface Prepared {
 export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
   const bodies = new Map<string, Buffer>();
   const answers = new Map<string, Prepared>();
+  const messages: string[] = [];
   const open = new Set<Socket>();
   let accepted = 0;
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -57,6 +61,16 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
     });
   };
   const plain = createServer({ keepAliveTimeout: 30_000 }, handle);
+  const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: { threshold: 0 } });
+  sockets.on('connection', (socket) =>
+    socket.on('message', (data, isBinary) => {
+      messages.push(Buffer.from(data as Buffer).toString('latin1'));
+      socket.send(data, { binary: isBinary });
+    }),
+  );
+  plain.on('upgrade', (request, socket, head) =>
+    sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request)),
+  );
   const tls = createSecureServer({ key: leaf.key, cert: leaf.cert, allowHTTP1: true }, handle as never);
   for (const server of [plain, tls]) {
     server.on('connection', (socket: Socket) => {
@@ -72,6 +86,7 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
     plainPort,
     tlsPort,
     bodies,
+    messages,
     accepted: () => accepted,
     answer: (path, pieces, fields = {}) => void answers.set(path, { pieces, fields }),
     close: async () => {
