@@ -87,7 +87,7 @@ function spine(node: ASTNode, op: '&&' | '||'): ASTNode[] {
 function identifier(name: string, scope: Scope, notes: Notes): Run {
   const slot = scope.lastIndexOf(name);
   if (slot >= 0) return (context) => context.slots[slot] as Value;
-  if (name === 'name') return (context) => context.name;
+  if (name === 'name') return (context) => context.subject;
   if (name === 'now') return (context) => context.now;
   if (name === 'attrs') {
     notes.computed = true;
@@ -168,7 +168,7 @@ function operator(node: ASTNode, scope: Scope, notes: Notes): Run {
   if (node.op === 'in' && key !== undefined && isAttrs(right, scope)) {
     notes.reads.add(key);
     const slot = slotOf(key);
-    return (context) => context.attribute(slot, key) !== undefined;
+    return (context) => context.holds(slot, key);
   }
   const a = compileNode(left, scope, notes);
   const text = textOf(right);
@@ -185,7 +185,7 @@ function operator(node: ASTNode, scope: Scope, notes: Notes): Run {
   return (context) => {
     const x = a(context);
     const y = b(context);
-    if (x instanceof Failure) return y instanceof Failure && x.code === 'absent' ? y : x;
+    if (x instanceof Failure) return y instanceof Failure && x.code === 'absent' && y.code !== 'unread' ? y : x;
     return y instanceof Failure ? y : apply(x, y, context);
   };
 }
@@ -245,10 +245,14 @@ function called(
     notes.unknown.add(`${name}()`);
     return constant(new Failure('unknown', `there is no function \`${name}()\``));
   }
-  const run: Run = (context) => {
-    const made = values(parts, context);
-    return made instanceof Failure ? made : call(made, context);
-  };
+  const [only] = parts;
+  const run: Run =
+    only !== undefined && parts.length === 1
+      ? (context) => strict(only(context), (value) => call([value], context))
+      : (context) => {
+          const made = values(parts, context);
+          return made instanceof Failure ? made : call(made, context);
+        };
   if (!all.every((part) => part.op === 'value')) return run;
   // `timestamp("…")`, `duration("24h")`: the same every time.
   return constant(run(createFolding()));
@@ -262,7 +266,10 @@ function createFolding(): Context {
 /** True when the argument is no error: celpy's meaning, so `has(attrs["k"])` works (strathon-compat §1.6 a). */
 function has(argument: ASTNode, scope: Scope, notes: Notes): Run {
   const run = compileNode(argument, scope, notes);
-  return (context) => !(run(context) instanceof Failure);
+  return (context) => {
+    const result = run(context);
+    return result instanceof Failure && result.code === 'unread' ? result : !(result instanceof Failure);
+  };
 }
 
 function loop(receiver: ASTNode, args: readonly ASTNode[], scope: Scope, notes: Notes): Loop {

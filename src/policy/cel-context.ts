@@ -1,4 +1,4 @@
-import { Failure, LiteralMap, MapValue, Timestamp, type Value } from './cel-value.ts';
+import { Failure, LiteralMap, MapValue, type Result, Timestamp, type Value } from './cel-value.ts';
 
 /** What an attribute may hold. Whole numbers within ±2^53 are ints, all other numbers doubles. */
 export type AttributeValue =
@@ -73,18 +73,28 @@ export class Context {
     this.#now = facts.now;
   }
 
-  get now(): Timestamp {
+  /** `name`. */
+  get subject(): Result {
+    return this.name;
+  }
+
+  get now(): Result {
     this.#instant ??= new Timestamp(BigInt(Math.trunc(this.#now)) * 1_000_000n);
     return this.#instant;
   }
 
   /** undefined = not set. */
-  attribute(slot: number, key: string): Value | undefined {
+  attribute(slot: number, key: string): Result | undefined {
     const seen = this.#read[slot];
     if (seen !== undefined) return seen === ABSENT ? undefined : seen;
     const value = this.attrs.read(key);
     if (slot >= 0) this.#read[slot] = value === undefined ? ABSENT : value;
     return value;
+  }
+
+  /** `"k" in attrs`. */
+  holds(slot: number, key: string): Result {
+    return this.attribute(slot, key) !== undefined;
   }
 
   /** True when the budget does not cover it. */

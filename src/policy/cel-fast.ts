@@ -1,7 +1,7 @@
 import { type Context, TOO_EXPENSIVE } from './cel-context.ts';
 import type { Run } from './cel-macros.ts';
 import { type Binary, searchWeight } from './cel-operators.ts';
-import { equal, Failure, MapValue, mismatch, type Result, type Value } from './cel-value.ts';
+import { equal, Failure, MapValue, mismatch, type Result, Unread, type Value } from './cel-value.ts';
 
 /**
  * The shapes nearly every policy consists of, without the general machinery: a text compared with a literal, looked up in a
@@ -13,7 +13,8 @@ export function equalsText(run: Run, text: string, expected: boolean): Run {
   return (context) => {
     const value = run(context);
     if (typeof value === 'string') return (value === text) === expected;
-    return value instanceof Failure ? value : !expected;
+    if (!(value instanceof Failure)) return !expected;
+    return value instanceof Unread && value.ask('==', text) === false ? !expected : value;
   };
 }
 
@@ -59,7 +60,8 @@ export function onText(name: string, run: Run, part: string): Run | undefined {
   return (context) => {
     const value = run(context);
     if (typeof value === 'string') return context.spend(value.length * weight) ? TOO_EXPENSIVE : holds(value, part);
-    return value instanceof Failure ? value : listContains(name, value, part, context);
+    if (!(value instanceof Failure)) return listContains(name, value, part, context);
+    return value instanceof Unread ? value.ask(name, part) : value;
   };
 }
 

@@ -188,19 +188,15 @@ export const FUNCTIONS: ReadonlyMap<string, Call> = new Map<string, Call>([
   ],
 ]);
 
-const GETTER = /^get(?:FullYear|Month|Date|DayOfMonth|DayOfWeek|DayOfYear|Hours|Minutes|Seconds|Milliseconds)$/;
-
 /** The call for `name`, or undefined when nobody knows it. */
 export function callOf(name: string): Call | undefined {
-  const known = FUNCTIONS.get(name);
-  if (known !== undefined || !GETTER.test(name)) return known;
+  const field = timestampField(name);
+  if (field === undefined) return FUNCTIONS.get(name);
   return ([time, zone], context) => {
     // A wall clock elsewhere is Intl's to know, which takes its 20 µs.
     if (zone !== undefined && context.spend(200)) return TOO_EXPENSIVE;
-    if (time instanceof Timestamp && (zone === undefined || typeof zone === 'string')) {
-      return timestampField(name, time, zone) as Result;
-    }
-    const field = time instanceof Duration && zone === undefined ? durationField(name, time) : undefined;
-    return field ?? wrongArguments(name, time, zone);
+    if (time instanceof Timestamp && (zone === undefined || typeof zone === 'string')) return field(time, zone);
+    const whole = time instanceof Duration && zone === undefined ? durationField(name, time) : undefined;
+    return whole ?? wrongArguments(name, time, zone);
   };
 }

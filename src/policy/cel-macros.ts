@@ -60,7 +60,7 @@ function quantifier(loop: Loop, decides: boolean): Run {
     let failure: Failure | undefined;
     const found = each(loop, context, (result) => {
       if (result === decides) return decides;
-      if (result !== !decides) failure = worse(failure, notBool(result));
+      if (result !== !decides) failure = worse(failure, notBool(result), !decides);
       return undefined;
     });
     return found ?? failure ?? !decides;
@@ -111,9 +111,15 @@ export const MACROS: ReadonlyMap<string, (loop: Loop) => Run> = new Map<string, 
   ['filter/2', filter],
 ]);
 
-/** Of two failures the one that is not merely an attribute that is not set: it must not be hidden behind it. */
-export function worse(a: Failure | undefined, b: Failure): Failure {
-  return a === undefined || a.code === 'absent' ? b : a;
+/**
+ * Of two failures the one that is not merely an attribute that is not set: it must not be hidden behind it. What is not known now
+ * (`unread`) can turn out to be anything: it makes no conjunction true that has another error, but may make a disjunction true.
+ */
+function worse(a: Failure | undefined, b: Failure, conjunction: boolean): Failure {
+  if (a === undefined) return b;
+  if (b.code === 'unread') return conjunction ? a : b;
+  if (a.code === 'unread') return conjunction ? b : a;
+  return a.code === 'absent' ? b : a;
 }
 
 /** `a && b && …` (`decides` = false) and `a || b || …` (true): an operand that decides absorbs errors on either side. */
@@ -123,7 +129,7 @@ export function logic(operands: readonly Run[], decides: boolean): Run {
     for (const operand of operands) {
       const result = operand(context);
       if (result === decides) return decides;
-      if (result !== !decides) failure = worse(failure, notBool(result));
+      if (result !== !decides) failure = worse(failure, notBool(result), !decides);
     }
     return failure ?? !decides;
   };

@@ -109,10 +109,16 @@ const GETTERS: ReadonlyMap<string, Getter> = new Map([
   ['getMilliseconds', (d) => d.getUTCMilliseconds()],
 ]);
 
+/** Reads one field of a timestamp, in UTC or in a zone. */
+export type TimestampField = (time: Timestamp, zone: string | undefined) => bigint | Failure;
+
 /** undefined when there is no such getter. */
-export function timestampField(name: string, time: Timestamp, zone: string | undefined): bigint | Failure | undefined {
+export function timestampField(name: string): TimestampField | undefined {
   const getter = GETTERS.get(name);
-  if (getter === undefined) return undefined;
+  return getter === undefined ? undefined : (time, zone) => read(getter, time, zone);
+}
+
+function read(getter: Getter, time: Timestamp, zone: string | undefined): bigint | Failure {
   if (zone === undefined) return BigInt(getter(time.date));
   const ms = time.date.getTime();
   const offset = offsetOf(zone, ms);

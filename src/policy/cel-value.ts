@@ -15,9 +15,25 @@ export class Failure {
 
 /**
  * `absent` an attribute that is not set · `unknown` a name or function nobody knows · `type` no such overload · `value` out of range,
- * not convertible, no such key · `regex` not RE2 · `limit` the expression is too expensive.
+ * not convertible, no such key · `regex` not RE2 · `limit` the expression is too expensive ·
+ * `unread` the value is not known now (only when a policy is examined without a request).
  */
-export type FailureCode = 'absent' | 'unknown' | 'type' | 'value' | 'regex' | 'limit';
+export type FailureCode = 'absent' | 'unknown' | 'type' | 'value' | 'regex' | 'limit' | 'unread';
+
+/** A value that is not known now; something may be known about it all the same. */
+export class Unread extends Failure {
+  readonly #ask: ((test: string, part: string) => boolean | undefined) | undefined;
+
+  /** @param ask what `contains`, `startsWith`, `endsWith`, `==` with a literal say whatever the value is; undefined = it depends */
+  constructor(ask?: (test: string, part: string) => boolean | undefined) {
+    super('unread', 'the value is not known yet');
+    this.#ask = ask;
+  }
+
+  ask(test: string, part: string): boolean | Failure {
+    return this.#ask?.(test, part) ?? this;
+  }
+}
 
 /** CEL `uint`; ints are bigint, doubles number. */
 export class Uint {

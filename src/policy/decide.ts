@@ -126,7 +126,7 @@ function applies(policy: Policy, segments: string, agent: string): boolean {
 
 function errorOf(policy: Policy, { failure }: Evaluation & { readonly outcome: 'ERROR' }): PolicyError {
   const { message, attribute } = failure;
-  return { policy, reason: message, ...(attribute === undefined ? {} : { attribute }) };
+  return attribute === undefined ? { policy, reason: message } : { policy, reason: message, attribute };
 }
 
 function failClosed(policy: Policy): Deciding {

@@ -1,0 +1,82 @@
+/**
+ * What policies can read of a request when it is judged, by how much of it Weir can see. The names are those of the record
+ * (product.md §5) and Strathon's (strathon-compat §1.2); who builds `attrs` sets no others.
+ */
+
+/** Known for every exchange and for a tunnel whose content stays closed. Which of them are set depends on the request. */
+const ALWAYS = [
+  'strathon.tool.name',
+  'strathon.http.url',
+  'strathon.source',
+  'strathon.agent.name',
+  'strathon.agent.id',
+  'strathon.project.environment',
+  'gen_ai.tool.name',
+  'gen_ai.agent.name',
+  'gen_ai.agent.id',
+  'http.request.method',
+  'server.address',
+  'server.port',
+  'client.address',
+  'network.transport',
+  'network.peer.address',
+  'network.peer.port',
+  'user_agent.original',
+  'tls.protocol.version',
+  'deployment.environment',
+  'weir.agent',
+  'weir.agent.identified_by',
+  'weir.visibility',
+  'weir.via',
+  'weir.mode',
+  'weir.destination.first_seen',
+  'weir.destination.tenant',
+  'weir.baseline.state',
+  'weir.finding.rules',
+  'weir.exchange.id',
+  'weir.connection.id',
+  'weir.run.id',
+  'weir.tunnel.protocol',
+  'weir.interception_skipped',
+  'weir.address.delegated',
+  'weir.tls.sni',
+  'weir.tls.ja4',
+  'weir.tls.alpn',
+  'weir.tls.ech',
+] as const;
+
+/** Needs the content: plain HTTP, or TLS that is intercepted. */
+const CONTENT = [
+  'http.request.method_original',
+  'http.request.body.size',
+  'url.full',
+  'url.scheme',
+  'url.path',
+  'url.query',
+  'network.protocol.version',
+  'weir.request.content_type',
+  'weir.request.body.size',
+  'weir.credential.fingerprint',
+  'gen_ai.prompt',
+  'gen_ai.completion',
+  'gen_ai.request.model',
+  'gen_ai.provider.name',
+  'gen_ai.operation.name',
+] as const;
+
+/** Every attribute a policy can read here. */
+export const READABLE: ReadonlySet<string> = new Set<string>([...ALWAYS, ...CONTENT]);
+
+/** Those that are never set while TLS is tunnelled. */
+export const NEEDS_CONTENT: ReadonlySet<string> = new Set<string>(CONTENT);
+
+/** What a CONNECT that stays a tunnel looks like, whoever sends it (strathon-compat §6.17). */
+export const TUNNEL_NAME = 'http.connect';
+export const TUNNEL: ReadonlyMap<string, string> = new Map([
+  ['strathon.tool.name', TUNNEL_NAME],
+  ['gen_ai.tool.name', TUNNEL_NAME],
+  ['strathon.source', 'egress_proxy'],
+  ['http.request.method', 'CONNECT'],
+  ['network.transport', 'tcp'],
+  ['weir.visibility', 'tunnel'],
+]);
