@@ -26,18 +26,32 @@ export function namesInspectors(options: NamesOptions): readonly Inspector[] {
     {
       id: 'names',
       phase: 'tls',
-      inspect: (exchange, { tls, protocol }) =>
-        tls === undefined ? opaque(options, exchange, protocol ?? '') : tlsNames(options, exchange, tls),
+      inspect: (exchange, { tls, protocol = '' }) => {
+        if (tls !== undefined) return tlsNames(options, exchange, tls);
+        return exchange.kind === 'exchange'
+          ? switched(options, exchange, protocol)
+          : opaque(options, exchange, protocol);
+      },
     },
   ];
 }
 
 function requestNames(options: NamesOptions, exchange: Exchange): readonly Finding[] {
-  const { method, upgrade } = exchange.request;
   const names = disagreements(exchange);
-  // A CONNECT that is a request (to a proxy behind the tunnel, or a stream of HTTP/2) opens one as opaque as any upgrade.
-  const becomes = upgrade ?? (method === 'CONNECT' && exchange.kind === 'exchange' ? 'connect' : undefined);
-  return becomes === undefined || becomes === 'websocket' ? names : [...names, ...switches(options, exchange, becomes)];
+  const becomes = becomesOf(exchange);
+  return becomes === undefined ? names : [...names, ...switched(options, exchange, becomes)];
+}
+
+/**
+ * A CONNECT that is a request (to a proxy behind the tunnel, or a stream of HTTP/2 with its `:protocol`) opens what is as opaque
+ * as any upgrade. `Upgrade` is an offer most servers ignore (RFC 9110 §7.8; `curl --http2` makes it every time): what it asks for
+ * counts once the 101 is there, also when lists are read again then.
+ */
+function becomesOf({ kind, request, status }: Exchange): string | undefined {
+  if (kind !== 'exchange') return undefined;
+  const { method, upgrade, protocol } = request;
+  if (method === 'CONNECT') return (protocol === '2' ? upgrade : undefined) ?? 'connect';
+  return status === 101 ? upgrade : undefined;
 }
 
 function disagreements(exchange: Exchange): readonly Finding[] {
@@ -87,12 +101,12 @@ function ech({ onEch, authorityAllowed }: NamesOptions, exchange: Exchange): rea
   return [allowed && onEch === 'flag' ? mismatch(message, 'low', 'flag') : mismatch(message)];
 }
 
-/** What follows an `Upgrade` to anything but WebSocket is bytes nobody reads (threat E11: `h2c` among them). */
-function switches(options: NamesOptions, exchange: Exchange, upgrade: string): readonly Finding[] {
+/** What follows a switch to anything but WebSocket is bytes nobody reads (threat E11: `h2c` among them). */
+function switched(options: NamesOptions, exchange: Exchange, to: string): readonly Finding[] {
   const { host, port } = exchange.destination;
-  if (upgrade.split(',').every((token) => token.trim() === 'websocket')) return NONE;
-  if (options.expected(exchange, upgrade)) return NONE;
-  return [unreadable(`the request to ${hostPort(host, port)} asks to switch to ${upgrade}, which Weir cannot read`)];
+  if (to.split(',').every((token) => token.trim() === 'websocket')) return NONE;
+  if (options.expected(exchange, to)) return NONE;
+  return [unreadable(`the request to ${hostPort(host, port)} switches to ${to}, which Weir cannot read`)];
 }
 
 function opaque(options: NamesOptions, exchange: Exchange, protocol: string): readonly Finding[] {

@@ -72,7 +72,7 @@ export interface Corridor {
   openTunnel(connect: Exchange): Exchange;
   /** Identity, destination and request phases. Sync: everything it reads is in memory. */
   check(exchange: Exchange): Checked;
-  /** Names facts that appear only after the 200 (SNI, ECH, opaque protocol): judged again. */
+  /** Names facts that appear only after the 200 (SNI, ECH, opaque protocol) or with a 101 (what it switches to): judged again. */
   checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked;
   /** Resolve, judge every address, dial exactly a judged one (TLS too when asked). Never rejects. */
   reach(exchange: Exchange, tls?: UpstreamTls): Promise<Reach>;

@@ -48,6 +48,13 @@ export function malformed(owner: LossOwner, up: Upstream, detail: string): void 
   else owner.answer(owner.failure('upstream-malformed', detail), facts, true);
 }
 
+/** What the upstream switches to may not be opened here. */
+export function switchRefused(owner: LossOwner, up: Upstream, answer: Answer): void {
+  up.socket.destroy();
+  owner.forget(up);
+  owner.answer(answer, { outcome: 'blocked' }, true);
+}
+
 /** The agent's body breaks its framing: the upstream must not take what it has for a whole request. */
 export function bodyBroken(owner: LossOwner, up: Upstream, detail: string): void {
   reset(up.socket);

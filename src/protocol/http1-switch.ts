@@ -18,6 +18,15 @@ export interface Switch {
 }
 
 /**
+ * What a 101 leads to, as it is judged: what was asked for, or what the upstream says instead when only WebSocket was asked for.
+ * Neither is believed to make the other harmless.
+ */
+export function switchedTo({ request }: Exchange, { upgrade }: ResponseHead): string {
+  const asked = request.upgrade ?? '';
+  return asked === 'websocket' ? (upgrade ?? asked) : asked;
+}
+
+/**
  * Names the protocol and joins both streams; the exchange goes on counting. The caller takes its own listeners off, then
  * starts the join.
  */

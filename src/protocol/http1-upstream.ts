@@ -6,6 +6,7 @@ import type { Exchange } from '../model/exchange.ts';
 import type { Corridor, Link, RelayContext, RelayLimits } from '../model/ports.ts';
 import * as losses from './http1-losses.ts';
 import { keepHalfOpen } from './http1-streams.ts';
+import { switchedTo } from './http1-switch.ts';
 import { Tee } from './http1-tee.ts';
 
 /** Who is told what the upstream did; what goes wrong is handled by `http1-losses.ts` for it. */
@@ -203,6 +204,15 @@ export class Upstream {
       return;
     }
     this.#phase = IDLE;
+    if (head.status === 101) {
+      const exchange = this.#exchange as Exchange;
+      // What is unread from here on may be so only where that is allowed: the agent hears of no switch before.
+      const checked = this.corridor.checkTls(exchange, undefined, switchedTo(exchange, head));
+      if (!checked.forward) {
+        losses.switchRefused(this.#owner, this, checked.answer);
+        return;
+      }
+    }
     this.#send(bytes);
     this.#owner.switched(this, head, bytes.subarray(head.end));
   }

@@ -56,9 +56,14 @@ describe('E11: an upgrade to something Weir does not read is a tunnel, and judge
         assert.ok((line?.requestBytes ?? 0) >= 24, 'what the agent sent after the switch is counted');
 
         witness.forget();
-        const strict = await send(fortress, road, 'strict', 'GET /switch', `${fields}Connection: close\r\n`);
+        const strict = await send(fortress, road, 'strict', 'GET /switch', `${fields}\r\nGET /inside HTTP/1.1\r\n`);
         assert.match(await lastWords(strict), /^HTTP\/1\.1 403 /);
-        assert.equal(witness.heard(), '');
+        assert.ok(!witness.heard().includes('/inside'), 'what was sent ahead of the 101 goes nowhere');
+        const [refused] = await fortress.weir.records(
+          'the refusal',
+          (one) => one.agent === 'strict' && one.path === '/switch' && one.outcome === 'blocked',
+        );
+        assert.ok(refused?.rules.includes('opaque-protocol'), JSON.stringify(refused));
       });
     }
   }
@@ -84,6 +89,30 @@ describe('E11: an upgrade to something Weir does not read is a tunnel, and judge
       assert.equal(witness.heard(), '');
     });
   }
+
+  for (const road of ROADS) {
+    it(`${road}: an offer the server ignores is an ordinary request, in enforce too`, async () => {
+      for (const agent of [`offer-${road}`, 'strict']) {
+        const fields =
+          'Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n';
+        const peer = await send(fortress, road, agent, `GET /offer-${road}`, fields);
+        assert.match(await lastWords(peer), /^HTTP\/1\.1 200 /, agent);
+        const [line] = await fortress.weir.records(
+          'the request',
+          (one) => one.agent === agent && one.path === `/offer-${road}`,
+        );
+        assert.deepEqual([line?.would, line?.rules.includes('opaque-protocol')], ['none', false], agent);
+      }
+    });
+  }
+
+  it('a CONNECT that calls itself a WebSocket upgrade is a tunnel all the same', async () => {
+    const fields = 'Connection: upgrade, close\r\nUpgrade: websocket\r\n';
+    fortress.plain.forget();
+    const strict = await send(fortress, 'connect', 'strict', 'CONNECT far.test:443', fields);
+    assert.match(await lastWords(strict), /^HTTP\/1\.1 403 /);
+    assert.equal(fortress.plain.heard(), '');
+  });
 
   it('WebSocket is no opaque tunnel and passes in enforce', async () => {
     for (const road of ROADS) {

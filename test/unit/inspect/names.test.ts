@@ -42,6 +42,35 @@ test('Host and the authority', () => {
   }
 });
 
+test('an upgrade counts when it has happened, a CONNECT when it is asked', () => {
+  const judged = (
+    made: Made & { readonly status?: number; readonly upgrade?: string; readonly protocol?: '1.1' | '2' },
+  ) => {
+    const { upgrade, protocol = '1.1', status } = made;
+    const exchange = exchangeTo('example.org', made);
+    const asked = { ...exchange.request, protocol, ...(upgrade === undefined ? {} : { upgrade }) };
+    const seen = { ...exchange, request: asked, ...(status === undefined ? {} : { status }) };
+    return namesInspectors(strict)[0]
+      ?.inspect(seen, {})
+      .map((f) => f.rule);
+  };
+  const OPAQUE = ['opaque-protocol'];
+  assert.deepEqual(judged({ upgrade: 'h2c' }), []);
+  assert.deepEqual(judged({ upgrade: 'h2c', status: 101 }), OPAQUE, 'read again when lists have changed');
+  assert.deepEqual(judged({ upgrade: 'websocket', status: 101 }), []);
+  assert.deepEqual(judged({ method: 'CONNECT' }), OPAQUE);
+  assert.deepEqual(judged({ method: 'CONNECT', upgrade: 'websocket' }), OPAQUE);
+  assert.deepEqual(judged({ method: 'CONNECT', upgrade: 'websocket', protocol: '2' }), []);
+  assert.deepEqual(judged({ method: 'CONNECT', upgrade: 'connect-udp', protocol: '2' }), OPAQUE);
+  const switching = (protocol: string, options: Partial<NamesOptions> = {}) =>
+    namesInspectors({ ...strict, ...options })[1]
+      ?.inspect(exchangeTo('example.org'), { protocol })
+      .map((f) => f.rule);
+  for (const to of ['h2c', 'h2', 'http/2.0', 'websocket, h2c', '']) assert.deepEqual(switching(to), OPAQUE, to);
+  assert.deepEqual(switching('websocket'), []);
+  assert.deepEqual(switching('h2c', { expected: () => true }), []);
+});
+
 test('a request inside a tunnel is for the host the tunnel was opened to', () => {
   const inside = (host: string): Made => ({ connection: { authority: { scheme: 'tcp', host, port: 443 } } });
   assert.deepEqual(request('example.org', inside('example.org')), []);
