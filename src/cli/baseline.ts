@@ -4,6 +4,7 @@ import type { AccountStat } from '../model/account.ts';
 import type { BaselineVerb } from '../model/admin.ts';
 import type { AgentStat, DestinationStat } from '../model/record.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
+import { readLearned } from './learned.ts';
 import { bytes, clock, plural, table } from './table.ts';
 
 /** `weir baseline …`: what is normal for each agent, and the verbs that correct it. */
@@ -41,13 +42,9 @@ export function baselineCommand(cli: Cli): Command {
 }
 
 async function show(cli: Cli, agent?: string): Promise<void> {
-  const [stats, status] = await cli.withClient((c) => Promise.all([c.baselines(agent), c.status()]));
+  const { stats, sentence } = await readLearned(cli, agent);
   cli.print(stats, () =>
-    stats.length === 0
-      ? 'Nothing is learned yet.'
-      : stats
-          .map((stat) => one(stat, status.agents.find((a) => a.agent === stat.agent)?.baseline.sentence))
-          .join('\n\n'),
+    stats.length === 0 ? 'Nothing is learned yet.' : stats.map((stat) => one(stat, sentence(stat.agent))).join('\n\n'),
   );
 }
 

@@ -14,6 +14,7 @@ import { keepCommand } from './keep.ts';
 import { logsCommand } from './logs.ts';
 import { modeCommand } from './mode.ts';
 import { patternsCommand } from './patterns.ts';
+import { policyCommand } from './policy.ts';
 import { purgeCommand } from './purge.ts';
 import { queryCommand } from './query.ts';
 import { reportCommand } from './report.ts';
@@ -34,6 +35,7 @@ const COMMANDS = [
   reportCommand,
   queryCommand,
   baselineCommand,
+  policyCommand,
   modeCommand,
   caCommand,
   patternsCommand,

@@ -4,8 +4,8 @@ import type { ReportDestination, ReportDirect, ReportFacts, ReportNew, ReportUnr
 
 /** Rule of a destination's first use while the agent's baseline was still learning: news of the lesser kind. */
 const FIRST_CONTACT = 'first-contact';
-/** Where the exchanges behind the line `enforce` are listed. */
-const BLOCKED_COMMAND = 'weir logs --blocked';
+/** What to type after the line `enforce`: the list that enforcing would hold everybody to. */
+const SUGGEST_COMMAND = 'weir policy suggest';
 /** Makes a client that brings its own list of roots trust Weir's CA for some hosts. */
 const TRUST_COMMAND = 'weir ca trust --only';
 /** Direct connections shown by name. */
@@ -176,13 +176,13 @@ export function enforceSentence(facts: ReportFacts): string | undefined {
   return parts.length === 0 ? undefined : `${parts.join(', ')} of ${exact(facts.requests)}`;
 }
 
-/** The command that lists what {@link enforceSentence} counts; undefined when it would list nothing. */
+/** The command to type next to {@link enforceSentence}; undefined when nothing was or would have been stopped. */
 export function enforceCommand(facts: ReportFacts): string | undefined {
   if (facts.blocked === 0 && facts.wouldBlock === 0) return undefined;
   const [agent] = facts.agents;
   return facts.agents.length === 1 && agent !== undefined
-    ? `${BLOCKED_COMMAND} --agent ${printable(agent, 63)}`
-    : BLOCKED_COMMAND;
+    ? `${SUGGEST_COMMAND} --agent ${printable(agent, 63)}`
+    : SUGGEST_COMMAND;
 }
 
 /** Whose report it is. */

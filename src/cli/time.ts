@@ -37,3 +37,12 @@ function day(d: Date, today: Date): string {
 function minute(d: Date): string {
   return `${String(d.getHours()).padStart(2, '0')}:${String(d.getMinutes()).padStart(2, '0')}`;
 }
+
+/** `today`, `12 Nov`, `12 Nov 2025` where the year is not that of `now`: in UTC, for what people elsewhere read. Epoch ms. */
+export function utcDay(at: number, now: number): string {
+  const [d, today] = [new Date(at), new Date(now)];
+  if (Number.isNaN(d.getTime())) return '–';
+  if (!Number.isNaN(now) && d.toISOString().slice(0, 10) === today.toISOString().slice(0, 10)) return 'today';
+  const text = `${d.getUTCDate()} ${MONTHS[d.getUTCMonth()]}`;
+  return d.getUTCFullYear() === today.getUTCFullYear() ? text : `${text} ${d.getUTCFullYear()}`;
+}

@@ -75,7 +75,7 @@ describe('commands: no collector is running', () => {
   after(() => world?.close());
 
   it('what needs one says so with exit code 3 and what to type', async () => {
-    const commands = ['status', 'verify', 'env', 'logs', 'baseline show', 'mode', 'mode worker stop'];
+    const commands = ['status', 'verify', 'env', 'logs', 'baseline lock worker', 'mode', 'mode worker stop'];
     for (const text of commands) {
       const { code, stdout, stderr } = await world.weirDo(text.split(' '));
       assert.deepEqual([code, stdout], [3, ''], text);
@@ -83,9 +83,13 @@ describe('commands: no collector is running', () => {
     }
   });
 
-  it('what does not need one works: query, ca, env --unset, check, doctor, help', async () => {
+  it('what does not need one works: query, baseline show, policy suggest, ca, env --unset, check, doctor, help', async () => {
     const rows = await world.weirDo(['query', '--json', 'SELECT agent, host FROM exchanges']);
     assert.deepEqual(JSON.parse(rows.stdout), [{ agent: 'worker', host: 'once.test' }]);
+    const learned = await world.weirDo(['baseline', 'show']);
+    assert.match(learned.stdout, /^worker: 1 requests, 1 destination\n.*\nonce\.test:80 +learned +1 /);
+    const suggested = await world.weirDo(['policy', 'suggest']);
+    assert.match(suggested.stdout, /^ {6}# - once\.test:80 +# seen once — review; 1 request, /m);
     const shown = await world.weirDo(['ca', 'show']);
     assert.match(shown.stdout, /^subject {6}O=Weir, CN=Weir local CA/);
     const exported = await world.weirDo(['ca', 'export']);

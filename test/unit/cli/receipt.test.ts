@@ -21,7 +21,7 @@ describe('the receipt', () => {
       '  leaving   aws-access-key in POST api.github.com/gists                    would block',
       '  unseen    2 direct connections around Weir (ssh → 140.82.112.4:22), sampled 4×/s',
       "            gh: 3 hosts tunnelled, not read (does not trust Weir's CA: weir ca trust --only github.com)",
-      '  enforce   would have stopped 2 of 412                     weir logs --blocked --agent claude',
+      '  enforce   would have stopped 2 of 412                     weir policy suggest --agent claude',
     ]);
   });
 
@@ -38,7 +38,7 @@ describe('the receipt', () => {
       '            sampled 4×/s',
       "            gh: 3 hosts tunnelled, not read (does not trust Weir's CA:",
       '            weir ca trust --only github.com)',
-      '  enforce   would have stopped 2 of 412       weir logs --blocked --agent claude',
+      '  enforce   would have stopped 2 of 412       weir policy suggest --agent claude',
     ]);
   });
 
@@ -152,7 +152,7 @@ describe('the receipt', () => {
       ['blocked', 'redacted', 'would block', 'would redact', '← look'],
     );
     assert.match(marks[0] ?? '', /pii-email in POST h\.test\/p, 3 times /);
-    assert.match(text(f), /^ {2}enforce {3}stopped 3, redacted 2 of 10 +weir logs --blocked$/m);
+    assert.match(text(f), /^ {2}enforce {3}stopped 3, redacted 2 of 10 +weir policy suggest$/m);
     assert.match(text(facts({ redacted: 1, requests: 1 })), /^ {2}enforce {3}redacted 1 of 1$/m);
     const styled = receiptLines(EXAMPLE, { width: 90, style: (name, t) => `<${name}>${t}</>` });
     assert.match(styled[0] ?? '', /^weir {2}<bold>claude<\/> {2}14:02/);

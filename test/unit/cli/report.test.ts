@@ -42,7 +42,7 @@ describe('weir report without a collector reads the file', () => {
       '            one.test                  1   1.5 KB out',
       '            two.test                  1   10 B out',
       '  new       1 first contact while learning: one.test',
-      '  enforce   would have stopped 1 of 2                       weir logs --blocked',
+      '  enforce   would have stopped 1 of 2                       weir policy suggest',
     ]);
   });
 
@@ -127,7 +127,7 @@ Connections around Weir, sampled 4×/s. Sampling proves these; it cannot prove t
 
 - \`gh: 3 hosts tunnelled, not read (does not trust Weir's CA: weir ca trust --only github.com)\`
 
-**enforce**: would have stopped 2 of 412 (\`weir logs --blocked --agent claude\`)
+**enforce**: would have stopped 2 of 412 (\`weir policy suggest --agent claude\`)
 `,
     );
   });

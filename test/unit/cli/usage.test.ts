@@ -27,6 +27,7 @@ const COMMANDS = [
   'report',
   'query',
   'baseline',
+  'policy',
   'mode',
   'ca',
   'patterns',
@@ -56,7 +57,7 @@ test('start documents the flags of the contract', async () => {
 
 test('what is not built is not claimed', async () => {
   const { out } = await weir(['help'], env);
-  assert.doesNotMatch(out, /replay|suggest|approve|receipt/);
+  assert.doesNotMatch(out, /replay|approve|receipt/);
 });
 
 const USAGE: readonly (readonly [readonly string[], number, RegExp])[] = [
