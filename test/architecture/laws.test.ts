@@ -30,7 +30,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   telemetry: ['model', 'undici', /^@opentelemetry\//, /^node:/],
   store: ['model', '@duckdb/node-api', /^node:/],
   admin: ['model', 'undici', /^node:/],
-  cli: ['model', 'config', 'admin', 'store', 'collector.ts', 'commander', 'pino', 'undici', /^node:/],
+  cli: ['model', 'config', 'admin', 'store', 'policy', 'collector.ts', 'commander', 'pino', 'undici', /^node:/],
 };
 /** The halls: they wire, so they know the rooms. */
 const HALLS = new Set(['collector.ts', 'recorder.ts', 'index.ts']);
