@@ -1,6 +1,5 @@
 import { Command, Option } from 'commander';
 import { homely, type LoadedConfig, loadConfig } from '../config/load.ts';
-import type { AgentStat } from '../model/record.ts';
 import { type Cli, CliError, safe } from './context.ts';
 import { keyAmong, type Learned, readLearned } from './learned.ts';
 import { celYaml } from './suggest-cel.ts';
@@ -79,11 +78,12 @@ async function suggestions(
 ): Promise<Suggestion[]> {
   const { groups, findings } = await readRows(config, since);
   const risky = readRisky();
-  const of = <T extends { readonly agent: string }>(rows: readonly T[], stat: AgentStat): T[] =>
-    rows.filter((row) => keyAmong(stats, row.agent) === stat.agent);
+  const keyOf = (agent: string): string => (config.agents.has(agent) ? agent : keyAmong(stats, agent));
+  const groupsOf = byKey(groups, keyOf);
+  const findingsOf = byKey(findings, keyOf);
   return stats.map((stat): Suggestion => {
-    const own = of(groups, stat);
-    const list = suggestList(stat, { groups: own, findings: of(findings, stat), risky, names });
+    const own = groupsOf.get(stat.agent) ?? [];
+    const list = suggestList(stat, { groups: own, findings: findingsOf.get(stat.agent) ?? [], risky, names });
     const stated = sentence(stat.agent);
     return {
       ...list,
@@ -96,6 +96,23 @@ async function suggestions(
       stopped: stoppedBy(list.entries, own, stat, names),
     };
   });
+}
+
+/** Rows by the name their agents learn under, each name looked up once. */
+function byKey<T extends { readonly agent: string }>(
+  rows: readonly T[],
+  keyOf: (agent: string) => string,
+): Map<string, T[]> {
+  const keys = new Map<string, string>();
+  const map = new Map<string, T[]>();
+  for (const row of rows) {
+    const key = keys.get(row.agent) ?? keyOf(row.agent);
+    keys.set(row.agent, key);
+    const list = map.get(key);
+    if (list === undefined) map.set(key, [row]);
+    else list.push(row);
+  }
+  return map;
 }
 
 function commandOf({ agent, as }: SuggestOptions): string {

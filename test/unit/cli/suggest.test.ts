@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { parse } from 'yaml';
@@ -15,6 +16,7 @@ import { hostPort } from '../../../src/model/destination.ts';
 import { matchHost } from '../../../src/model/glob.ts';
 import type { AgentStat, DestinationStat } from '../../../src/model/record.ts';
 import { compile, createContext, evaluate } from '../../../src/policy/cel.ts';
+import { parsePolicies } from '../../../src/policy/parse.ts';
 import { openStore } from '../../../src/store/database.ts';
 import { configOf } from '../../support/examples.ts';
 import { exchangeTo } from '../inspect/support.ts';
@@ -171,6 +173,9 @@ agents:
 
   it('as a policy it is shadowed and has every key of an export', () => {
     const { policies } = parse(celYaml([WHOLE], FRAME)) as { policies: Record<string, unknown>[] };
+    const read = parsePolicies({ policies }, { name: 'suggested.yaml', kind: 'file' });
+    assert.deepEqual(read.problems, []);
+    assert.equal(read.set.policies.length, 1);
     const [{ match_expression, ...rest } = {}] = policies;
     assert.equal(typeof match_expression, 'string');
     assert.deepEqual(rest, {
@@ -499,6 +504,12 @@ describe('weir policy suggest without a collector reads the file', () => {
     );
     const member = await weir(['policy', 'suggest', '--agent', 'task-2'], env);
     assert.match(member.out, /^ {2}"task-\*":\n {4}allowed_domains:\n {6}- GET shared\.test:443 /m);
+    assert.match(member.out, /# Of 3 exchanges in /);
+    const file = join(dir, 'own.yaml');
+    writeFileSync(file, 'agents: { task-2: {}, "task-*": { baseline: as-one } }\n', { mode: 0o600 });
+    const others = await weir(['policy', 'suggest', '--agent', 'task-1', '--config', file], env);
+    assert.match(others.out, /# Of 2 exchanges in /, 'what an agent of its own sent is not theirs');
+    assert.ok(others.out.includes(`weir check --config ${file}`), others.out);
   });
 
   it('in other forms', async () => {
