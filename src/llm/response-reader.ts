@@ -126,7 +126,7 @@ class ResponseReader implements LlmResponseReader {
       event: (type, head) => {
         json.end();
         if (head === '[DONE]') notes.over = true;
-        else {
+        else if (head !== '') {
           if (!json.complete) whole = false;
           if (type === 'error') notes.fail(undefined);
           this.#ended();

@@ -38,11 +38,6 @@ export class SseReader {
     this.#sink = sink;
   }
 
-  /** An event is under way. */
-  get open(): boolean {
-    return this.#hasData || this.#part !== NAME || this.#name !== '';
-  }
-
   push(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
