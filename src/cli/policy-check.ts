@@ -102,7 +102,7 @@ function readsText({ policy, reads }: Examined): string {
 
 /** The nearest name that exists, for the remark that names one that does not. */
 function suggestion({ unknownAttributes }: Examined, text: string): string {
-  const name = unknownAttributes.find((attribute) => text.includes(`reads ${attribute},`));
+  const name = unknownAttributes.find((attribute) => text.startsWith(`reads ${attribute}, which is never`));
   const near = name === undefined ? undefined : nearest(name, [...READABLE]);
   return near === undefined ? '' : ` — did you mean ${near}?`;
 }

@@ -2,7 +2,7 @@ import { evaluate } from './cel.ts';
 import { Context } from './cel-context.ts';
 import { type Result, Unread } from './cel-value.ts';
 import { enforces, type Policy, type PolicySet } from './policy.ts';
-import { NEEDS_CONTENT, READABLE, TUNNEL, TUNNEL_NAME } from './vocabulary.ts';
+import { KNOWN_LATER, NEEDS_CONTENT, READABLE, TUNNEL, TUNNEL_NAME } from './vocabulary.ts';
 
 /** What can be said of a policy without any request. */
 export interface Examined {
@@ -53,11 +53,8 @@ function examineOne(policy: Policy, above: Policy | undefined): Examined {
     remark('warning', 'always', 'matches every request; write `true` when that is meant');
   }
   for (const name of unknownAttributes) {
-    remark(
-      'warning',
-      'unknown-attribute',
-      `reads ${name}, which is never set here: not applicable where it gets there`,
-    );
+    const why = KNOWN_LATER.has(name) ? 'known only after the request was judged' : 'never set here';
+    remark('warning', 'unknown-attribute', `reads ${name}, which is ${why}: not applicable where it gets there`);
   }
   if (canMatch && !canMatchInTunnel) remark('note', 'never-in-tunnel', tunnelText(policy));
   if (above !== undefined && policy.enabled && !policy.shadow && policy.action !== 'log' && policy.action !== 'alert') {

@@ -19,8 +19,6 @@ const ALWAYS = [
   'server.port',
   'client.address',
   'network.transport',
-  'network.peer.address',
-  'network.peer.port',
   'user_agent.original',
   'tls.protocol.version',
   'deployment.environment',
@@ -28,7 +26,6 @@ const ALWAYS = [
   'weir.agent.identified_by',
   'weir.visibility',
   'weir.via',
-  'weir.mode',
   'weir.destination.first_seen',
   'weir.destination.tenant',
   'weir.baseline.state',
@@ -38,7 +35,6 @@ const ALWAYS = [
   'weir.run.id',
   'weir.tunnel.protocol',
   'weir.interception_skipped',
-  'weir.address.delegated',
   'weir.tls.sni',
   'weir.tls.ja4',
   'weir.tls.alpn',
@@ -47,21 +43,45 @@ const ALWAYS = [
 
 /** Needs the content: plain HTTP, or TLS that is intercepted. */
 const CONTENT = [
-  'http.request.method_original',
-  'http.request.body.size',
   'url.full',
   'url.scheme',
   'url.path',
   'url.query',
   'network.protocol.version',
   'weir.request.content_type',
-  'weir.request.body.size',
   'weir.credential.fingerprint',
   'gen_ai.prompt',
-  'gen_ai.completion',
   'gen_ai.request.model',
   'gen_ai.provider.name',
   'gen_ai.operation.name',
+] as const;
+
+/** Of the record, but known only when everything is over, or a consequence of what policies say. */
+const AFTERWARDS = [
+  'http.request.body.size',
+  'http.response.body.size',
+  'http.response.status_code',
+  'error.type',
+  'network.peer.address',
+  'network.peer.port',
+  'gen_ai.completion',
+  'weir.request.body.size',
+  'weir.response.body.size',
+  'weir.response.content_type',
+  'weir.response.status_code',
+  'weir.mode',
+  'weir.verdict',
+  'weir.action',
+  'weir.would',
+  'weir.would_block',
+  'weir.outcome',
+  'weir.close_reason',
+  'weir.address.delegated',
+  'weir.proxy.overhead_ms',
+  'weir.timing.ttfb_ms',
+  'weir.timing.dns_ms',
+  'weir.timing.connect_ms',
+  'weir.timing.tls_ms',
 ] as const;
 
 /** Every attribute a policy can read here. */
@@ -69,6 +89,9 @@ export const READABLE: ReadonlySet<string> = new Set<string>([...ALWAYS, ...CONT
 
 /** Those that are never set while TLS is tunnelled. */
 export const NEEDS_CONTENT: ReadonlySet<string> = new Set<string>(CONTENT);
+
+/** Those a record has and a policy never sees. */
+export const KNOWN_LATER: ReadonlySet<string> = new Set<string>(AFTERWARDS);
 
 /** What a CONNECT that stays a tunnel looks like, whoever sends it (strathon-compat §6.17). */
 export const TUNNEL_NAME = 'http.connect';

@@ -98,6 +98,10 @@ test('never, always, unknown names and attributes', () => {
   const typo = one('attrs["server.adress"] == "x"');
   assert.deepEqual([codes(typo), typo.unknownAttributes], [['never', 'unknown-attribute'], ['server.adress']]);
   assert.deepEqual(codes(one('attrs["server.address"] == "x" || attrs["mine"] == "y"')), ['unknown-attribute']);
+  assert.match(
+    one('attrs["http.response.status_code"] == 200').remarks.at(-1)?.text ?? '',
+    /known only after the request/,
+  );
   assert.deepEqual(one('attrs["b"] == attrs["a"]').reads, ['a', 'b']);
 });
 
