@@ -14,6 +14,9 @@ const COLUMN = 48;
 /** Lines commented out for one agent; a scan of thousands of hosts is not a list anybody reads. */
 const DOUBTS = 200;
 
+/** Siblings listed under a wildcard. */
+const COVERED = 20;
+
 /** The suggestion as Weir's own configuration: `agents.<name>.allowed_domains`. */
 export function allowListYaml(all: readonly Suggestion[], frame: Frame): string {
   const next = [
@@ -51,7 +54,11 @@ function said(entry: Entry, now: number): string {
 /** The siblings under a wildcard, each with its own evidence. */
 function coveredBy({ places }: Entry, now: number): Line[] {
   if (places.length < 2) return [];
-  return places.map((place) => ({ text: `#   ${placeText(place)}`, comment: evidence([place], now) }));
+  const lines = places.slice(0, COVERED).map((place): Line => {
+    return { text: `#   ${placeText(place)}`, comment: evidence([place], now) };
+  });
+  const more = places.length - lines.length;
+  return more > 0 ? [...lines, { text: `#   … and ${more} more` }] : lines;
 }
 
 function doubtLines(s: Suggestion, now: number, form: (place: Doubt['place']) => string): Line[] {

@@ -37,6 +37,7 @@ const HAYSTACKS: readonly (readonly [string, string?])[] = [
   ['weir logs', CONTROL],
   ['weir status', 'tainted'],
   ['weir baseline', 'plain.test'],
+  ['weir policy', 'plain.test'],
   ['/metrics', 'weir_up 1'],
   ['the log', 'stopping'],
 ];
@@ -112,7 +113,7 @@ async function gather(house: Recorded, texts: Map<string, string>): Promise<void
   const tables = ['exchanges', 'connections', 'findings', 'destinations', 'agents', 'audit', 'accounts', 'runs'];
   const rows = await Promise.all(tables.map((table) => weir.query(`SELECT * FROM ${table}`)));
   for (const [index, table] of tables.entries()) texts.set(`rows of ${table}`, JSON.stringify(rows[index]));
-  const commands = [['logs', '-n', '5000'], ['status'], ['baseline', 'show']].flatMap((args) => [
+  const commands = [['logs', '-n', '5000'], ['status'], ['baseline', 'show'], ['policy', 'suggest']].flatMap((args) => [
     args,
     [...args, '--json'],
   ]);

@@ -77,6 +77,7 @@ describe('E30, W11: names from the network are read by models and terminals', ()
       logs: (await fortress.weir.cli(['logs'])).stdout,
       status: (await fortress.weir.cli(['status'])).stdout,
       baseline: (await fortress.weir.cli(['baseline', 'show'])).stdout,
+      suggested: (await fortress.weir.cli(['policy', 'suggest'])).stdout,
       stderr: fortress.weir.logs(),
       metrics: await (await fetch(`http://${healthAddress}/metrics`)).text(),
     };
