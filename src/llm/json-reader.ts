@@ -1,18 +1,4 @@
-import type { JsonNode } from './json-paths.ts';
-
-/** A scalar as found; `undefined`: a string longer than what is kept, or a number longer than any. */
-export type JsonScalar = string | number | boolean | null | undefined;
-
-/** Who is told what was found, in the order of the text. */
-export interface JsonSink<F extends string> {
-  value(field: F, value: JsonScalar): void;
-  /** A wanted object or array begins. */
-  enter(field: F): void;
-  /** A wanted object or array ends. */
-  leave(field: F): void;
-  /** A document ends: the one, or with `rows` each of them. */
-  document(): void;
-}
+import { bareValue, type JsonNode, type JsonSink, stepInto } from './json-paths.ts';
 
 /** Deeper text is given up: tool schemas reach 30. */
 const MOST_DEPTH = 256;
@@ -38,7 +24,6 @@ const OVER = 8;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
-const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
 /**
  * Reads JSON (RFC 8259) as its bytes come and reports only the wanted paths. Everything else is skipped over, not kept: memory is
@@ -211,6 +196,7 @@ export class JsonReader<F extends string> {
   }
 
   #string(bytes: Uint8Array, from: number): number {
+    if (this.#keep < 0 || this.#long) return this.#skip(bytes, from);
     let at = from;
     while (at < bytes.length) {
       const byte = bytes[at++] as number;
@@ -222,8 +208,25 @@ export class JsonReader<F extends string> {
         this.#escape = true;
         this.#escaped = true;
       }
-      if (this.#keep >= 0 && !this.#long) this.#take(byte);
+      this.#take(byte);
+      if (this.#long) return at;
     }
+    return at;
+  }
+
+  /** Most bytes of most bodies pass here: prompts, images, schemas. */
+  #skip(bytes: Uint8Array, from: number): number {
+    let escaping = this.#escape;
+    let at = from;
+    while (at < bytes.length) {
+      const byte = bytes[at++] as number;
+      if (escaping) escaping = false;
+      else if (byte === QUOTE) {
+        this.#endString();
+        return at;
+      } else escaping = byte === BACKSLASH;
+    }
+    this.#escape = escaping;
     return at;
   }
 
@@ -237,17 +240,21 @@ export class JsonReader<F extends string> {
   }
 
   #endString(): void {
-    const text = this.#keep < 0 || this.#long ? undefined : this.#unescaped();
-    if (this.broken) return;
     if (this.#isKey) {
       this.#isKey = false;
-      const parent = this.#nodes[this.#depth - 1];
-      this.#node = text === undefined ? undefined : parent?.keys.get(text);
       this.#state = COLON;
+      this.#node = this.#keep < 0 || this.#long ? undefined : this.#step();
       return;
     }
+    const text = this.#keep < 0 || this.#long ? undefined : this.#unescaped();
+    if (this.broken) return;
     if (this.#node?.as !== undefined) this.#sink.value(this.#node.as, text);
     this.#ended();
+  }
+
+  #step(): JsonNode<F> | undefined {
+    const parent = this.#nodes[this.#depth - 1] as JsonNode<F>;
+    return this.#escaped ? parent.keys.get(this.#unescaped() ?? '') : stepInto(parent, this.#text, this.#length);
   }
 
   #unescaped(): string | undefined {
@@ -290,11 +297,4 @@ export class JsonReader<F extends string> {
     }
     this.#ended();
   }
-}
-
-function bareValue(text: string): JsonScalar {
-  if (text === 'true') return true;
-  if (text === 'false') return false;
-  if (text === 'null') return null;
-  return NUMBER.test(text) ? Number(text) : undefined;
 }

@@ -1,5 +1,6 @@
 import type { LlmApi, LlmRequestFacts } from '../model/llm.ts';
-import { JsonReader, type JsonScalar, type JsonSink } from './json-reader.ts';
+import type { JsonScalar, JsonSink } from './json-paths.ts';
+import { JsonReader } from './json-reader.ts';
 import { REQUEST_FIELDS, type RequestField } from './request-fields.ts';
 
 /** Reads a request body on a copy. */

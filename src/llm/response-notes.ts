@@ -1,5 +1,5 @@
 import type { LlmApiKind, LlmResponseFacts } from '../model/llm.ts';
-import type { JsonScalar, JsonSink } from './json-reader.ts';
+import type { JsonScalar, JsonSink } from './json-paths.ts';
 import type { ResponseField, UsageField } from './response-fields.ts';
 import { usageOf } from './response-usage.ts';
 

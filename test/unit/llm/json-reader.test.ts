@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type JsonField, jsonPaths } from '../../../src/llm/json-paths.ts';
-import { JsonReader, type JsonScalar } from '../../../src/llm/json-reader.ts';
+import { type JsonField, type JsonScalar, jsonPaths } from '../../../src/llm/json-paths.ts';
+import { JsonReader } from '../../../src/llm/json-reader.ts';
 
 type Name = 'a' | 'ab' | 'each' | 'deep' | 'either';
 const FIELDS: readonly JsonField<Name>[] = [

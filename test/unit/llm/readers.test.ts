@@ -185,3 +185,31 @@ test('a checksum that does not hold ends the reading', () => {
   assert.equal(facts.usage, undefined);
   assert.equal(facts.events, 1);
 });
+
+test('an empty event and white space that keeps a connection open are nothing', () => {
+  const fixture = RESPONSES.find(({ name }) => name === 'OpenAI chat stream with usage');
+  assert.ok(fixture);
+  const kept = Buffer.concat([Buffer.from('\n\n'), Buffer.from('data:\n\n'), fixture.body]);
+  assert.deepEqual(untimed(response(fixture.api, [kept])), fixture.facts);
+  const plain = RESPONSES[0] as (typeof RESPONSES)[0];
+  assert.deepEqual(untimed(response(plain.api, [Buffer.from(' \n \n'), plain.body])), plain.facts);
+});
+
+test('an answer of no bytes, and one that is a page, are not read', () => {
+  assert.equal(response(api('openai.chat'), []).incomplete, true);
+  assert.equal(response(api('openai.chat'), [Buffer.from('<html>502</html>')]).incomplete, true);
+});
+
+test('facts do not change after the end', () => {
+  const reader = createLlmResponse(api('openai.chat'));
+  reader.push(Buffer.from('{"id":"a"'), 1);
+  const facts = reader.end(true);
+  reader.push(Buffer.from(',"model":"m"}'), 2);
+  assert.equal(reader.end(), facts);
+  assert.equal(facts.incomplete, true);
+  const asked = createLlmRequest(api('openai.chat'));
+  asked.push(Buffer.from('{"model":"a"}'));
+  const first = asked.end();
+  asked.push(Buffer.from('{'));
+  assert.equal(asked.end(), first);
+});
