@@ -1,4 +1,4 @@
-import { type ASTNode, Environment, ParseError } from '@marcbachmann/cel-js';
+import { Environment, ParseError } from '@marcbachmann/cel-js';
 import { compileNode } from './cel-compile.ts';
 import { type CelFacts, Context, TOO_EXPENSIVE } from './cel-context.ts';
 import type { Run } from './cel-macros.ts';
@@ -43,10 +43,13 @@ export type Evaluation =
 export function compile(source: string): Compiled {
   if (source.trim() === '') throw new Error('the expression is empty; `true` matches everything');
   if (source.length > MAX_EXPRESSION) throw new Error(`the expression is longer than ${MAX_EXPRESSION} characters`);
-  const notes: Notes = { skeleton: skeleton(source), reads: new Set(), computed: false, unknown: new Set(), nodes: 0 };
   try {
-    const run = compileNode(parser.parse(source).ast as ASTNode, [], notes);
-    return { source, reads: notes.reads, readsComputed: notes.computed, unknown: notes.unknown, run };
+    const { ast } = parser.parse(source);
+    const reads = new Set<string>();
+    const unknown = new Set<string>();
+    const notes: Notes = { skeleton: skeleton(source), reads, computed: false, unknown, nodes: 0 };
+    const run = compileNode(ast, [], notes);
+    return { source, reads, readsComputed: notes.computed, unknown, run };
   } catch (error) {
     throw new Error(worded(source, error));
   }

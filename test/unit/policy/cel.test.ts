@@ -321,3 +321,49 @@ test('the quick engine and RE2 agree (property)', () => {
     { numRuns: 3000 },
   );
 });
+
+test('whatever is written compiles or is refused in words, and whatever compiles is evaluated (property)', () => {
+  const pieces =
+    'attrs [" "] ( ) . name == in && || ! - [ ] { } : , ? has all map x 1 2u 1.5 " \' \\ // r" b" matches (?i) __proto__';
+  const source = fc.oneof(
+    fc.array(fc.constantFrom(...pieces.split(' '), ' ', '\n'), { maxLength: 25 }).map((parts) => parts.join('')),
+    fc.string({ unit: 'binary', maxLength: 60 }),
+  );
+  fc.assert(
+    fc.property(source, (text) => {
+      let compiled: ReturnType<typeof compile>;
+      try {
+        compiled = compile(text);
+      } catch (error) {
+        const { message } = error as Error;
+        assert.ok(message.length > 10 && !/undefined|\[object|is not a/.test(message), message);
+        return;
+      }
+      const attrs = new Map(Object.entries(ATTRS));
+      assert.match(evaluate(compiled, createContext({ name: 'n', attrs, now: 0 })).outcome, /MATCH|ERROR/);
+    }),
+    { numRuns: 5000 },
+  );
+});
+
+test('what is deep or long is refused or evaluated, never a crash', () => {
+  const deep = [
+    `${'['.repeat(3000)}${']'.repeat(3000)} == []`,
+    `${'-'.repeat(4000)}1 == 1`,
+    Array.from({ length: 2400 }, () => '1').join(' + '),
+    `name${'.x'.repeat(3000)} == 1`,
+    `${'true ? '.repeat(2000)}true${' : false'.repeat(2000)}`,
+    `${'[1].map(a, '.repeat(90)}1${')'.repeat(90)} == []`,
+    '"""'.repeat(10_001),
+    `name == ${'x == '.repeat(2000)}x`,
+    `${'1 == 1 < '.repeat(1200)}true`,
+  ];
+  for (const text of deep) {
+    try {
+      const context = createContext({ name: 'n', attrs: new Map(), now: 0 });
+      assert.match(evaluate(compile(text), context).outcome, /MATCH|ERROR/);
+    } catch (error) {
+      assert.match((error as Error).message, /maxDepth|maxAstNodes|nested|longer|line 1/, text.slice(0, 40));
+    }
+  }
+});
