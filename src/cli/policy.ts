@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import type { Cli } from './context.ts';
+import { policyCheckCommand, policyListCommand } from './policy-check.ts';
 import { suggestCommand } from './suggest.ts';
 
 /** `weir policy …`: what is allowed, and where that comes from. */
 export function policyCommand(cli: Cli): Command {
-  const parent = new Command('policy').description('what is allowed: suggested from what was learned');
+  const parent = new Command('policy').description('what is allowed: suggested from what was learned, checked, listed');
   parent.addCommand(suggestCommand(cli));
+  parent.addCommand(policyCheckCommand(cli));
+  parent.addCommand(policyListCommand(cli));
   return parent;
 }
