@@ -1,5 +1,7 @@
 const MINUTE_MS = 60_000;
-/** More agents than this in one minute share nothing: the table starts afresh. */
+/** Share of a minute's time that may be spent at once: a bulk transfer is slowed a little all the time, not stopped for seconds. */
+const BURST = 0.1;
+/** More agents than this share nothing: the table starts afresh. */
 const MOST_AGENTS = 4096;
 
 /** Scanning time per agent and minute. */
@@ -9,24 +11,33 @@ export interface ScanBudget {
   spend(agent: string, ms: number): void;
 }
 
-/** `secondsPerMinute` 0 = nothing may be scanned, 60 = no limit. */
+interface Account {
+  ms: number;
+  at: number;
+}
+
+/** Refilled all the time, a tenth of a minute's worth at most. `secondsPerMinute` 0 = nothing may be scanned, 60 = no limit. */
 export function createScanBudget(secondsPerMinute: number, now: () => number): ScanBudget {
-  const most = secondsPerMinute * 1000;
-  let minute = Math.floor(now() / MINUTE_MS);
-  let spent = new Map<string, number>();
+  const rate = (secondsPerMinute * 1000) / MINUTE_MS;
+  const most = rate * MINUTE_MS * BURST;
+  const accounts = new Map<string, Account>();
+  const accountOf = (agent: string): Account => {
+    const at = now();
+    let account = accounts.get(agent);
+    if (account === undefined) {
+      if (accounts.size >= MOST_AGENTS) accounts.clear();
+      account = { ms: most, at };
+      accounts.set(agent, account);
+    } else {
+      account.ms = Math.min(most, account.ms + (at - account.at) * rate);
+      account.at = at;
+    }
+    return account;
+  };
   return {
-    left(agent) {
-      if (most >= MINUTE_MS) return true;
-      const current = Math.floor(now() / MINUTE_MS);
-      if (current !== minute) {
-        minute = current;
-        spent = new Map();
-      }
-      return (spent.get(agent) ?? 0) < most;
-    },
+    left: (agent) => rate >= 1 || accountOf(agent).ms > 0,
     spend(agent, ms) {
-      if (spent.size >= MOST_AGENTS && !spent.has(agent)) spent.clear();
-      spent.set(agent, (spent.get(agent) ?? 0) + ms);
+      accountOf(agent).ms -= ms;
     },
   };
 }

@@ -121,7 +121,7 @@ test('a window that costs too much is said, and the next one is still looked at'
 test('an agent that has used up its time is not scanned, and another one is', () => {
   let now = 0;
   const budget = createScanBudget(1, () => now);
-  budget.spend('greedy', 1000);
+  budget.spend('greedy', 100);
   for (const [agent, scanned] of [
     ['greedy', false],
     ['modest', true],
@@ -132,8 +132,25 @@ test('an agent that has used up its time is not scanned, and another one is', ()
     assert.equal(found.length === 1, scanned, agent);
     assert.equal(unscanned?.cause, scanned ? undefined : 'cpu-budget');
   }
-  now = 60_000;
-  assert.ok(budget.left('greedy'), 'the next minute is a new one');
+  now = 1;
+  assert.ok(budget.left('greedy'), 'refilled all the time');
+});
+
+test('never more than a tenth of a minute at once, and the rate over any time', () => {
+  let now = 0;
+  const budget = createScanBudget(20, () => now);
+  let spent = 0;
+  const spendAll = (): void => {
+    for (; budget.left('a'); spent += 10) budget.spend('a', 10);
+  };
+  spendAll();
+  assert.equal(spent, 2000);
+  for (now = 100; now <= 60_000; now += 100) spendAll();
+  assert.ok(spent >= 21_900 && spent <= 22_100, `${spent}`);
+  now += 3_600_000;
+  spent = 0;
+  spendAll();
+  assert.equal(spent, 2000, 'a quiet hour is not saved up');
 });
 
 test('time spent is counted', () => {
@@ -143,7 +160,7 @@ test('time spent is counted', () => {
   const scan: typeof fake = {
     ...fake,
     scan(what, bytes) {
-      now += 600;
+      now += 60;
       return fake.scan(what, bytes);
     },
   };
