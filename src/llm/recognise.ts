@@ -141,7 +141,7 @@ export function recogniseLlm(head: LlmRequestHead): LlmApi | undefined {
 
 function mayStand(rule: PathRule, host: string, provider: string | undefined): boolean {
   if (rule.known) return provider !== undefined;
-  if (rule.kind.startsWith('ollama.')) return provider === 'ollama' || (provider === undefined && LOCAL.test(host));
+  if (rule.kind.startsWith('ollama.')) return provider === 'ollama' || LOCAL.test(host);
   return true;
 }
 

@@ -87,7 +87,7 @@ export class SseReader {
   #beginData(): void {
     if (this.#hasData) {
       this.#sink.data(LINE_END);
-      this.#dataBytes++;
+      if (this.#dataBytes++ < HEAD_BYTES) this.#head += '\n';
     }
     this.#hasData = true;
   }

@@ -42,6 +42,7 @@ test('server-sent events as the standard writes them', () => {
     each('\xef\xbb\xbfdata: a\r\n\r\ndata: b\r\rdata: c\n\n').map(([, data]) => data),
     ['a', 'b', 'c'],
   );
+  assert.deepEqual(each('event: x\r\ndata: a\r\ndata: b\r\n\r\n'), [['x', 'a\nb', 'a\nb']]);
   assert.deepEqual(each('dataset: a\n\ndat: b\n\n'), []);
   assert.deepEqual(each(`data: ${'x'.repeat(16)}\n\n`)[0]?.[2], 'x'.repeat(16));
   assert.deepEqual(each(`data: ${'x'.repeat(17)}\n\n`)[0]?.[2], undefined);

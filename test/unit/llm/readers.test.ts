@@ -213,3 +213,35 @@ test('facts do not change after the end', () => {
   asked.push(Buffer.from('{'));
   assert.equal(asked.end(), first);
 });
+
+test('of an event that broke off nothing is counted', () => {
+  const broken = Buffer.from('data: {"id":"a","usage":{"prompt_tokens":7,\n\n');
+  const good = sse([{ id: 'a', usage: { completion_tokens: 5 } }], { done: true });
+  const facts = response(api('openai.chat'), [broken, good]);
+  assert.deepEqual(facts.usage, { output: 5 });
+  assert.equal(facts.incomplete, true);
+});
+
+test('an answer under way has not ended', () => {
+  const events = [{ type: 'response.created', response: { id: 'r', status: 'in_progress' } }];
+  const facts = response(api('openai.responses'), [sse(events, { named: true })]);
+  assert.deepEqual(facts.finishReasons, []);
+  assert.equal(facts.incomplete, true);
+});
+
+test('a stream that was cut is whole only when it said that it was over', () => {
+  const ends = { choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] };
+  assert.equal(response(api('openai.chat'), [sse([ends])], true).incomplete, true);
+  assert.equal(response(api('openai.chat'), [sse([ends])]).incomplete, undefined);
+  assert.equal(response(api('openai.chat'), [sse([ends], { done: true })], true).incomplete, undefined);
+  for (const name of ['Bedrock Converse stream', 'Bedrock Invoke stream, Anthropic', 'Anthropic messages stream']) {
+    const fixture = RESPONSES.find((one) => one.name === name);
+    assert.ok(fixture);
+    assert.equal(response(fixture.api, [fixture.body], true).incomplete, undefined, name);
+  }
+});
+
+test('of half an Ollama request nobody knows whether it streams', () => {
+  assert.equal(request(api('ollama.chat'), [Buffer.from('{"model":"m","mess')]).stream, false);
+  assert.equal(request(api('ollama.chat'), [Buffer.from('{"model":"m","stream":false}')]).stream, false);
+});
