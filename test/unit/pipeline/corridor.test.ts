@@ -351,3 +351,55 @@ test('input refused before it is an exchange is a finding with its connection', 
     ['finding', 'ambiguous-framing', connection.id],
   );
 });
+
+test('a body that is still being decoded holds its record, and nothing is lost meanwhile', async () => {
+  const { corridor, records, taught, swap } = house({ mode: 'enforce' });
+  const leak: Finding = { ...BLOCK, inspector: 'scan', severity: 'high' };
+  let settle: (findings: readonly Finding[]) => void = () => assert.fail('nobody waits');
+  swap({
+    content: {
+      tap: () => ({
+        push: () => undefined,
+        finish: () =>
+          new Promise((resolve) => {
+            settle = resolve;
+          }),
+      }),
+      judgeLate: (ruling) => ({ ...ruling, verdict: 'block', would: 'block' }),
+    },
+  });
+  const exchange = corridor.open(corridor.connection(CLIENT), request('a.test'), 'exchange');
+  corridor.check(exchange);
+  corridor.content(exchange, 'request')?.push(Buffer.from('x'));
+  exchange.status = 200;
+  const before = performance.now();
+  corridor.close(exchange, { outcome: 'forwarded' });
+  corridor.close(exchange, { outcome: 'failed' });
+  const closed = performance.now();
+  assert.equal(records.length, 0);
+  assert.deepEqual(corridor.tally(), { started: 1, open: 1 }, 'begun and not recorded: open');
+  corridor.sweep();
+  corridor.rejudge();
+  assert.equal(records.length, 0, 'over is not open to a sweep');
+  let settled = false;
+  const all = corridor.settled().then(() => {
+    settled = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(settled, false);
+  settle([leak]);
+  await all;
+  const record = only(records);
+  assert.deepEqual(
+    [record.outcome, record.verdict, record.action, record.would, record.teaches],
+    ['forwarded', 'block', 'forward', 'block', false],
+  );
+  assert.ok(record.findings.includes(leak));
+  assert.ok(
+    record.durationMs <= closed - before + (before - exchange.startedMono),
+    'as long as the exchange, not the decoding',
+  );
+  assert.deepEqual(taught, []);
+  assert.deepEqual(corridor.tally(), { started: 1, open: 0 });
+  await corridor.settled();
+});
