@@ -32,7 +32,11 @@ export async function firstLines(house: House): Promise<readonly string[]> {
     'not verified yet: weir verify',
   ];
   if (config.policies.files.length > 0 || config.policies.receiver !== undefined) {
-    lines.splice(2, 0, 'policies: named in the configuration; this version checks them (weir policy check) and does not evaluate them');
+    lines.splice(
+      2,
+      0,
+      'policies: named in the configuration; this version checks them (weir policy check) and does not evaluate them',
+    );
   }
   return lines;
 }
