@@ -1,3 +1,4 @@
+import { isForHosts, withoutCase } from './collector-library.ts';
 import type { ScanOptions } from './collector-scan.ts';
 import { ownPatterns } from './collector-secrets.ts';
 import { sourcesInSteps } from './collector-sources.ts';
@@ -16,8 +17,9 @@ export interface Engines {
 
 /** What `body.candidates` stands for in steps of the engine: its default is the engine's own. */
 const STEPS_PER_CANDIDATE = 500;
-/** Patterns compiled in one step: some milliseconds. */
-const STEP = 4;
+/** Linting costs, reading what was linted hardly; a step has some milliseconds of it. */
+const STEP = 64;
+const LINT = 16;
 
 /**
  * Reads and compiles everything in steps of some milliseconds, so that nobody who comes meanwhile waits for all of it. Throws
@@ -29,7 +31,7 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
     isReported(kind, severity),
   );
   const all = yield* compiledInSteps(sources, compilePattern);
-  const hosts = yield* compiledInSteps(sources.filter(isForHosts), withoutCase);
+  const hosts = yield* compiledInSteps(sources.filter(isForHosts), compileForHosts);
   const digest = (secret: Uint8Array): string => options.hash(Buffer.from(secret).toString('latin1'));
   const limits = { steps: options.candidates * STEPS_PER_CANDIDATE, digest };
   const request = createEngine(
@@ -49,22 +51,20 @@ function* compiledInSteps(
   compile: (source: PatternSource) => CompiledPattern,
 ): Generator<undefined, CompiledPattern[]> {
   const compiled: CompiledPattern[] = [];
-  for (const [index, source] of sources.entries()) {
+  let cost = 0;
+  for (const source of sources) {
     compiled.push(compile(source));
-    if (index % STEP === STEP - 1) yield;
+    cost += source.layout === undefined ? LINT : 1;
+    if (cost < STEP) continue;
+    cost = 0;
+    yield;
   }
   return compiled;
 }
 
-/** Names are lower-cased on the way, so severe credentials with a form of their own are compared without regard to case there. */
-function isForHosts({ kind, severity, entropy, trigger }: PatternSource): boolean {
-  const severe = severity === 'high' || severity === 'critical';
-  return kind === 'credential' && severe && entropy === 0 && trigger === 'keywords';
-}
-
-function withoutCase(source: PatternSource): CompiledPattern {
+function compileForHosts(source: PatternSource): CompiledPattern {
   try {
-    return compilePattern({ ...source, ignoreCase: true, validator: undefined, confirm: undefined });
+    return compilePattern(withoutCase(source));
   } catch {
     // Its expression does not allow it; its own case it keeps.
     return compilePattern(source);

@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { parse } from 'yaml';
 import type { CollectorOptions, Log } from './collector.ts';
 import { importAccounts } from './collector-baseline.ts';
 import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
 import type { House } from './collector-house.ts';
+import { dataFile, dataOf } from './collector-library.ts';
 import type { Shown } from './collector-shown.ts';
 import { baselineKeyOf, type CompiledStages, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
@@ -33,18 +32,12 @@ import { createUpstream } from './upstream/upstream.ts';
 /** Decisions wait for the stored baseline at most this long after the start; then they go on without it and say so. */
 const BASELINE_WAIT_MS = 2_000;
 
-/** Files of `patterns/`, found beside `src/` in a checkout and beside `dist/` in a package. */
-export function dataFile(name: string): string {
-  return new URL(`../patterns/${name}`, import.meta.url).pathname;
-}
-
 /** The data files, read and compiled when first asked: a start that listens sooner serves sooner. */
 export function stageData(): StageData {
-  const read = (name: string): unknown => parse(readFileSync(dataFile(name), 'utf8'));
   let categories: Categories | undefined;
   let tenants: TenantOf | undefined;
   const compiled = (): Categories => {
-    categories ??= compileCategories(read('destinations.yaml'));
+    categories ??= compileCategories(dataOf('destinations'));
     return categories;
   };
   return {
@@ -56,7 +49,7 @@ export function stageData(): StageData {
       risky: (host) => compiled().risky(host),
     },
     tenantOf(host, method, target) {
-      tenants ??= compileTenants(read('tenants.yaml'));
+      tenants ??= compileTenants(dataOf('tenants'));
       return tenants(host, method, target);
     },
   };
@@ -72,7 +65,7 @@ export function recorderOptions(
     key: state.key,
     version,
     env,
-    patterns: dataFile(''),
+    patterns: dataFile('patterns.json'),
     telemetry: {
       endpoint: config.telemetry.endpoint,
       url: config.telemetry.url,

@@ -1,4 +1,4 @@
-import { dataFile } from './collector-parts.ts';
+import { dataFile } from './collector-library.ts';
 import { patternsOrNone } from './record/patterns.ts';
 import { createPresentation } from './record/presentable.ts';
 
@@ -17,7 +17,7 @@ export function createShown(key: Uint8Array): Shown {
     if (made === undefined) {
       // The recorder reports patterns that cannot be read.
       const presentation = createPresentation({
-        patterns: patternsOrNone(dataFile(''), []),
+        patterns: patternsOrNone(dataFile('patterns.json'), []),
         key: Buffer.from(key),
         url: 'keys',
       });

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { basename, join } from 'node:path';
-import { parse } from 'yaml';
-import { dataFile } from './collector-parts.ts';
+import type * as Yaml from 'yaml';
+import { builtIns } from './collector-library.ts';
 import type { PatternSource } from './scan/pattern.ts';
 import { readPatterns } from './scan/read.ts';
+
+const require = createRequire(import.meta.url);
 
 /** The built-in patterns and those of further directories, one file per step. Throws Error that names file, id and what is wrong. */
 export function* sourcesInSteps(
@@ -13,13 +16,17 @@ export function* sourcesInSteps(
   const off = new Set(disable);
   const sources: PatternSource[] = [];
   const files = new Map<string, string>();
-  for (const file of [dataFile(''), ...directories].flatMap(patternFiles)) {
-    for (const source of readOne(file)) {
-      const other = files.get(source.id);
-      if (other !== undefined) throw new Error(`${file}: ${source.id}: already defined in ${basename(other)}`);
-      files.set(source.id, file);
-      if (!off.has(source.id)) sources.push(source);
-    }
+  const take = (source: PatternSource): void => {
+    const { id, file } = source;
+    const other = files.get(id);
+    if (other !== undefined) throw new Error(`${file}: ${id}: already defined in ${basename(other)}`);
+    files.set(id, file);
+    if (!off.has(id)) sources.push(source);
+  };
+  builtIns().forEach(take);
+  yield;
+  for (const file of directories.flatMap(patternFiles)) {
+    readOne(file).forEach(take);
     yield;
   }
   const unknown = disable.find((id) => !files.has(id));
@@ -43,6 +50,8 @@ function readOne(file: string): PatternSource[] {
   const text = readFileSync(file, 'utf8');
   // Other data lies beside them.
   if (!/^"?patterns"?:|^\{\s*"patterns"/m.test(text)) return [];
+  // The parser takes its time to load, and most have no directory of their own.
+  const { parse } = require('yaml') as typeof Yaml;
   let document: unknown;
   try {
     document = parse(text);

@@ -9,9 +9,18 @@ import {
   type Stats,
   statSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
-import { isMap, isScalar, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml';
+import type * as Yaml from 'yaml';
+import type { LineCounter, Node, Pair } from 'yaml';
 import { ConfigError, type ConfigProblem } from './problem.ts';
+
+const require = createRequire(import.meta.url);
+
+/** The parser takes its time to load, and most starts have no file. */
+function yaml(): typeof Yaml {
+  return require('yaml') as typeof Yaml;
+}
 
 /** Larger files are refused before they are parsed (threat W19). */
 const MAX_FILE_BYTES = 1_048_576;
@@ -34,6 +43,7 @@ export interface YamlFile {
  */
 export function readYamlFile(path: string, display: string): YamlFile {
   const text = readGuarded(path, display);
+  const { LineCounter, parseDocument, visit, isScalar } = yaml();
   const lines = new LineCounter();
   try {
     checkDepth(text);
@@ -87,6 +97,7 @@ function lineOf(node: unknown, lines: LineCounter): number {
 }
 
 function findLine(root: Node | null, path: readonly PropertyKey[], lines: LineCounter): number {
+  const { isMap, isScalar } = yaml();
   let node: unknown = root;
   let line = 1;
   for (const part of path) {

@@ -15,7 +15,7 @@ export interface RecorderData {
   readonly key: Uint8Array;
   readonly version: string;
   readonly containment: string;
-  /** Directory of pattern files. */
+  /** The generated file of the built-in patterns. */
   readonly patterns: string;
   readonly telemetry: {
     /** `auto`, `none` or a base URL. */

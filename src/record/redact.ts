@@ -22,9 +22,21 @@ function escaped(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }
 
-function collect(expressions: readonly (readonly [RegExp, string])[], text: string): Span[] {
+/** Most patterns never meet their keyword: an expression is compiled when one does. */
+interface Recogniser {
+  readonly keywords: readonly string[];
+  readonly source: string;
+  readonly label: string;
+  expression: RegExp | undefined;
+}
+
+function collect(recognisers: readonly Recogniser[], flags: string, text: string): Span[] {
   const found: Span[] = [];
-  for (const [expression, label] of expressions) {
+  const searched = flags.includes('i') ? text.toLowerCase() : text;
+  for (const recogniser of recognisers) {
+    if (!recogniser.keywords.some((keyword) => searched.includes(keyword))) continue;
+    recogniser.expression ??= new RegExp(recogniser.source, flags);
+    const { expression, label } = recogniser;
     expression.lastIndex = 0;
     for (let match = expression.exec(text); match !== null; match = expression.exec(text)) {
       found.push({ start: match.index, end: match.index + match[0].length, label });
@@ -44,13 +56,14 @@ function collect(expressions: readonly (readonly [RegExp, string])[], text: stri
 /** `ignoreCase` for host names, which were lower-cased before they came here. */
 export function createRedactor(patterns: readonly Pattern[], ignoreCase = false): Redactor {
   const flags = ignoreCase ? 'gi' : 'g';
-  const expressions = patterns.map((pattern) => [new RegExp(pattern.expression, flags), pattern.label] as const);
-  const keywords = patterns.flatMap((pattern) => pattern.keywords);
-  const confirm =
-    keywords.length === 0 ? /[^\s\S]/ : new RegExp(keywords.map(escaped).join('|'), ignoreCase ? 'i' : '');
+  const recognisers = patterns.map(({ expression, keywords, label }): Recogniser => {
+    const searched = ignoreCase ? keywords.map((keyword) => keyword.toLowerCase()) : keywords;
+    return { keywords: searched, source: expression, label, expression: undefined };
+  });
+  const keywords = recognisers.flatMap((recogniser) => recogniser.keywords);
+  let confirm: RegExp | undefined;
   const table = new Uint8Array(TABLE);
-  for (const keyword of keywords) {
-    const text = ignoreCase ? keyword.toLowerCase() : keyword;
+  for (const text of keywords) {
     table[((text.charCodeAt(0) << 10) ^ (text.charCodeAt(1) << 5) ^ text.charCodeAt(2)) & (TABLE - 1)] = 1;
   }
   const suspicious = (text: string): boolean => {
@@ -59,13 +72,16 @@ export function createRedactor(patterns: readonly Pattern[], ignoreCase = false)
     let b = text.charCodeAt(1);
     for (let i = 2; i < text.length; i++) {
       const c = text.charCodeAt(i);
-      if (table[((a << 10) ^ (b << 5) ^ c) & (TABLE - 1)] === 1) return confirm.test(text);
+      if (table[((a << 10) ^ (b << 5) ^ c) & (TABLE - 1)] === 1) {
+        confirm ??= new RegExp(keywords.map(escaped).join('|'), ignoreCase ? 'i' : '');
+        return confirm.test(text);
+      }
       a = b;
       b = c;
     }
     return false;
   };
-  const spans = (text: string): Span[] => (suspicious(text) ? collect(expressions, text) : []);
+  const spans = (text: string): Span[] => (suspicious(text) ? collect(recognisers, flags, text) : []);
   return {
     suspicious,
     spans,

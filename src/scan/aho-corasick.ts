@@ -13,16 +13,17 @@ export interface Keyword {
   readonly ignoreCase: boolean;
 }
 
-/** Dense tables. A state is the offset of its row in `next`; 0 is the root. */
+/** Dense tables. A state is the number of its row in `next`; 0 is the root. */
 export interface Automaton {
   readonly classOf: Uint8Array;
-  readonly width: number;
-  readonly next: Int32Array;
+  /** A row has `1 << shift` places. */
+  readonly shift: number;
+  readonly next: States;
   /** States from here on end a keyword. */
   readonly accepting: number;
-  /** Keywords (as index of the list) that end in state `accepting + i * width`: `outputs[i]`. */
-  readonly outputs: readonly Int32Array[];
-  /** Bytes of the longest keyword that may be under way, by row. */
+  /** Keywords (as index of the list) that end in state `accepting + i`: `outputs[i]`. */
+  readonly outputs: readonly (readonly number[])[];
+  /** Bytes of the longest keyword that may be under way, by state. */
   readonly depth: Uint16Array;
   /** Bit 1: a window begins with this pair; bit 2: its second pair. */
   readonly pairs: Uint8Array;
@@ -38,6 +39,9 @@ export interface Hits {
   length: number;
 }
 
+/** Half the memory, and so more of it near the processor, as long as the states can be counted in 16 bits. */
+type States = Uint16Array | Uint32Array;
+
 /** Windows further into a keyword make the automaton start further back. */
 const FARTHEST = 6;
 
@@ -50,34 +54,6 @@ function both(keyword: Keyword, at: number): number[] {
   const lower = fold(byte);
   if (!keyword.ignoreCase || lower < 97 || lower > 122) return [byte];
   return [lower, lower - 32];
-}
-
-interface Trie {
-  readonly children: Map<number, number>[];
-  readonly ends: number[][];
-  readonly depth: number[];
-}
-
-function trieOf(keywords: readonly Keyword[], folded: boolean): Trie {
-  const trie: Trie = { children: [new Map()], ends: [[]], depth: [0] };
-  keywords.forEach((keyword, index) => {
-    let at = 0;
-    for (const raw of keyword.bytes) {
-      const byte = folded ? fold(raw) : raw;
-      const children = trie.children[at] as Map<number, number>;
-      let child = children.get(byte);
-      if (child === undefined) {
-        child = trie.children.length;
-        children.set(byte, child);
-        trie.children.push(new Map());
-        trie.ends.push([]);
-        trie.depth.push((trie.depth[at] as number) + 1);
-      }
-      at = child;
-    }
-    (trie.ends[at] as number[]).push(index);
-  });
-  return trie;
 }
 
 function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint8Array; width: number } {
@@ -93,26 +69,65 @@ function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint
   return { classOf, width };
 }
 
-/** Breadth first: a state's transitions are those of its longest proper suffix, overlaid with its own children. */
-function transitions(trie: Trie, classOf: Uint8Array, width: number): { table: Int32Array; order: number[] } {
-  const table = new Int32Array(trie.children.length * width);
-  const fail = new Int32Array(trie.children.length);
-  const order = [0];
-  for (let head = 0; head < order.length; head++) {
+interface Trie {
+  readonly table: States;
+  readonly states: number;
+  /** Keywords that end in a state. */
+  readonly ends: (number[] | undefined)[];
+  readonly depth: Uint16Array;
+}
+
+function statesOf(rows: number, shift: number): States {
+  return rows <= 0x10000 ? new Uint16Array(rows << shift) : new Uint32Array(rows << shift);
+}
+
+/** 0 in the table = no child. */
+function trieOf(keywords: readonly Keyword[], classOf: Uint8Array, shift: number): Trie {
+  const most = keywords.reduce((sum, { bytes }) => sum + bytes.length, 1);
+  const table = statesOf(most, shift);
+  const depth = new Uint16Array(most);
+  const ends: (number[] | undefined)[] = [];
+  let states = 1;
+  for (const [index, { bytes }] of keywords.entries()) {
+    let at = 0;
+    for (const byte of bytes) {
+      const slot = (at << shift) | (classOf[byte] as number);
+      if (table[slot] === 0) {
+        depth[states] = (depth[at] as number) + 1;
+        table[slot] = states++;
+      }
+      at = table[slot] as number;
+    }
+    const list = ends[at];
+    if (list === undefined) ends[at] = [index];
+    else list.push(index);
+  }
+  return { table, states, ends, depth };
+}
+
+/** Breadth first, in place: where a state has no child it goes on as its longest proper suffix does. Returns the order. */
+function completeRows({ table, states, ends }: Trie, width: number, shift: number): Uint32Array {
+  const fail = new Uint32Array(states);
+  const order = new Uint32Array(states);
+  let known = 1;
+  for (let head = 0; head < known; head++) {
     const state = order[head] as number;
     const suffix = fail[state] as number;
-    if (state !== 0) {
-      table.copyWithin(state * width, suffix * width, suffix * width + width);
-      (trie.ends[state] as number[]).push(...(trie.ends[suffix] as number[]));
-    }
-    for (const [byte, child] of trie.children[state] as Map<number, number>) {
-      const slot = state * width + (classOf[byte] as number);
-      fail[child] = state === 0 ? 0 : (table[slot] as number);
-      table[slot] = child;
-      order.push(child);
+    const more = state === 0 ? undefined : ends[suffix];
+    if (more !== undefined) ends[state] = [...(ends[state] ?? []), ...more];
+    const row = state << shift;
+    const from = suffix << shift;
+    for (let c = 1; c < width; c++) {
+      const child = table[row + c] as number;
+      const otherwise = state === 0 ? 0 : (table[from + c] as number);
+      if (child === 0) table[row + c] = otherwise;
+      else {
+        fail[child] = otherwise;
+        order[known++] = child;
+      }
     }
   }
-  return { table, order };
+  return order;
 }
 
 // Rough frequencies in text, code and JSON; only the order matters.
@@ -167,27 +182,31 @@ function filters(keywords: readonly Keyword[]): Pick<Automaton, 'pairs' | 'windo
  */
 export function buildAutomaton(keywords: readonly Keyword[]): Automaton {
   const folded = keywords.some((keyword) => keyword.ignoreCase);
-  const trie = trieOf(keywords, folded);
   const { classOf, width } = classes(keywords, folded);
-  const { table, order } = transitions(trie, classOf, width);
-  const ends = (state: number): boolean => (trie.ends[state] as number[]).length > 0;
-  const silent = order.filter((state) => !ends(state));
-  const loud = order.filter(ends);
-  const row = new Int32Array(order.length);
-  const sorted = [...silent, ...loud];
+  const shift = 32 - Math.clz32(width - 1);
+  const trie = trieOf(keywords, classOf, shift);
+  const order = completeRows(trie, width, shift);
+  const { ends, table } = trie;
+  const silent = order.filter((state) => ends[state] === undefined);
+  const loud = order.filter((state) => ends[state] !== undefined);
+  const sorted = new Uint32Array(order.length);
+  sorted.set(silent);
+  sorted.set(loud, silent.length);
+  const renamed = new Uint32Array(order.length);
   sorted.forEach((state, i) => {
-    row[state] = i * width;
+    renamed[state] = i;
   });
-  const next = new Int32Array(table.length);
-  sorted.forEach((state, i) => {
-    for (let c = 0; c < width; c++) next[i * width + c] = row[table[state * width + c] as number] as number;
-  });
+  const next = statesOf(order.length, shift);
+  for (let i = 0; i < sorted.length; i++) {
+    const from = (sorted[i] as number) << shift;
+    for (let c = 1; c < width; c++) next[(i << shift) | c] = renamed[table[from + c] as number] as number;
+  }
   return {
     classOf,
-    width,
+    shift,
     next,
-    accepting: silent.length * width,
-    outputs: loud.map((state) => Int32Array.from(trie.ends[state] as number[])),
+    accepting: silent.length,
+    outputs: Array.from(loud, (state) => ends[state] as number[]),
     depth: Uint16Array.from(sorted, (state) => trie.depth[state] as number),
     ...filters(keywords),
   };
@@ -233,7 +252,7 @@ export function search(
   state: number,
   hits: Hits,
 ): number {
-  const { next, classOf, accepting, reach } = automaton;
+  const { next, classOf, accepting, reach, shift } = automaton;
   // Keywords that begin nearer to the end may have their window beyond it: the automaton itself reads these.
   const stop = to - reach - 3;
   let at = from;
@@ -246,7 +265,7 @@ export function search(
       at = Math.max(at, (found === -1 ? stop : found) - 1 - reach);
     }
     while (at < to) {
-      row = next[row + (classOf[bytes[at++] as number] as number)] as number;
+      row = next[(row << shift) | (classOf[bytes[at++] as number] as number)] as number;
       if (row >= accepting) add(hits, at, row);
       if (row === 0 && at > until) break;
     }

@@ -1,8 +1,8 @@
-import type { Node } from './expression.ts';
-import { lintPattern } from './lint.ts';
+import { type Node, parseExpression } from './expression.ts';
+import { keywordsOf, lintPattern } from './lint.ts';
 import { createMatcher } from './matcher.ts';
-import { boundaryOf, leadSet } from './measure.ts';
-import type { ByteSet, Check, CompiledPattern, PatternSource } from './pattern.ts';
+import { boundaryOf, leadSet, type Measures, measure } from './measure.ts';
+import type { ByteSet, Check, CompiledPattern, Layout, PatternSource, Program } from './pattern.ts';
 import { VALIDATORS } from './validators.ts';
 
 function validator(source: PatternSource, key: 'validator' | 'confirm'): Check | undefined {
@@ -34,10 +34,40 @@ function withoutBoundary(node: Node, boundary: ByteSet | undefined): Node {
   return { type: 'sequence', items: [withoutBoundary(first, boundary), ...rest] };
 }
 
+function programFrom(node: Node, measures: Measures, { places }: Layout): Program {
+  const to = Math.max(0, ...places.map((place) => place[1]));
+  return {
+    matcher: createMatcher(withoutBoundary(node, measures.boundary)),
+    boundary: measures.boundary,
+    prefix: measures.prefix,
+    lead: leadSet(measures.prefix, measures.alphabet, to),
+  };
+}
+
+/** Holds one pattern to the rules. Throws an Error that names file, id and what is wrong. */
+export function layoutOf(source: PatternSource): Layout {
+  return linted(source).layout;
+}
+
+function linted(source: PatternSource): { readonly layout: Layout; readonly make: () => Program } {
+  const { node, measures, places, runs } = lintPattern(source);
+  const before = measures.boundary === undefined ? measures.before : Math.max(measures.before, ESCAPE);
+  const layout = { places, runs, max: measures.max, before };
+  return { layout, make: () => programFrom(node, measures, layout) };
+}
+
+function known(source: PatternSource, layout: Layout): ReturnType<typeof linted> {
+  const make = (): Program => {
+    const node = parseExpression(source.expression, source.ignoreCase);
+    return programFrom(node, measure(node), layout);
+  };
+  return { layout, make };
+}
+
 /** Compiles one pattern. Throws an Error that names file, id and what is wrong. */
 export function compilePattern(source: PatternSource): CompiledPattern {
-  const { node, measures, keywords, places, runs } = lintPattern(source);
-  const to = Math.max(0, ...places.map((place) => place[1]));
+  const { layout, make } = source.layout === undefined ? linted(source) : known(source, source.layout);
+  const keywords = keywordsOf(source);
   return {
     id: source.id,
     name: source.name,
@@ -53,19 +83,16 @@ export function compilePattern(source: PatternSource): CompiledPattern {
     validate: validator(source, 'validator'),
     confirm: validator(source, 'confirm'),
     trigger: source.trigger,
-    anchors: places.map(([from, until], i) => ({
+    anchors: layout.places.map(([from, to], i) => ({
       bytes: keywords[i]?.bytes ?? new Uint8Array(0),
       ignoreCase: source.ignoreCase,
       from,
-      to: until,
+      to,
     })),
-    runs,
-    matcher: createMatcher(withoutBoundary(node, measures.boundary)),
-    max: measures.max,
-    before: measures.boundary === undefined ? measures.before : Math.max(measures.before, ESCAPE),
-    boundary: measures.boundary,
-    prefix: measures.prefix,
-    lead: leadSet(measures.prefix, measures.alphabet, to),
+    runs: layout.runs,
+    max: layout.max,
+    before: layout.before,
+    program: { made: undefined, make },
   };
 }
 

@@ -1,7 +1,7 @@
 import { has } from './byte-set.ts';
 import { entropyOf } from './entropy.ts';
 import type { Run } from './matcher.ts';
-import type { CompiledPattern } from './pattern.ts';
+import { type CompiledPattern, programOf } from './pattern.ts';
 import { isPlaceholder } from './placeholder.ts';
 import type { Digest, Match } from './resolve.ts';
 
@@ -63,10 +63,10 @@ function endsEscape(bytes: Uint8Array, at: number): boolean {
 function gate(view: View, pattern: CompiledPattern, start: number): number {
   const { bytes, end } = view.run;
   const at = start - view.base;
-  if (at > 0 && pattern.boundary !== undefined && has(pattern.boundary, bytes[at - 1] as number)) {
+  const { boundary, prefix } = programOf(pattern);
+  if (at > 0 && boundary !== undefined && has(boundary, bytes[at - 1] as number)) {
     if (!endsEscape(bytes, at)) return NO;
   }
-  const { prefix } = pattern;
   const most = Math.min(prefix.length, end - at);
   for (let i = 0; i < most; i++) {
     const byte = bytes[at + i] as number;
@@ -131,8 +131,9 @@ export class Lane {
     let at = Math.max(from, 0);
     if (from < trigger) {
       const { base, run } = this.#view;
+      const { lead } = programOf(pattern);
       let back = trigger - base;
-      while (back > at - base && has(pattern.lead, run.bytes[back - 1] as number)) back--;
+      while (back > at - base && has(lead, run.bytes[back - 1] as number)) back--;
       at = back + base;
     }
     while (at <= to && gate(this.#view, pattern, at) === NO) at++;
@@ -174,7 +175,7 @@ export class Lane {
     if (candidate.waiting && base + run.end < candidate.retry && !run.final) return LATER;
     const at = candidate.at - base;
     run.limit = MOST_STEPS;
-    const end = candidate.pattern.matcher.match(run, at);
+    const end = programOf(candidate.pattern).matcher.match(run, at);
     this.#view.steps += run.steps;
     candidate.waiting = run.hitEnd && !run.final;
     if (candidate.waiting) {

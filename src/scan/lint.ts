@@ -52,6 +52,7 @@ function bounds(source: PatternSource, measures: Measures): void {
   }
 }
 
+const ENCODER = new TextEncoder();
 /** Letters outside ASCII a keyword keeps: each doubles its spellings. */
 const MOST_WIDE = 4;
 
@@ -74,11 +75,11 @@ function spellings(keyword: string, ignoreCase: boolean): string[] {
 
 function automatonReading(keywords: readonly Keyword[]): Reading {
   const automaton = buildAutomaton(keywords);
-  const { next, classOf, accepting, outputs, width } = automaton;
-  const complete = outputs.map((list) => [...list].map((i) => [i, keywords[i]?.bytes.length ?? 0] as const));
+  const { next, classOf, accepting, outputs, shift } = automaton;
+  const complete = outputs.map((list) => list.map((i) => [i, keywords[i]?.bytes.length ?? 0] as const));
   return {
-    step: (state, byte) => next[state + (classOf[byte] as number)] as number,
-    complete: (state) => (state < accepting ? [] : (complete[(state - accepting) / width] ?? [])),
+    step: (state, byte) => next[(state << shift) | (classOf[byte] as number)] as number,
+    complete: (state) => (state < accepting ? [] : (complete[state - accepting] ?? [])),
   };
 }
 
@@ -100,11 +101,11 @@ const AT: Reading = {
   complete: (state) => (state === 1 ? [[0, 1]] : []),
 };
 
-function keywordsOf(source: PatternSource): Keyword[] {
-  const encoder = new TextEncoder();
+/** The keywords as bytes, in every spelling the automaton does not fold: the order `places` are in. */
+export function keywordsOf(source: PatternSource): Keyword[] {
   return source.keywords
     .flatMap((keyword) => spellings(keyword, source.ignoreCase))
-    .map((keyword) => ({ bytes: encoder.encode(keyword), ignoreCase: source.ignoreCase }));
+    .map((keyword) => ({ bytes: ENCODER.encode(keyword), ignoreCase: source.ignoreCase }));
 }
 
 function placesOf(source: PatternSource, node: Node, keywords: readonly Keyword[]): Range[] {

@@ -41,8 +41,23 @@ export interface PatternSource {
   readonly skipPlaceholders: boolean;
   readonly home: readonly string[];
   readonly reference: string;
+  /** What the lint found out, when it is known already: built-in patterns are linted when they are built. */
+  readonly layout?: Layout | undefined;
+}
+
+/** An entry with what its tests need. */
+export interface PatternEntry extends PatternSource {
   readonly examples: readonly string[];
   readonly counterExamples: readonly string[];
+}
+
+/** Where the triggers of a pattern stand and how far its matches reach, bytes. */
+export interface Layout {
+  /** Where keyword i, or the trigger (i = 0), can begin relative to the start of a match. */
+  readonly places: readonly (readonly [from: number, to: number])[];
+  readonly runs: number;
+  readonly max: number;
+  readonly before: number;
 }
 
 /** 256 bits, one per byte value. */
@@ -80,11 +95,22 @@ export interface CompiledPattern {
   readonly anchors: readonly Anchor[];
   /** For `digits`: lengths the first run of digits can have, bit n = n digits, bit 31 = 31 and more. */
   readonly runs: number;
-  readonly matcher: Matcher;
   /** Longest match, bytes. */
   readonly max: number;
   /** Bytes of context the expression reads before a match. */
   readonly before: number;
+  readonly program: Deferred;
+}
+
+/** Most patterns never meet their keyword in the life of a process: what runs them is made when one does. */
+export interface Deferred {
+  made: Program | undefined;
+  readonly make: () => Program;
+}
+
+/** What decides about one place. */
+export interface Program {
+  readonly matcher: Matcher;
   /** Gate: the byte before a match must not be in it (undefined = no such rule). */
   readonly boundary: ByteSet | undefined;
   /** Gate: byte i of a match must be in `prefix[i]`; as long as the shortest match, at most 24. */
@@ -95,3 +121,9 @@ export interface CompiledPattern {
 
 /** A validator: whether the check digits, the checksum or the structure of a value hold. */
 export type Check = (value: string) => boolean;
+
+/** The program of a pattern, made now when nobody needed it before. */
+export function programOf({ program }: CompiledPattern): Program {
+  program.made ??= program.make();
+  return program.made;
+}

@@ -1,5 +1,5 @@
 import type { Severity } from '../model/finding.ts';
-import type { Kind, PatternSource, Trigger } from './pattern.ts';
+import type { Kind, PatternEntry, Trigger } from './pattern.ts';
 
 const SEVERITIES: readonly string[] = ['info', 'low', 'medium', 'high', 'critical'] satisfies Severity[];
 const KINDS: readonly string[] = ['credential', 'pii', 'financial', 'injection'] satisfies Kind[];
@@ -82,7 +82,7 @@ function entryOf(raw: unknown, file: string, index: number): Entry {
  * @param index - its place in the file from 0, for errors about entries without an id.
  * @throws Error naming file, id and what is wrong.
  */
-export function readPattern(raw: unknown, file: string, index: number): PatternSource {
+export function readPattern(raw: unknown, file: string, index: number): PatternEntry {
   const entry = entryOf(raw, file, index);
   const { where, values } = entry;
   const category = text(entry, 'category');
@@ -118,7 +118,7 @@ export function readPattern(raw: unknown, file: string, index: number): PatternS
 }
 
 /** All entries of one parsed pattern file (`{patterns: [...]}`). Throws as `readPattern` does. */
-export function readPatterns(document: unknown, file: string): PatternSource[] {
+export function readPatterns(document: unknown, file: string): PatternEntry[] {
   const entries = (document as { patterns?: unknown } | null)?.patterns;
   if (!Array.isArray(entries)) throw new Error(`${file}: must have a list "patterns"`);
   return entries.map((raw, index) => readPattern(raw, file, index));

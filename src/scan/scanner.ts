@@ -2,6 +2,7 @@ import { createHits, search } from './aho-corasick.ts';
 import { has } from './byte-set.ts';
 import { Lane, type View } from './lane.ts';
 import { createRun } from './matcher.ts';
+import { programOf } from './pattern.ts';
 import { type Match, resolve } from './resolve.ts';
 import { LONGEST_RUN, type Tables } from './tables.ts';
 
@@ -103,14 +104,14 @@ export class Scanner {
     const end = base + run.end;
     if (this.#exhausted) return end;
     const { automaton, leads } = this.#tables;
-    const word = end - (automaton.depth[this.#state / automaton.width] as number);
+    const word = end - (automaton.depth[this.#state] as number);
     const number = this.#digits >= 0 ? this.#digits : end;
     let settled = Math.min(word, number, this.#words.open, this.#numbers.open, this.#addresses.open);
     for (const { pattern, bytes } of leads) {
       const from = pattern.trigger === 'keywords' ? word : pattern.trigger === 'digits' ? number : end;
       let back = 0;
-      while (back < bytes && from - back > base && has(pattern.lead, run.bytes[from - back - 1 - base] as number))
-        back++;
+      const { lead } = programOf(pattern);
+      while (back < bytes && from - back > base && has(lead, run.bytes[from - back - 1 - base] as number)) back++;
       settled = Math.min(settled, from - back);
     }
     return settled;
@@ -169,7 +170,7 @@ export class Scanner {
     const list = hits.list;
     for (let i = 0; i < hits.length; i += 2) {
       const end = base + (list[i] as number);
-      const output = automaton.outputs[((list[i + 1] as number) - automaton.accepting) / automaton.width] as Int32Array;
+      const output = automaton.outputs[(list[i + 1] as number) - automaton.accepting] as readonly number[];
       for (let k = 0; k < output.length; k++) {
         const { pattern, first, last, length, exact } = targets[output[k] as number] as (typeof targets)[number];
         if (exact !== undefined && !endsWith(run.bytes, list[i] as number, exact)) continue;

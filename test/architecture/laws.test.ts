@@ -9,7 +9,7 @@ const SRC = join(import.meta.dirname, '../../src');
 const LAW: Record<string, readonly (string | RegExp)[]> = {
   model: ['node:crypto', 'node:stream', 'node:net', 'node:url'],
   codec: ['model'],
-  config: ['model', 'zod', 'yaml', /^node:(fs|path|os|net)/],
+  config: ['model', 'zod', 'yaml', /^node:(fs|path|os|net|module)/],
   connection: [
     'model',
     'codec',
@@ -26,7 +26,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   policy: ['model', /^@marcbachmann\/cel-js/, 're2js'],
   verdict: ['model'],
   upstream: ['model', 'codec', 'socks', /^node:(net|tls|dns|http|stream|crypto|fs)/],
-  record: ['model', 'yaml', /^node:/],
+  record: ['model', /^node:/],
   telemetry: ['model', 'undici', /^@opentelemetry\//, /^node:/],
   store: ['model', '@duckdb/node-api', /^node:/],
   admin: ['model', 'undici', /^node:/],

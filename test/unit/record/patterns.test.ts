@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { assembleExample, loadPatterns, parsePatterns } from '../../../src/record/patterns.ts';
+import { loadPatterns, parsePatterns, patternsOrNone } from '../../../src/record/patterns.ts';
+import { librarySources } from '../scan/library.ts';
 
-const patterns = loadPatterns(new URL('../../../patterns', import.meta.url).pathname);
+const FILE = new URL('../../../patterns/patterns.json', import.meta.url).pathname;
+const patterns = loadPatterns(FILE);
+const entries = new Map(librarySources().map((entry) => [entry.id, entry]));
 
 for (const pattern of patterns) {
   test(`pattern ${pattern.id}`, () => {
     const expression = new RegExp(pattern.expression);
-    for (const example of pattern.examples) {
+    assert.ok(!expression.test(''), 'matches the empty string');
+    const entry = entries.get(pattern.id);
+    assert.ok(entry);
+    for (const example of entry.examples) {
       assert.match(example, expression);
       assert.ok(
         pattern.keywords.some((keyword) => example.includes(keyword)),
         `no keyword in ${example}`,
       );
     }
-    for (const counter of pattern.counterExamples) assert.doesNotMatch(counter, expression);
+    for (const counter of entry.counterExamples) assert.doesNotMatch(counter, expression);
   });
 }
 
@@ -26,48 +29,41 @@ test('the library has at least 25 issuers and unique ids', () => {
   assert.equal(new Set(patterns.map((pattern) => pattern.id)).size, patterns.length);
 });
 
-test('examples are assembled', () => {
-  assert.equal(assembleExample('a{{}}b{{c*3}}'), 'abccc');
-  assert.equal(assembleExample('{{aK3*2}}{{**4}}'), 'aK3aK3****');
-});
-
-test('errors name file and id', () => {
+test('only what a form alone tells is used for records', () => {
   const good = {
     id: 'x-key',
-    name: 'X',
-    severity: 'high',
-    category: 'token',
-    expression: 'x_[a-z]+',
+    kind: 'credential',
+    trigger: 'keywords',
+    ignoreCase: false,
+    entropy: 0,
+    expression: 'x_[a-z]{1,9}',
     keywords: ['x_a'],
     label: 'X',
-    examples: ['x_a'],
-    counter_examples: ['y'],
-    reference: 'https://example.com',
   };
-  const bad = (change: object) => JSON.stringify({ patterns: [{ ...good, ...change }] });
-  assert.equal(parsePatterns(JSON.stringify({ patterns: [good] }), 'f.yaml').length, 1);
+  const one = (change: object) => JSON.stringify({ patterns: [{ ...good, ...change }] });
+  const { id, expression, keywords, label } = good;
+  assert.deepEqual(parsePatterns(one({ home: ['x.com'] }), 'f.json'), [{ id, expression, keywords, label }]);
   for (const change of [
     { kind: 'pii' },
-    { category: 'financial' },
-    { case: 'ignore' },
+    { kind: 'financial' },
+    { ignoreCase: true },
     { entropy: 3 },
     { trigger: 'digits' },
   ]) {
-    assert.deepEqual(parsePatterns(bad(change), 'f.yaml'), [], 'only the scanner uses it');
+    assert.deepEqual(parsePatterns(one(change), 'f.json'), [], 'only the scanner uses it');
   }
-  assert.equal(parsePatterns(bad({ home: ['x.com'], confirm: 'github-crc', kind: 'credential' }), 'f.yaml').length, 1);
-  assert.throws(() => parsePatterns(bad({ severity: 'huge' }), 'f.yaml'), /f\.yaml: x-key: severity/);
-  assert.throws(() => parsePatterns(bad({ expression: '(' }), 'f.yaml'), /f\.yaml: x-key: expression/);
-  assert.throws(() => parsePatterns(bad({ expression: 'a*' }), 'f.yaml'), /empty string/);
-  assert.throws(() => parsePatterns(bad({ colour: 'red' }), 'f.yaml'), /unknown key colour/);
-  assert.throws(() => parsePatterns('patterns: [', 'f.yaml'), /f\.yaml/);
-  assert.throws(() => parsePatterns('a: 1', 'f.yaml'), /list "patterns"/);
-  const directory = mkdtempSync(join(tmpdir(), 'weir-patterns-'));
-  try {
-    writeFileSync(join(directory, 'a.yaml'), JSON.stringify({ patterns: [good] }));
-    writeFileSync(join(directory, 'b.yaml'), JSON.stringify({ patterns: [good] }));
-    assert.throws(() => loadPatterns(directory), /b\.yaml: x-key: already defined in a\.yaml/);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+  assert.throws(() => parsePatterns(one({ expression: '' }), 'f.json'), /f\.json: x-key: expression/);
+  assert.throws(() => parsePatterns(one({ label: 1 }), 'f.json'), /f\.json: x-key: label/);
+  assert.throws(() => parsePatterns(one({ keywords: [] }), 'f.json'), /f\.json: x-key: keywords/);
+  assert.throws(() => parsePatterns(one({ keywords: ['ab'] }), 'f.json'), /3 characters or more/);
+  assert.throws(() => parsePatterns(one({ id: 5 }), 'f.json'), /f\.json: entry 1: id/);
+  assert.throws(() => parsePatterns('{"patterns":[3]}', 'f.json'), /f\.json: entry 1 must be a map/);
+});
+
+test('a file that cannot be used is a problem with its name', () => {
+  assert.throws(() => parsePatterns('{"patterns": [', 'f.json'), /f\.json/);
+  assert.throws(() => parsePatterns('{"a": 1}', 'f.json'), /f\.json: must have a list "patterns"/);
+  const problems: string[] = [];
+  assert.deepEqual(patternsOrNone('/nowhere/patterns.json', problems), []);
+  assert.match(problems.join(), /patterns cannot be loaded, URLs are kept without path: .*nowhere/);
 });

@@ -45,8 +45,8 @@ test('finds every keyword at every place, however the bytes are cut', () => {
         const hits = createHits();
         state = search(automaton, planted, places[i] as number, to, state, hits);
         for (let k = 0; k < hits.length; k += 2) {
-          const row = ((hits.list[k + 1] as number) - automaton.accepting) / automaton.width;
-          for (const index of automaton.outputs[row] as Int32Array) found.push(`${hits.list[k]}:${index}`);
+          const row = (hits.list[k + 1] as number) - automaton.accepting;
+          for (const index of automaton.outputs[row] as readonly number[]) found.push(`${hits.list[k]}:${index}`);
         }
       });
       assert.equal(new Set(found).size, found.length, 'told once');

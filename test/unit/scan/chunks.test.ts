@@ -3,11 +3,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { compilePattern } from '../../../src/scan/compile.ts';
 import { createEngine, type Engine } from '../../../src/scan/engine.ts';
-import type { PatternSource } from '../../../src/scan/pattern.ts';
+import type { PatternEntry } from '../../../src/scan/pattern.ts';
 import type { Match } from '../../../src/scan/resolve.ts';
 import { librarySources, source } from './library.ts';
 
-const own: PatternSource[] = [
+const own: PatternEntry[] = [
   source({ id: 'mid', expression: '(?<![0-9])[0-9]{8,11}:AA[a-z]{5,30}(?![a-z])', keywords: [':AA'] }),
   source({ id: 'behind', expression: '(?<=/hook/[0-9]{3,9}/)[a-z0-9]{8,40}', keywords: ['/hook/'] }),
   source({
@@ -54,7 +54,7 @@ const texts = new Map([
   ['iban', ['DE89 3704 0044 0532 0130 00', 'GB82WEST12345698765432', 'DE00370400440532013000']],
   ['mail', ['me.too@example.org', '@@', 'x@y.zz@a.bc']],
 ]);
-const examples = (one: PatternSource): readonly string[] =>
+const examples = (one: PatternEntry): readonly string[] =>
   texts.get(one.id) ?? [...one.examples, ...one.counterExamples];
 const all = [...own, ...librarySources()];
 
@@ -126,7 +126,10 @@ test('what starts before `settled` is known and stays', () => {
   fc.assert(
     fc.property(textOf(all.flatMap(examples)), fc.array(fc.nat(), { maxLength: 6 }), (text, cuts) => {
       const bytes = new TextEncoder().encode(text);
-      const final = told(engine.scan(bytes).matches.filter((match) => match.pattern.kind !== 'injection'));
+      // Injections are merged among themselves: a longer one may still take in what stood before it.
+      const data = (matches: readonly Match[]): string[] =>
+        told(matches.filter((match) => match.pattern.kind !== 'injection'));
+      const final = data(engine.scan(bytes).matches);
       const scanner = engine.scanner();
       let from = 0;
       for (const cut of cuts.map((one) => one % (bytes.length + 1)).sort((a, b) => a - b)) {
@@ -134,7 +137,7 @@ test('what starts before `settled` is known and stays', () => {
         from = cut;
         const { settled } = scanner;
         assert.ok(settled <= cut);
-        const known = told(scanner.result().matches.filter((match) => match.end <= settled));
+        const known = data(scanner.result().matches.filter((match) => match.end <= settled));
         const later = final.filter((match) => Number(/ (\d+)-/.exec(match)?.[1]) < settled);
         for (const match of known) assert.ok(final.includes(match), `${match} was taken back`);
         for (const match of later) {

@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { compilePattern } from '../../../src/scan/compile.ts';
-import type { CompiledPattern, PatternSource } from '../../../src/scan/pattern.ts';
+import type { CompiledPattern, PatternEntry } from '../../../src/scan/pattern.ts';
 import { readPattern, readPatterns } from '../../../src/scan/read.ts';
 
 const DIRECTORY = join(import.meta.dirname, '../../../patterns');
 
 /** Every pattern of the shipped library, checked for shape. */
-export function librarySources(): PatternSource[] {
+export function librarySources(): PatternEntry[] {
   return readdirSync(DIRECTORY)
     .filter((file) => file.endsWith('.yaml'))
     .sort()
@@ -31,7 +31,7 @@ const BASE = {
 };
 
 /** A pattern's entry with what a test is about. */
-export function source(change: Record<string, unknown>): PatternSource {
+export function source(change: Record<string, unknown>): PatternEntry {
   return readPattern({ ...BASE, ...change }, 'test.yaml', 0);
 }
 

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Layout, PatternSource } from './scan/pattern.ts';
+
+/** A built-in pattern as `patterns/patterns.json` has it: its own layout, and that of it without regard to case. */
+export interface BuiltIn extends PatternSource {
+  readonly layout: Layout;
+  /** Of patterns that are looked for in host names, unless their expression does not allow it. */
+  readonly hostLayout?: Layout | undefined;
+}
+
+/** Files of `patterns/`, found beside `src/` in a checkout and beside `dist/` in a package. */
+export function dataFile(name: string): string {
+  return new URL(`../patterns/${name}`, import.meta.url).pathname;
+}
+
+/** A generated file of `patterns/`. The tests hold it to the YAML it is made from (`npm run build:patterns`), so its form is known. */
+export function dataOf(name: 'destinations' | 'tenants'): unknown {
+  return JSON.parse(readFileSync(dataFile(`${name}.json`), 'utf8'));
+}
+
+/** The built-in patterns, checked and linted when they were built. */
+export function builtIns(): BuiltIn[] {
+  const { patterns } = JSON.parse(readFileSync(dataFile('patterns.json'), 'utf8')) as { patterns: BuiltIn[] };
+  const directory = dataFile('');
+  return patterns.map((pattern) => ({ ...pattern, file: join(directory, pattern.file) }));
+}
+
+/** Names are lower-cased on the way, so severe credentials with a form of their own are compared without regard to case there. */
+export function isForHosts({ kind, severity, entropy, trigger }: PatternSource): boolean {
+  const severe = severity === 'high' || severity === 'critical';
+  return kind === 'credential' && severe && entropy === 0 && trigger === 'keywords';
+}
+
+/** A pattern as it is looked for in host names. */
+export function withoutCase(source: PatternSource & Pick<BuiltIn, 'hostLayout'>): PatternSource {
+  return { ...source, ignoreCase: true, validator: undefined, confirm: undefined, layout: source.hostLayout };
+}
