@@ -34,14 +34,15 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
   const hosts = yield* compiledInSteps(sources.filter(isForHosts), compileForHosts);
   const digest = (secret: Uint8Array): string => options.hash(Buffer.from(secret).toString('latin1'));
   const limits = { steps: options.candidates * STEPS_PER_CANDIDATE, digest };
+  // The smallest first: the others are then built by code that is warm.
+  const host = createEngine(hosts, limits);
+  yield;
   const request = createEngine(
     all.filter(({ kind }) => kind !== 'injection'),
     limits,
   );
   yield;
   const response = createEngine(all, limits);
-  yield;
-  const host = createEngine(hosts, limits);
   const homes = new Map([...all, ...hosts].map((pattern) => [pattern, homeOf(pattern.home)]));
   return { by: { request, response, host }, homes };
 }

@@ -14,17 +14,21 @@ export interface Keyword {
 }
 
 /** Dense tables. A state is the number of its row in `next`; 0 is the root. */
-export interface Automaton {
+export interface Walk {
   readonly classOf: Uint8Array;
   /** A row has `1 << shift` places. */
   readonly shift: number;
-  readonly next: States;
+  readonly next: Uint16Array | Uint32Array;
   /** States from here on end a keyword. */
   readonly accepting: number;
   /** Keywords (as index of the list) that end in state `accepting + i`: `outputs[i]`. */
   readonly outputs: readonly (readonly number[])[];
   /** Bytes of the longest keyword that may be under way, by state. */
   readonly depth: Uint16Array;
+}
+
+/** What is walked, and the filter in front of it. */
+export interface Automaton extends Walk {
   /** Bit 1: a window begins with this pair; bit 2: its second pair. */
   readonly pairs: Uint8Array;
   /** By hash of three bytes: 1 = may be a window. */
@@ -38,9 +42,6 @@ export interface Hits {
   list: Int32Array;
   length: number;
 }
-
-/** Half the memory, and so more of it near the processor, as long as the states can be counted in 16 bits. */
-type States = Uint16Array | Uint32Array;
 
 /** Windows further into a keyword make the automaton start further back. */
 const FARTHEST = 6;
@@ -69,83 +70,97 @@ function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint
   return { classOf, width };
 }
 
+/** Children as lists: for building only. 0 = none. */
 interface Trie {
-  readonly table: States;
-  readonly states: number;
+  /** Of the root, by class: every suffix is looked for there in the end. */
+  readonly roots: Uint32Array;
+  readonly first: Uint32Array;
+  readonly sibling: Uint32Array;
+  /** Class of the byte that leads to a state. */
+  readonly by: Uint8Array;
+  readonly depth: Uint16Array;
   /** Keywords that end in a state. */
   readonly ends: (number[] | undefined)[];
-  readonly depth: Uint16Array;
+  states: number;
 }
 
-function statesOf(rows: number, shift: number): States {
-  return rows <= 0x10000 ? new Uint16Array(rows << shift) : new Uint32Array(rows << shift);
+function childOf({ roots, first, sibling, by }: Trie, state: number, byteClass: number): number {
+  if (state === 0) return roots[byteClass] as number;
+  let child = first[state] as number;
+  while (child !== 0 && by[child] !== byteClass) child = sibling[child] as number;
+  return child;
 }
 
-/** 0 in the table = no child. */
-function trieOf(keywords: readonly Keyword[], classOf: Uint8Array, shift: number): Trie {
+function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie {
   const most = keywords.reduce((sum, { bytes }) => sum + bytes.length, 1);
-  const table = statesOf(most, shift);
-  const depth = new Uint16Array(most);
-  const ends: (number[] | undefined)[] = [];
-  let states = 1;
+  const trie: Trie = {
+    roots: new Uint32Array(257),
+    first: new Uint32Array(most),
+    sibling: new Uint32Array(most),
+    by: new Uint8Array(most),
+    depth: new Uint16Array(most),
+    ends: [],
+    states: 1,
+  };
   for (const [index, { bytes }] of keywords.entries()) {
     let at = 0;
     for (const byte of bytes) {
-      const slot = (at << shift) | (classOf[byte] as number);
-      if (table[slot] === 0) {
-        depth[states] = (depth[at] as number) + 1;
-        table[slot] = states++;
+      const byteClass = classOf[byte] as number;
+      let child = childOf(trie, at, byteClass);
+      if (child === 0) {
+        child = trie.states++;
+        trie.by[child] = byteClass;
+        trie.depth[child] = (trie.depth[at] as number) + 1;
+        trie.sibling[child] = trie.first[at] as number;
+        trie.first[at] = child;
+        if (at === 0) trie.roots[byteClass] = child;
       }
-      at = table[slot] as number;
+      at = child;
     }
-    const list = ends[at];
-    if (list === undefined) ends[at] = [index];
+    const list = trie.ends[at];
+    if (list === undefined) trie.ends[at] = [index];
     else list.push(index);
   }
-  return { table, states, ends, depth };
+  return trie;
 }
 
-/** Breadth first, in place: where a state has no child it goes on as its longest proper suffix does. Returns the order. */
-function completeRows({ table, states, ends }: Trie, width: number, shift: number): Uint32Array {
-  const fail = new Uint32Array(states);
-  const order = new Uint32Array(states);
+/** Breadth first: the order, and for every state that of its longest proper suffix, whose keywords end in it as well. */
+function suffixes(trie: Trie): { order: Uint32Array; fail: Uint32Array } {
+  const { first, sibling, by, ends } = trie;
+  const order = new Uint32Array(trie.states);
+  const fail = new Uint32Array(trie.states);
   let known = 1;
   for (let head = 0; head < known; head++) {
     const state = order[head] as number;
-    const suffix = fail[state] as number;
-    const more = state === 0 ? undefined : ends[suffix];
+    const more = state === 0 ? undefined : ends[fail[state] as number];
     if (more !== undefined) ends[state] = [...(ends[state] ?? []), ...more];
-    const row = state << shift;
-    const from = suffix << shift;
-    for (let c = 1; c < width; c++) {
-      const child = table[row + c] as number;
-      const otherwise = state === 0 ? 0 : (table[from + c] as number);
-      if (child === 0) table[row + c] = otherwise;
-      else {
-        fail[child] = otherwise;
-        order[known++] = child;
+    for (let child = first[state] as number; child !== 0; child = sibling[child] as number) {
+      order[known++] = child;
+      for (let at = state; at !== 0 && fail[child] === 0; ) {
+        at = fail[at] as number;
+        fail[child] = childOf(trie, at, by[child] as number);
       }
     }
   }
-  return order;
+  return { order, fail };
 }
 
-// Rough frequencies in text, code and JSON; only the order matters.
-function weight(byte: number): number {
+// Rough frequencies in text, code and JSON, by byte without case; only the order matters.
+const WEIGHT = Float64Array.from({ length: 256 }, (_, byte) => {
   if (byte === 32) return 15;
-  const letter = String.fromCharCode(byte);
+  const letter = String.fromCharCode(fold(byte));
   if ('etaoinsr'.includes(letter)) return 6;
-  if (byte >= 97 && byte <= 122) return 3;
+  if (letter >= 'a' && letter <= 'z') return 3;
   if ('",:=0123456789'.includes(letter)) return 2.5;
   return '_-./'.includes(letter) ? 1.2 : 1;
-}
+});
 
 function windowOf(bytes: Uint8Array): number {
+  const weight = (at: number): number => WEIGHT[bytes[at] as number] as number;
   let best = 0;
   let least = Number.POSITIVE_INFINITY;
   for (let at = 0; at + 3 <= bytes.length && at <= FARTHEST; at++) {
-    const [a, b, c] = [...bytes.subarray(at, at + 3)].map((byte) => weight(fold(byte))) as [number, number, number];
-    const score = a * b + b * c + 0.01 * at;
+    const score = (weight(at) + weight(at + 2)) * weight(at + 1) + 0.01 * at;
     if (score < least) [least, best] = [score, at];
   }
   return best;
@@ -177,39 +192,46 @@ function filters(keywords: readonly Keyword[]): Pick<Automaton, 'pairs' | 'windo
 }
 
 /**
- * Builds the tables. When any keyword ignores case the automaton folds ASCII letters for all, so an exact keyword is also reported where
- * only its case differs: whoever checks the place refuses it.
+ * Builds what is walked. When any keyword ignores case the automaton folds ASCII letters for all, so an exact keyword is also reported
+ * where only its case differs: whoever checks the place refuses it.
  */
-export function buildAutomaton(keywords: readonly Keyword[]): Automaton {
+export function buildWalk(keywords: readonly Keyword[]): Walk {
   const folded = keywords.some((keyword) => keyword.ignoreCase);
   const { classOf, width } = classes(keywords, folded);
   const shift = 32 - Math.clz32(width - 1);
-  const trie = trieOf(keywords, classOf, shift);
-  const order = completeRows(trie, width, shift);
-  const { ends, table } = trie;
+  const trie = trieOf(keywords, classOf);
+  const { order, fail } = suffixes(trie);
+  const { first, sibling, by, depth, ends } = trie;
   const silent = order.filter((state) => ends[state] === undefined);
   const loud = order.filter((state) => ends[state] !== undefined);
-  const sorted = new Uint32Array(order.length);
-  sorted.set(silent);
-  sorted.set(loud, silent.length);
-  const renamed = new Uint32Array(order.length);
-  sorted.forEach((state, i) => {
-    renamed[state] = i;
+  const row = new Uint32Array(order.length);
+  silent.forEach((state, i) => {
+    row[state] = i;
   });
-  const next = statesOf(order.length, shift);
-  for (let i = 0; i < sorted.length; i++) {
-    const from = (sorted[i] as number) << shift;
-    for (let c = 1; c < width; c++) next[(i << shift) | c] = renamed[table[from + c] as number] as number;
+  loud.forEach((state, i) => {
+    row[state] = silent.length + i;
+  });
+  const next =
+    order.length <= 0x10000 ? new Uint16Array(order.length << shift) : new Uint32Array(order.length << shift);
+  const depths = new Uint16Array(order.length);
+  // A state goes where its longest proper suffix goes, except to its own children.
+  for (let i = 0; i < order.length; i++) {
+    const state = order[i] as number;
+    const at = row[state] as number;
+    const suffix = (row[fail[state] as number] as number) << shift;
+    if (state !== 0) next.copyWithin(at << shift, suffix, suffix + width);
+    for (let child = first[state] as number; child !== 0; child = sibling[child] as number) {
+      next[(at << shift) | (by[child] as number)] = row[child] as number;
+    }
+    depths[at] = depth[state] as number;
   }
-  return {
-    classOf,
-    shift,
-    next,
-    accepting: silent.length,
-    outputs: Array.from(loud, (state) => ends[state] as number[]),
-    depth: Uint16Array.from(sorted, (state) => trie.depth[state] as number),
-    ...filters(keywords),
-  };
+  const outputs = Array.from(loud, (state) => ends[state] as number[]);
+  return { classOf, shift, next, accepting: silent.length, outputs, depth: depths };
+}
+
+/** Builds all that a search needs. */
+export function buildAutomaton(keywords: readonly Keyword[]): Automaton {
+  return { ...buildWalk(keywords), ...filters(keywords) };
 }
 
 export function createHits(): Hits {

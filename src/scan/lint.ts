@@ -1,4 +1,4 @@
-import { buildAutomaton, type Keyword } from './aho-corasick.ts';
+import { buildWalk, type Keyword } from './aho-corasick.ts';
 import { type Node, parseExpression } from './expression.ts';
 import { explore, locate, type Range, type Reading } from './locate.ts';
 import { lengths, type Measures, measure } from './measure.ts';
@@ -74,7 +74,7 @@ function spellings(keyword: string, ignoreCase: boolean): string[] {
 }
 
 function automatonReading(keywords: readonly Keyword[]): Reading {
-  const automaton = buildAutomaton(keywords);
+  const automaton = buildWalk(keywords);
   const { next, classOf, accepting, outputs, shift } = automaton;
   const complete = outputs.map((list) => list.map((i) => [i, keywords[i]?.bytes.length ?? 0] as const));
   return {
