@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { CollectorOptions } from './collector.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
@@ -172,7 +173,7 @@ export class House {
     const scan = this.#scan;
     if (changed) this.#upstream = upstreamOf(next, this.options.env);
     try {
-      if (changed) this.#scan = this.#scanning(next);
+      if (changed) this.#scan = this.#scanning(next, scan);
       this.stages = this.#compile(next);
       this.config = next;
       if (changed) this.runs.recompile();
@@ -230,14 +231,19 @@ export class House {
     };
   }
 
-  /** An operator's own patterns and secrets are read at once, so that a mistake in them refuses the configuration. */
-  #scanning(config: Config): Scanning {
+  /**
+   * An operator's own patterns and secrets are read at once, so that a mistake in them refuses the configuration. A reload that
+   * changes nothing of it keeps what is compiled.
+   */
+  #scanning(config: Config, before?: Scanning): Scanning {
     const { directories, disable, secrets_env } = config.patterns;
     const { env, log } = this.options;
-    const scan = scanOptions(config, this.state.hash, env);
-    const scanning = createScanning(scan);
+    const options = scanOptions(config, this.state.hash, env);
     for (const name of secrets_env) if (!env[name]) log.warn({ name }, 'secret-variable-not-set');
-    if (directories.length + disable.length + scan.secrets.length > 0) scanning.load();
+    // Files of theirs may have changed.
+    if (before !== undefined && directories.length === 0 && isDeepStrictEqual(before.options, options)) return before;
+    const scanning = createScanning(options);
+    if (before !== undefined || directories.length + disable.length + options.secrets.length > 0) scanning.load();
     return scanning;
   }
 

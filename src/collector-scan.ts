@@ -24,6 +24,7 @@ export interface ScanOptions {
 
 /** The scanner as the rooms get it, and the library behind it. */
 export interface Scanning extends ScanPort {
+  readonly options: ScanOptions;
   /** Reads and compiles all; else the first text does. Throws Error with a sentence for people, each time. */
   load(): void;
   /** A part of that, some milliseconds; false = all is there. Throws like `load`. */
@@ -75,6 +76,7 @@ export function createScanning(options: ScanOptions): Scanning {
     return engines as Engines;
   };
   return {
+    options,
     step,
     load: () => void load(),
     scan(what, bytes) {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../src/model/admin.ts';
@@ -319,5 +322,37 @@ describe('switches and budgets', () => {
     const line = await lineOf(scene.weir, '/long');
     assert.ok(line.rules.includes('unscanned') && !line.rules.includes(RULE));
     assert.match(JSON.stringify(line), /from byte 100 on/);
+  });
+});
+
+describe('a reload', () => {
+  it('takes new secrets of one’s own, and a mistake in the patterns keeps the old ones', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'weir-scan-'));
+    const secrets = join(directory, 'secrets');
+    await writeFile(secrets, 'the-first-own-secret\n', { mode: 0o600 });
+    const scene = await openScene({ patterns: { secrets_file: secrets } });
+    try {
+      const { weir } = scene;
+      const rulesOf = async (path: string, text: string): Promise<readonly string[]> => {
+        await plain(weir, `http://plain.test${path}`, { agent: 'researcher', method: 'POST', body: text });
+        return (await lineOf(weir, path)).rules;
+      };
+      assert.ok((await rulesOf('/one', 'x the-first-own-secret')).includes('own-secret-1'));
+      assert.ok(!(await rulesOf('/two', 'x the-other-own-secret')).includes('own-secret-1'));
+      await writeFile(secrets, 'the-other-own-secret\n');
+      weir.kill('SIGHUP');
+      await eventually(() => weir.logs().includes('reload'), 'the reload');
+      await eventually(
+        async () => (await rulesOf(`/again-${Date.now()}`, 'the-other-own-secret')).includes('own-secret-1'),
+        'the new secret is known',
+      );
+      await writeFile(secrets, 'short\n');
+      weir.kill('SIGHUP');
+      await eventually(() => weir.logs().includes('shorter than 8 bytes'), 'the mistake is said');
+      assert.ok((await rulesOf('/three', 'x the-other-own-secret')).includes('own-secret-1'));
+    } finally {
+      await scene.close();
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 });
