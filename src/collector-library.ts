@@ -4,9 +4,10 @@ import type { Layout, PatternSource } from './scan/pattern.ts';
 
 /** A built-in pattern as `patterns/patterns.json` has it: its own layout, and that of it without regard to case. */
 export interface BuiltIn extends PatternSource {
+  file: string;
   readonly layout: Layout;
-  /** Of patterns that are looked for in host names, unless their expression does not allow it. */
-  readonly hostLayout?: Layout | undefined;
+  /** Of patterns that are looked for in host names, when it is another; null = their expression does not allow it. */
+  readonly hostLayout?: Layout | null;
 }
 
 /** Files of `patterns/`, found beside `src/` in a checkout and beside `dist/` in a package. */
@@ -23,7 +24,8 @@ export function dataOf(name: 'destinations' | 'tenants'): unknown {
 export function builtIns(): BuiltIn[] {
   const { patterns } = JSON.parse(readFileSync(dataFile('patterns.json'), 'utf8')) as { patterns: BuiltIn[] };
   const directory = dataFile('');
-  return patterns.map((pattern) => ({ ...pattern, file: join(directory, pattern.file) }));
+  for (const pattern of patterns) pattern.file = join(directory, pattern.file);
+  return patterns;
 }
 
 /** Names are lower-cased on the way, so severe credentials with a form of their own are compared without regard to case there. */
@@ -34,5 +36,6 @@ export function isForHosts({ kind, severity, entropy, trigger }: PatternSource):
 
 /** A pattern as it is looked for in host names. */
 export function withoutCase(source: PatternSource & Pick<BuiltIn, 'hostLayout'>): PatternSource {
-  return { ...source, ignoreCase: true, validator: undefined, confirm: undefined, layout: source.hostLayout };
+  const layout = source.hostLayout === undefined ? source.layout : (source.hostLayout ?? undefined);
+  return { ...source, ignoreCase: true, validator: undefined, confirm: undefined, layout };
 }

@@ -65,7 +65,7 @@ export function recorderOptions(
     key: state.key,
     version,
     env,
-    patterns: dataFile('patterns.json'),
+    patterns: dataFile('redaction.json'),
     telemetry: {
       endpoint: config.telemetry.endpoint,
       url: config.telemetry.url,

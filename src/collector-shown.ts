@@ -17,7 +17,7 @@ export function createShown(key: Uint8Array): Shown {
     if (made === undefined) {
       // The recorder reports patterns that cannot be read.
       const presentation = createPresentation({
-        patterns: patternsOrNone(dataFile('patterns.json'), []),
+        patterns: patternsOrNone(dataFile('redaction.json'), []),
         key: Buffer.from(key),
         url: 'keys',
       });

@@ -16,25 +16,11 @@ function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
 }
 
-/**
- * Records are redacted by form alone: what needs a validator's word, an entropy or a trigger to be a finding would take ordinary
- * numbers and names out of URLs, so it is left to the scanner.
- */
-function forRecords(entry: Readonly<Record<string, unknown>>): boolean {
-  return (
-    entry['kind'] === 'credential' &&
-    entry['ignoreCase'] === false &&
-    entry['entropy'] === 0 &&
-    entry['trigger'] === 'keywords'
-  );
-}
-
-function patternOf(raw: unknown, file: string, index: number): Pattern | undefined {
+function patternOf(raw: unknown, file: string, index: number): Pattern {
   if (typeof raw !== 'object' || raw === null) throw new Error(`${file}: entry ${index + 1} must be a map`);
   const entry = raw as Readonly<Record<string, unknown>>;
   const { id, expression, keywords, label } = entry;
   if (!isText(id)) throw new Error(`${file}: entry ${index + 1}: id must be a non-empty string`);
-  if (!forRecords(entry)) return undefined;
   if (!isText(expression)) throw new Error(`${file}: ${id}: expression must be a non-empty string`);
   if (!isText(label)) throw new Error(`${file}: ${id}: label must be a non-empty string`);
   if (!Array.isArray(keywords) || keywords.length === 0 || !keywords.every((one) => isText(one) && one.length >= 3)) {
@@ -43,7 +29,7 @@ function patternOf(raw: unknown, file: string, index: number): Pattern | undefin
   return { id, expression, keywords, label };
 }
 
-/** Reads the built-in patterns from the text of their generated file. Throws an Error that names file and id. */
+/** Reads the text of a file as `loadPatterns` does. Throws an Error that names file and id. */
 export function parsePatterns(text: string, file: string): Pattern[] {
   let document: unknown;
   try {
@@ -53,10 +39,10 @@ export function parsePatterns(text: string, file: string): Pattern[] {
   }
   const list = (document as { patterns?: unknown } | null)?.patterns;
   if (!Array.isArray(list)) throw new Error(`${file}: must have a list "patterns"`);
-  return list.flatMap((entry, index) => patternOf(entry, file, index) ?? []);
+  return list.map((entry, index) => patternOf(entry, file, index));
 }
 
-/** Loads `patterns/patterns.json`. Throws an Error that names file and id. */
+/** Loads `patterns/redaction.json`, which is made from the built-in patterns (`npm run build:patterns`). Throws an Error that names file and id. */
 export function loadPatterns(file: string): Pattern[] {
   return parsePatterns(readFileSync(file, 'utf8'), file);
 }

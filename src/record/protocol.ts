@@ -15,7 +15,7 @@ export interface RecorderData {
   readonly key: Uint8Array;
   readonly version: string;
   readonly containment: string;
-  /** The generated file of the built-in patterns. */
+  /** The file of the patterns records are redacted with. */
   readonly patterns: string;
   readonly telemetry: {
     /** `auto`, `none` or a base URL. */

@@ -53,6 +53,14 @@ function bounds(source: PatternSource, measures: Measures): void {
 }
 
 const ENCODER = new TextEncoder();
+const scratch = new Uint8Array(1 << 16);
+
+/** A copy that lies in the heap: a buffer of its own for each of some thousand short keywords would cost ten times their length. */
+function encoded(text: string): Uint8Array {
+  if (text.length * 3 > scratch.length) return ENCODER.encode(text);
+  return scratch.slice(0, ENCODER.encodeInto(text, scratch).written);
+}
+
 /** Letters outside ASCII a keyword keeps: each doubles its spellings. */
 const MOST_WIDE = 4;
 
@@ -105,7 +113,7 @@ const AT: Reading = {
 export function keywordsOf(source: PatternSource): Keyword[] {
   return source.keywords
     .flatMap((keyword) => spellings(keyword, source.ignoreCase))
-    .map((keyword) => ({ bytes: ENCODER.encode(keyword), ignoreCase: source.ignoreCase }));
+    .map((keyword) => ({ bytes: encoded(keyword), ignoreCase: source.ignoreCase }));
 }
 
 function placesOf(source: PatternSource, node: Node, keywords: readonly Keyword[]): Range[] {

@@ -14,33 +14,46 @@ function read(name: string): unknown {
   return parse(readFileSync(join(PATTERNS, name), 'utf8'));
 }
 
-/** Undefined = its expression allows no other case. */
-function hostLayout(source: PatternSource): Layout | undefined {
+function hostLayout(source: PatternSource, own: Layout): Layout | null | undefined {
   if (!isForHosts(source)) return undefined;
   try {
-    return layoutOf(withoutCase(source));
+    const layout = layoutOf(withoutCase(source));
+    return JSON.stringify(layout) === JSON.stringify(own) ? undefined : layout;
   } catch {
-    return undefined;
+    return null;
   }
 }
 
-function builtIns(): unknown[] {
-  return readdirSync(PATTERNS)
-    .filter((name) => name.endsWith('.yaml') && !OTHERS.includes(name))
-    .sort()
-    .flatMap((name) => readPatterns(read(name), name))
-    .map(({ examples: _examples, counterExamples: _counterExamples, ...source }) => ({
-      ...source,
-      layout: layoutOf(source),
-      hostLayout: hostLayout(source),
-    }));
+/**
+ * Records are redacted by form alone: what needs a validator's word, an entropy or a trigger to be a finding would take ordinary
+ * numbers and names out of URLs, so it is left to the scanner.
+ */
+function forRecords({ kind, ignoreCase, entropy, trigger }: PatternSource): boolean {
+  return kind === 'credential' && !ignoreCase && entropy === 0 && trigger === 'keywords';
 }
 
-/** Every generated file by name: its content, one pattern or entry a line so that a change can be read. */
+/** One entry a line, so that a change can be read; in ASCII, so that the text takes a byte per character in memory. */
+function lines(entries: readonly unknown[]): string {
+  const text = `{"patterns":[\n${entries.map((entry) => JSON.stringify(entry)).join(',\n')}\n]}\n`;
+  return text.replace(/[^\0-\x7f]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Every generated file by name: its content. */
 export function generated(): ReadonlyMap<string, string> {
-  const patterns = builtIns().map((pattern) => JSON.stringify(pattern));
+  const sources = readdirSync(PATTERNS)
+    .filter((name) => name.endsWith('.yaml') && !OTHERS.includes(name))
+    .sort()
+    .flatMap((name) => readPatterns(read(name), name));
+  const patterns = sources.map(({ examples: _examples, counterExamples: _counterExamples, ...source }) => {
+    const layout = layoutOf(source);
+    return { ...source, layout, hostLayout: hostLayout(source, layout) };
+  });
+  const redaction = sources
+    .filter(forRecords)
+    .map(({ id, expression, keywords, label }) => ({ id, expression, keywords, label }));
   return new Map([
-    ['patterns.json', `{"patterns":[\n${patterns.join(',\n')}\n]}\n`],
+    ['patterns.json', lines(patterns)],
+    ['redaction.json', lines(redaction)],
     ...OTHERS.map((name) => [name.replace('.yaml', '.json'), `${JSON.stringify(read(name), null, 1)}\n`] as const),
   ]);
 }

@@ -30,7 +30,7 @@ function start(context: TestContext, directory: string, more: Partial<RecorderCl
     stateDir: directory,
     key: Buffer.alloc(32, 1),
     version: '0.1.0',
-    patterns: new URL('../../../patterns/patterns.json', import.meta.url).pathname,
+    patterns: new URL('../../../patterns/redaction.json', import.meta.url).pathname,
     telemetry: { endpoint: 'none', url: 'keys', sampleUnremarkable: 1, journalMaxBytes: 1 << 30 },
     store: undefined,
     env: {},

@@ -6,7 +6,7 @@ const client = createRecorderClient({
   stateDir: directory,
   key: Buffer.alloc(32, 1),
   version: '0.1.0',
-  patterns: new URL('../../../patterns/patterns.json', import.meta.url).pathname,
+  patterns: new URL('../../../patterns/redaction.json', import.meta.url).pathname,
   telemetry: { endpoint: 'none', url: 'keys', sampleUnremarkable: 1, journalMaxBytes: 1 << 30 },
   store: { path: 'weir.duckdb', retentionDays: 30, flushMs: 20, maxBytes: 0, minFreeBytes: 0 },
   env: {},

@@ -10,7 +10,7 @@ import { anyRecords, exchangeSample } from './samples.ts';
 
 const asItIs: Presentation = { field: () => (value) => value, record: (record) => record };
 const unpack = createUnpacker(asItIs);
-const patterns = loadPatterns(new URL('../../../patterns/patterns.json', import.meta.url).pathname);
+const patterns = loadPatterns(new URL('../../../patterns/redaction.json', import.meta.url).pathname);
 const presentation = createPresentation({ patterns, key: Buffer.alloc(32, 7), url: 'keys' });
 const finding = { inspector: 'i', rule: 'r', severity: 'high', disposition: 'flag', message: 'm' } as const;
 

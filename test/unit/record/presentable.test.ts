@@ -7,7 +7,7 @@ import { createPresentation } from '../../../src/record/presentable.ts';
 import type { UrlDetail } from '../../../src/record/target.ts';
 import { exchangeSample, fullSamples } from './samples.ts';
 
-const patterns = loadPatterns(new URL('../../../patterns/patterns.json', import.meta.url).pathname);
+const patterns = loadPatterns(new URL('../../../patterns/redaction.json', import.meta.url).pathname);
 const key = Buffer.alloc(32, 7);
 const presenter = (url: UrlDetail = 'keys') => createPresentation({ patterns, key, url }).record;
 const shown = (change: Partial<ExchangeRecord>, url: UrlDetail = 'keys') =>
