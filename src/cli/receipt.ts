@@ -178,7 +178,7 @@ function body(facts: ReportFacts, frame: Frame, caps: Readonly<Caps>): Line[] {
   return [
     ...wentTo(facts, frame, caps.top),
     ...labelled('new', news(facts, frame, caps.new)),
-    ...labelled('leaving', leaving(facts, frame, caps.leaving)),
+    ...leaving(facts, frame, caps.leaving),
     ...labelled('unseen', unseen(facts, frame, caps.unread)),
     ...enforce(facts, frame),
     ...labelled('note', remarks(facts, frame, caps.remarks)),
@@ -247,9 +247,14 @@ function leaving(facts: ReportFacts, frame: Frame, cap: number): Line[] {
     const where = `${l.method} ${l.host}${l.path}`.trim();
     const rule = printable(l.rule, 40);
     const room = frame.marks - GAP - MARGIN - times.length;
-    return { text: `${printable(where === '' ? rule : `${rule} in ${where}`, room)}${times}`, mark: markOf(l) };
+    const place = where === '' ? rule : `${rule} in ${l.incoming === true ? 'the answer to ' : ''}${where}`;
+    return { text: `${printable(place, room)}${times}`, mark: markOf(l) };
   };
-  return cut(facts.leaving, facts.totals?.leaving ?? 0, cap, line);
+  // What leaves comes first, and what came in begins with a label of its own.
+  const lines = cut(facts.leaving, facts.totals?.leaving ?? 0, cap, line);
+  const first = facts.leaving.findIndex((l) => l.incoming === true);
+  const split = first < 0 ? lines.length : Math.min(first, lines.length);
+  return [...labelled('leaving', lines.slice(0, split)), ...labelled('incoming', lines.slice(split))];
 }
 
 function unseen(facts: ReportFacts, frame: Frame, cap: number): Line[] {

@@ -89,12 +89,13 @@ function leaving(facts: ReportFacts): string {
   if (facts.leaving.length === 0) return '';
   const rows = facts.leaving.map((l) => [
     code(l.rule),
-    code(`${l.method} ${l.host}${l.path}`),
+    `${l.incoming === true ? 'the answer to ' : ''}${code(`${l.method} ${l.host}${l.path}`)}`,
     exact(l.count),
     markOf(l),
   ]);
   const list = table(['rule', 'in', 'times', ''], new Set([2]), rows);
-  return `### Leaving\n\n${list}${more(facts.leaving.length, facts.totals?.leaving)}`;
+  const title = facts.leaving.some((l) => l.incoming === true) ? 'Leaving and coming in' : 'Leaving';
+  return `### ${title}\n\n${list}${more(facts.leaving.length, facts.totals?.leaving)}`;
 }
 
 function unseen(facts: ReportFacts): string {

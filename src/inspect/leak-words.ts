@@ -17,12 +17,15 @@ export interface Leak {
 /** Findings of this kind one exchange may have: more say nothing new. */
 const MOST = 10;
 const ID = 'scan';
+/** Of what came in: nothing leaves by it, and whoever reads a report must not think so. */
+const INCOMING = 'scan-response';
 
 /** One finding per rule and place, the strongest first, at most ten per exchange. They never carry the secret. */
 export function leakFindings(
   exchange: Exchange,
   leaks: readonly Leak[],
   shownHost: (host: string) => string,
+  inspector: string = ID,
 ): readonly Finding[] {
   const merged = new Map<string, Leak>();
   for (const leak of leaks) {
@@ -30,16 +33,16 @@ export function leakFindings(
     const known = merged.get(key);
     merged.set(key, known === undefined ? leak : { ...known, count: known.count + leak.count });
   }
-  const told = exchange.findings.filter((finding) => finding.inspector === ID).length;
+  const told = exchange.findings.filter((finding) => finding.inspector === inspector).length;
   const { method } = exchange.request;
   const where = `${printable(method, 20)} to ${shownHost(exchange.destination.host)}`;
   return [...merged.values()]
     .sort((a, b) => Number(b.weight.disposition === 'block') - Number(a.weight.disposition === 'block'))
     .slice(0, Math.max(0, MOST - told))
-    .map((leak) => findingOf(leak, where));
+    .map((leak) => findingOf(leak, where, inspector));
 }
 
-function findingOf(leak: Leak, where: string): Finding {
+function findingOf(leak: Leak, where: string, inspector: string): Finding {
   const { found, weight, count, offset } = leak;
   const details = [
     `${found.bytes} bytes`,
@@ -49,7 +52,7 @@ function findingOf(leak: Leak, where: string): Finding {
     ...(count === 1 ? [] : [`${count} times`]),
   ];
   return {
-    inspector: ID,
+    inspector,
     rule: found.rule,
     severity: weight.severity,
     disposition: weight.disposition,
@@ -89,7 +92,8 @@ export function bodyFindings(
     const weight = weigh(found, direction === 'request' ? 'body' : 'response', exchange.destination.host);
     if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
   }
-  const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost);
+  const inspector = direction === 'request' ? ID : INCOMING;
+  const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost, inspector);
   return scanned.unscanned === undefined ? findings : [...findings, unscanned(direction, scanned.unscanned)];
 }
 

@@ -49,6 +49,8 @@ export interface ReportLeaving {
   /** What was done or would be. */
   readonly action: 'forward' | 'redact' | 'block';
   readonly would: 'none' | 'redact' | 'block';
+  /** It came in with an answer. */
+  readonly incoming?: true;
 }
 
 export interface ReportDirect {

@@ -6,8 +6,8 @@ import { number, type ReadAll, type Sources, text } from './report-sources.ts';
 const FIRST_CONTACT = 'first-contact';
 /** Inspectors whose findings are news about where, and with which account, an agent goes. */
 const NEWS = "('baseline', 'account')";
-/** The inspector of content. */
-const CONTENT = "('scan')";
+/** What was found in content that leaves, and in content that came in; not that something was not looked at. */
+const CONTENT = "f.inspector IN ('scan', 'scan-response') AND f.rule NOT IN ('unscanned', 'inspector-failed')";
 const LIMITS = { top: 20, new: 50, leaving: 50, direct: 20, unread: 20, hosts: 1000 } as const;
 
 const WEIGHT = `CASE severity WHEN 'critical' THEN 4 WHEN 'high' THEN 3 WHEN 'medium' THEN 2 WHEN 'low' THEN 1 ELSE 0 END`;
@@ -95,12 +95,12 @@ export async function readLeaving(all: ReadAll, from: Sources): Promise<Listed<R
   const rows = await all(
     `SELECT f.rule, coalesce(e.method, ''), coalesce(f.host, ''), coalesce(split_part(e.path, '?', 1), '') AS path,
        count(*)::DOUBLE AS n, ${DONE.replaceAll('action', 'f.action')}, ${WOULD.replaceAll('action', 'f.action').replaceAll('disposition', 'f.disposition')},
-       (count(*) OVER ())::DOUBLE
+       (count(*) OVER ())::DOUBLE, f.inspector = 'scan-response'
      FROM ${from.findings} AS f
      LEFT JOIN (SELECT id, any_value(method) AS method, any_value(path) AS path FROM ${from.exchanges} GROUP BY id) AS e
        ON e.id = f.exchange_id
-     WHERE f.inspector IN ${CONTENT} GROUP BY f.rule, e.method, f.host, split_part(e.path, '?', 1)
-     ORDER BY max(${WEIGHT.replace('severity', 'f.severity')}) DESC, n DESC, f.rule, f.host, path LIMIT ${LIMITS.leaving}`,
+     WHERE ${CONTENT} GROUP BY f.rule, f.inspector, e.method, f.host, split_part(e.path, '?', 1)
+     ORDER BY f.inspector, max(${WEIGHT.replace('severity', 'f.severity')}) DESC, n DESC, f.rule, f.host, path LIMIT ${LIMITS.leaving}`,
   );
   return listed(rows, 7, (row) => ({
     rule: text(row[0]),
@@ -110,6 +110,7 @@ export async function readLeaving(all: ReadAll, from: Sources): Promise<Listed<R
     count: number(row[4]),
     action: text(row[5]) as ReportLeaving['action'],
     would: text(row[6]) as ReportLeaving['would'],
+    ...(row[8] === true ? { incoming: true as const } : {}),
   }));
 }
 

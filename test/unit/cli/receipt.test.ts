@@ -25,6 +25,22 @@ describe('the receipt', () => {
     ]);
   });
 
+  it('tells what came in apart from what leaves', () => {
+    const found = { method: 'GET', host: 'x.test', path: '/', count: 1, action: 'forward' } as const;
+    const leaving = [
+      { ...found, rule: 'aws-access-key', would: 'block' },
+      { ...found, rule: 'exfiltrate-secrets', would: 'none', incoming: true },
+    ] as const;
+    const lines = receiptLines(facts({ leaving }), { width: 80 });
+    assert.deepEqual(
+      lines.filter((line) => line.includes('x.test')),
+      [
+        '  leaving   aws-access-key in GET x.test/                            would block',
+        '  incoming  exfiltrate-secrets in the answer to GET x.test/          ← look',
+      ],
+    );
+  });
+
   it('of the specification on 80 columns', () => {
     assert.deepEqual(receiptLines(EXAMPLE, { width: 80 }), [
       'weir  claude  14:02–14:41  exit 0                          monitor · cooperative',
