@@ -199,7 +199,7 @@ export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
     behave(how) {
       behaviour = how;
     },
-    until(condition, ms = 5000) {
+    until(condition, ms = 20_000) {
       return new Promise((resolve, reject) => {
         const done = (error?: Error): void => {
           clearInterval(timer);

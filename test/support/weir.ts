@@ -42,7 +42,7 @@ export interface Weir {
   /** GET on the admin socket. When the process has ended by itself the error says how, with the end of its output. */
   admin(path: string, method?: string, body?: unknown): Promise<{ readonly status: number; readonly body: string }>;
   status(): Promise<StatusReport>;
-  /** Lines of `weir logs` that satisfy `wanted`, as soon as there is one (8 s). */
+  /** Lines of `weir logs` that satisfy `wanted`, as soon as there is one (20 s). */
   records(what: string, wanted: (line: LogLine) => boolean): Promise<LogLine[]>;
   /** Runs `weir query` on the state directory. */
   query(sql: string): Promise<Record<string, unknown>[]>;
@@ -71,7 +71,7 @@ export function cleanEnv(extra: Readonly<Record<string, string>> = {}): Record<s
   return { ...env, ...extra };
 }
 
-/** Starts Weir and waits until it accepts connections (15 s). */
+/** Starts Weir and waits until it accepts connections (30 s). */
 export async function startWeir(options: WeirOptions = {}): Promise<Weir> {
   const stateDir = options.stateDir ?? (await mkdtemp(join(tmpdir(), 'weir-test-')));
   const configFile = join(stateDir, 'weir-test.yaml');
@@ -149,7 +149,7 @@ class Child {
 
   async ready(stateDir: string): Promise<number> {
     const socketPath = join(stateDir, 'weir.sock');
-    for (let left = 300; left > 0; left--) {
+    for (let left = 600; left > 0; left--) {
       if (this.gone) throw new Error(`weir start ended at once:\n${this.output}`);
       if (existsSync(socketPath)) {
         const port = await listeningPort(socketPath).catch(() => undefined);
@@ -157,7 +157,7 @@ class Child {
       }
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`weir start was not ready within 15 s:\n${this.output}`);
+    throw new Error(`weir start was not ready within 30 s:\n${this.output}`);
   }
 }
 
@@ -220,7 +220,7 @@ async function runCli(
   try {
     const { stdout, stderr } = await run(process.execPath, [BIN, command, '--state-dir', stateDir, ...rest], {
       env: cleanEnv(),
-      timeout: 20_000,
+      timeout: 40_000,
       maxBuffer: 64 << 20,
     });
     return { stdout, stderr, code: 0 };
@@ -240,7 +240,7 @@ function get(
   return new Promise((resolve, reject) => {
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
-    const req = request({ socketPath, path, method, headers, timeout: 5000 }, (res) => {
+    const req = request({ socketPath, path, method, headers, timeout: 20_000 }, (res) => {
       let text = '';
       res.setEncoding('utf8');
       res.on('data', (part: string) => {
@@ -265,7 +265,7 @@ export async function residentMiB(pid: number): Promise<number> {
 export async function eventually<T>(
   probe: () => Promise<T | undefined | false> | T | undefined | false,
   what: string,
-  ms = 8000,
+  ms = 20_000,
 ): Promise<T> {
   const deadline = Date.now() + ms;
   for (;;) {
