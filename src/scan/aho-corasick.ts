@@ -61,8 +61,9 @@ function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint
   const classOf = new Uint8Array(256);
   let width = 1;
   for (const keyword of keywords) {
-    for (const raw of keyword.bytes) {
-      const byte = folded ? fold(raw) : raw;
+    const { bytes } = keyword;
+    for (let i = 0; i < bytes.length; i++) {
+      const byte = folded ? fold(bytes[i] as number) : (bytes[i] as number);
       if (classOf[byte] === 0) classOf[byte] = width++;
     }
   }
@@ -80,7 +81,7 @@ interface Trie {
   readonly by: Uint8Array;
   readonly depth: Uint16Array;
   /** Keywords that end in a state. */
-  readonly ends: (number[] | undefined)[];
+  readonly ends: Map<number, number[]>;
   states: number;
 }
 
@@ -99,13 +100,14 @@ function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie {
     sibling: new Uint32Array(most),
     by: new Uint8Array(most),
     depth: new Uint16Array(most),
-    ends: [],
+    ends: new Map(),
     states: 1,
   };
   for (const [index, { bytes }] of keywords.entries()) {
     let at = 0;
-    for (const byte of bytes) {
-      const byteClass = classOf[byte] as number;
+    // Not `of`: before it is optimised that leaves an object a byte behind.
+    for (let i = 0; i < bytes.length; i++) {
+      const byteClass = classOf[bytes[i] as number] as number;
       let child = childOf(trie, at, byteClass);
       if (child === 0) {
         child = trie.states++;
@@ -117,8 +119,8 @@ function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie {
       }
       at = child;
     }
-    const list = trie.ends[at];
-    if (list === undefined) trie.ends[at] = [index];
+    const list = trie.ends.get(at);
+    if (list === undefined) trie.ends.set(at, [index]);
     else list.push(index);
   }
   return trie;
@@ -132,8 +134,8 @@ function suffixes(trie: Trie): { order: Uint32Array; fail: Uint32Array } {
   let known = 1;
   for (let head = 0; head < known; head++) {
     const state = order[head] as number;
-    const more = state === 0 ? undefined : ends[fail[state] as number];
-    if (more !== undefined) ends[state] = [...(ends[state] ?? []), ...more];
+    const more = state === 0 ? undefined : ends.get(fail[state] as number);
+    if (more !== undefined) ends.set(state, [...(ends.get(state) ?? []), ...more]);
     for (let child = first[state] as number; child !== 0; child = sibling[child] as number) {
       order[known++] = child;
       for (let at = state; at !== 0 && fail[child] === 0; ) {
@@ -202,15 +204,15 @@ export function buildWalk(keywords: readonly Keyword[]): Walk {
   const trie = trieOf(keywords, classOf);
   const { order, fail } = suffixes(trie);
   const { first, sibling, by, depth, ends } = trie;
-  const silent = order.filter((state) => ends[state] === undefined);
-  const loud = order.filter((state) => ends[state] !== undefined);
+  const accepting = order.length - ends.size;
+  const outputs: number[][] = [];
   const row = new Uint32Array(order.length);
-  silent.forEach((state, i) => {
-    row[state] = i;
-  });
-  loud.forEach((state, i) => {
-    row[state] = silent.length + i;
-  });
+  for (let i = 0; i < order.length; i++) {
+    const state = order[i] as number;
+    const list = ends.get(state);
+    row[state] = list === undefined ? i - outputs.length : accepting + outputs.length;
+    if (list !== undefined) outputs.push(list);
+  }
   const next =
     order.length <= 0x10000 ? new Uint16Array(order.length << shift) : new Uint32Array(order.length << shift);
   const depths = new Uint16Array(order.length);
@@ -225,8 +227,7 @@ export function buildWalk(keywords: readonly Keyword[]): Walk {
     }
     depths[at] = depth[state] as number;
   }
-  const outputs = Array.from(loud, (state) => ends[state] as number[]);
-  return { classOf, shift, next, accepting: silent.length, outputs, depth: depths };
+  return { classOf, shift, next, accepting, outputs, depth: depths };
 }
 
 /** Builds all that a search needs. */

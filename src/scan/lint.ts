@@ -70,7 +70,8 @@ function isWide(letter: string): boolean {
 
 /** A keyword in both cases of its letters outside ASCII, which the automaton does not fold; a long one by its beginning. */
 function spellings(keyword: string, ignoreCase: boolean): string[] {
-  if (!ignoreCase) return [keyword];
+  // Nearly all of them; the rest is a lot of garbage for a start to make.
+  if (!ignoreCase || !/[^\0-\x7f]/.test(keyword)) return [keyword];
   let all = [''];
   let wide = 0;
   for (const letter of keyword) {
