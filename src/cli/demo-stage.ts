@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AdminClient, createAdminClient } from '../admin/client.ts';
+import type { AdminClient } from '../admin/client.ts';
 import { AdminError } from '../admin/protocol.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { type Origin, openOrigin } from './demo-origin.ts';
@@ -107,6 +107,8 @@ class Loopback implements Stage {
     }
     writeFileSync(this.configFile, `${JSON.stringify(this.#config(), undefined, 2)}\n`, { mode: 0o600 });
     this.#start();
+    // Loaded here: every command of weir loads this file.
+    const { createAdminClient } = await import('../admin/client.ts');
     this.#client = createAdminClient({ stateDir: this.#dir, actor: 'cli demo' });
     this.#port = await this.wait('the collector to listen', async () => {
       const { listeners, identity } = await this.client.status();

@@ -4,9 +4,8 @@ import { nearest } from '../config/known.ts';
 import { homely, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
 import { readYamlFile } from '../config/yaml-file.ts';
-import { type Examined, examine } from '../policy/examine.ts';
-import { type ParsedPolicies, parsePolicies } from '../policy/parse.ts';
-import { createSet } from '../policy/policy.ts';
+import type { Examined } from '../policy/examine.ts';
+import type { ParsedPolicies, parsePolicies as ParsePolicies } from '../policy/parse.ts';
 import { READABLE } from '../policy/vocabulary.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
 import { plural, table } from './table.ts';
@@ -24,7 +23,7 @@ export function policyCheckCommand(cli: Cli): Command {
   return new Command('check')
     .description('name every mistake in policy files, and what can never match')
     .argument('[file...]', 'default: policies.files of the configuration')
-    .action((files: readonly string[]) => check(cli, load(cli, files)));
+    .action(async (files: readonly string[]) => check(cli, await load(cli, files)));
 }
 
 /** `weir policy list [file…]`: every policy in the order it is asked. */
@@ -32,10 +31,10 @@ export function policyListCommand(cli: Cli): Command {
   return new Command('list')
     .description('every policy, in the order they are asked')
     .argument('[file...]', 'default: policies.files of the configuration')
-    .action((files: readonly string[]) => list(cli, load(cli, files)));
+    .action(async (files: readonly string[]) => list(cli, await load(cli, files)));
 }
 
-function load(cli: Cli, given: readonly string[]): Loaded {
+async function load(cli: Cli, given: readonly string[]): Promise<Loaded> {
   const files = given.length > 0 ? given.map((file) => resolve(cli.cwd, file)) : configured(cli);
   if (files.length === 0) {
     throw new CliError(
@@ -43,7 +42,13 @@ function load(cli: Cli, given: readonly string[]): Loaded {
       EXIT.usage,
     );
   }
-  const read = files.map(readOne);
+  // Expressions have an engine of their own, which no other command may pay for.
+  const [{ examine }, { parsePolicies }, { createSet }] = await Promise.all([
+    import('../policy/examine.ts'),
+    import('../policy/parse.ts'),
+    import('../policy/policy.ts'),
+  ]);
+  const read = files.map((file) => readOne(file, parsePolicies));
   const set = createSet(read.map((one) => one.set));
   const problems = read.flatMap((one) => one.problems.map(({ message }) => safe(message, 400)));
   return { files: files.map(homely), problems, policies: examine(set), defaultAction: set.defaultAction };
@@ -54,7 +59,7 @@ function configured(cli: Cli): readonly string[] {
   return loadConfig({ flags, env: cli.env, cwd: cli.cwd }).config.policies.files;
 }
 
-function readOne(path: string): ParsedPolicies {
+function readOne(path: string, parsePolicies: typeof ParsePolicies): ParsedPolicies {
   const name = homely(path);
   try {
     const file = readYamlFile(path, name);

@@ -5,7 +5,6 @@ import { keyAmong, type Learned, readLearned } from './learned.ts';
 import { celYaml } from './suggest-cel.ts';
 import { suggestList } from './suggest-list.ts';
 import { readRisky } from './suggest-risky.ts';
-import { readRows } from './suggest-rows.ts';
 import { stoppedBy } from './suggest-stopped.ts';
 import type { Frame, Suggestion } from './suggest-words.ts';
 import { allowListYaml, oktsecYaml } from './suggest-yaml.ts';
@@ -76,6 +75,8 @@ async function suggestions(
   since: number,
   names: boolean,
 ): Promise<Suggestion[]> {
+  // Loads the database, which no other command may pay for.
+  const { readRows } = await import('./suggest-rows.ts');
   const { groups, findings } = await readRows(config, since);
   const risky = readRisky();
   const keyOf = (agent: string): string => (config.agents.has(agent) ? agent : keyAmong(stats, agent));
