@@ -9,7 +9,7 @@ import { parseAuthority } from './model/host.ts';
 import type { Upstream } from './model/ports.ts';
 import type { RunRecord } from './model/record.ts';
 import type { ReportFacts } from './model/report.ts';
-import type { DirectSeen, RunEnd, RunOpened, RunRequest } from './model/run.ts';
+import type { DirectSeen, InterceptChoice, RunEnd, RunOpened, RunRequest } from './model/run.ts';
 import { ulid } from './model/ulid.ts';
 import { newSpanId, newTraceId } from './pipeline/trace.ts';
 
@@ -110,8 +110,8 @@ class RunBook implements Runs {
   async end(id: string, end: RunEnd): Promise<ReportFacts> {
     const run = this.#live.get(id);
     if (run === undefined) throw new Error('there is no such run');
-    const { containment, recorder, config } = this.#house;
-    const mode = run.request.mode ?? this.#modeOf(run) ?? config.mode;
+    const { containment, recorder } = this.#house;
+    const mode = this.#modeOf(run);
     await this.#close(run, end);
     return recorder.report({ filter: { run: id }, mode, containment, settleMs: SETTLE_MS });
   }
@@ -124,7 +124,7 @@ class RunBook implements Runs {
   #compile(run: LiveRun): void {
     const { config, stages } = this.#house;
     const { request } = run;
-    const choice = request.intercept ?? (config.intercept === 'none' ? 'all' : config.intercept);
+    const choice = choiceOf(request, config.intercept);
     run.reads = this.#caChanged(request) ? () => false : interceptionOf(choice, stages.categories);
     const environment = this.#withoutSelf(request.environment);
     const own = Object.keys(environment).length > 0 || request.roots !== undefined;
@@ -150,7 +150,7 @@ class RunBook implements Runs {
     return request.caFingerprint !== undefined && request.caFingerprint !== this.#house.authorityFacts().fingerprint;
   }
 
-  #modeOf(run: LiveRun): Mode | undefined {
+  #modeOf(run: LiveRun): Mode {
     return this.#house.stages.modeFor(run.request.agent, NOWHERE, run.request.mode);
   }
 
@@ -158,18 +158,19 @@ class RunBook implements Runs {
     const { request } = run;
     const { config, authority, containment } = this.#house;
     const changed = this.#caChanged(request);
-    const reads = request.intercept !== 'none' && !changed;
+    const choice = choiceOf(request, config.intercept);
+    const reads = choice !== 'none' && !changed;
     return {
       id: run.id,
       proxy: hostPort(LOOPBACK, port),
       port,
-      mode: this.#modeOf(run) ?? config.mode,
+      mode: this.#modeOf(run),
       containment,
       ...(reads ? { ca: authority.certPem, caFingerprint: this.#house.authorityFacts().fingerprint } : {}),
       ...(changed ? { caChanged: true } : {}),
       reads: changed
         ? 'TLS is not read any more: the command holds the CA of a collector that has ended'
-        : sentenceOf(request, config.intercept),
+        : sentenceOf(choice),
     };
   }
 
@@ -204,7 +205,7 @@ class RunBook implements Runs {
     if (run.over) return;
     run.over = true;
     await run.port?.close(end === undefined ? 0 : LAST_CONNECTIONS_MS);
-    const { corridor, recorder, containment, config } = this.#house;
+    const { corridor, recorder, containment } = this.#house;
     corridor.sweep(run.id);
     this.#ended++;
     recorder.post({
@@ -216,7 +217,7 @@ class RunBook implements Runs {
       endedAt: Date.now(),
       agent: run.request.agent,
       program: run.request.program,
-      mode: this.#modeOf(run) ?? config.mode,
+      mode: this.#modeOf(run),
       containment,
       ...(end?.code === undefined ? {} : { exitCode: end.code }),
       ...(end?.signal === undefined ? {} : { exitSignal: end.signal }),
@@ -248,8 +249,12 @@ function bindError(error: unknown, port: number | undefined): Error {
   });
 }
 
-function sentenceOf(request: RunRequest, configured: NonNullable<RunRequest['intercept']>): string {
-  const choice = request.intercept ?? (configured === 'none' ? 'all' : configured);
+/** The child has the CA, so that a run reads TLS unless it was asked not to (product.md §4). */
+function choiceOf({ intercept }: RunRequest, configured: InterceptChoice): InterceptChoice {
+  return intercept ?? (configured === 'none' ? 'all' : configured);
+}
+
+function sentenceOf(choice: InterceptChoice): string {
   if (choice === 'none') return 'TLS is not read: hosts, ports, bytes and times are seen; plain HTTP is read';
   const which =
     choice === 'all'

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { Readiness, StatusReport } from '../../src/model/admin.ts';
 import { createAuthority } from '../support/certs.ts';
+import { smallDisk } from '../support/disk.ts';
 import { drive } from '../support/load.ts';
 import { obedientOrigin, outage } from '../support/watched.ts';
 import { eventually, startWeir, type Weir } from '../support/weir.ts';
@@ -132,7 +133,7 @@ describe('loss: traffic outlives its record', { concurrency: 3 }, () => {
   });
 
   it('a full disk: traffic goes on, and so do records when there is room again', PATIENT, async (t) => {
-    const disk = mount(t);
+    const disk = smallDisk(t);
     if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
     const { start } = await starter(t, disk);
     const weir = await start({ store: { min_free_bytes: 0 } });
@@ -186,7 +187,7 @@ describe('loss: traffic outlives its record', { concurrency: 3 }, () => {
   });
 
   it('store.required: what cannot be recorded is refused until it can be', PATIENT, async (t) => {
-    const disk = mount(t);
+    const disk = smallDisk(t);
     if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
     const { start } = await starter(t, disk);
     const weir = await start({ store: { min_free_bytes: 0, required: true } });
@@ -214,7 +215,7 @@ describe('loss: traffic outlives its record', { concurrency: 3 }, () => {
   });
 
   it('a kill on a full disk loses nothing that was exported and starts again', PATIENT, async (t) => {
-    const disk = mount(t);
+    const disk = smallDisk(t);
     if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
     const { start } = await starter(t, disk);
     const weir = await start({ store: { min_free_bytes: 0 } });
@@ -235,22 +236,6 @@ describe('loss: traffic outlives its record', { concurrency: 3 }, () => {
     assert.equal(identity.holds, true, JSON.stringify(identity));
   });
 });
-
-/** An 8 MB disk of its own, or undefined. */
-function mount(t: TestContext): string | undefined {
-  const dir = mkdtempSync(join(tmpdir(), 'weir-tmpfs-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', dir], { stdio: 'ignore' });
-  } catch {
-    rmSync(dir, { recursive: true, force: true });
-    return undefined;
-  }
-  t.after(() => {
-    execFileSync('umount', ['-l', dir]);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return dir;
-}
 
 /** Weir writes at the same time: the last block is whoever's comes first. */
 function fill(disk: string): void {

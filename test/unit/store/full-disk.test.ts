@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, existsSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import * as path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openStore } from '../../../src/store/database.ts';
 import { StoreError } from '../../../src/store/error.ts';
 import { createTable, META_DDL, TABLES } from '../../../src/store/schema.ts';
 import { openSession } from '../../../src/store/session.ts';
+import { smallDisk } from '../../support/disk.ts';
 import { edit, exchange, open, options, stat, tempDir } from './help.ts';
 
 const CHILD = path.join(import.meta.dirname, 'child.ts');
@@ -72,7 +72,7 @@ test('a log that cannot be flushed at the end of a commit is an error, not the e
 test('another program that fills the disk and frees it again while rows are written', {
   timeout: 60_000,
 }, async (t) => {
-  const disk = mount(t);
+  const disk = smallDisk(t);
   if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
   const dir = path.join(disk, 'state');
   const child = spawn(process.execPath, [CHILD, 'compete', dir], { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -105,7 +105,7 @@ test('another program that fills the disk and frees it again while rows are writ
 });
 
 test('no room for a new file: said, nothing left behind, made when there is room', async (t) => {
-  const disk = mount(t);
+  const disk = smallDisk(t);
   if (disk === undefined) return t.skip('cannot mount a tmpfs here (needs root on Linux)');
   const dir = path.join(disk, 'state');
   const filler = new Filler(disk);
@@ -165,22 +165,6 @@ test('tables with a PRIMARY KEY lose it when they are opened, and nothing else',
   const constraints = await after.all('SELECT DISTINCT constraint_type FROM duckdb_constraints()');
   assert.deepEqual(constraints, [['NOT NULL']]);
 });
-
-/** An 8 MB disk of its own, or undefined. */
-function mount(t: TestContext): string | undefined {
-  const dir = mkdtempSync(path.join(tmpdir(), 'weir-tmpfs-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m,mode=0700', 'tmpfs', dir], { stdio: 'ignore' });
-  } catch {
-    rmSync(dir, { recursive: true, force: true });
-    return undefined;
-  }
-  t.after(() => {
-    execFileSync('umount', ['-l', dir]);
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return dir;
-}
 
 /** Another program on the same disk. */
 class Filler {
