@@ -125,8 +125,9 @@ async function relink(target: string, from: string, root: string): Promise<void>
   }
 }
 
+/** Only where the entry point runs as that user too: a checkout others may not enter is run by root, to whom the files then belong. */
 function own(target: string, owner: string): void {
-  if (process.getuid?.() !== 0) return;
+  if (!canBecomeAnother()) return;
   const [uid = 0, gid = 0] = owner.split(':').map(Number);
   chownSync(target, uid, gid);
   if (!statSync(target).isDirectory()) return;
