@@ -60,17 +60,26 @@ function assertHolds(identity: LossIdentity): void {
   assert.equal(identity.holds, true);
 }
 
-/** Waits until everything begun has a fate, and checks the identity then. */
+/** Waits until everything begun has a fate, and checks the identity then. What was known last is in the failure. */
 async function accounted(weir: Weir, started: number, ms = 15_000): Promise<LossIdentity> {
-  const identity = await eventually(
-    async () => {
-      const now = await identityOf(weir);
-      assertHolds(now);
-      return now.started >= started && now.open === 0 && now.journalled === 0 && now;
-    },
-    `${started} spans have a fate`,
-    ms,
-  );
+  let last: unknown;
+  let identity: LossIdentity;
+  try {
+    identity = await eventually(
+      async () => {
+        const status = await weir.status();
+        last = { identity: status.identity, consumers: status.consumers, problems: status.problems };
+        const now = status.identity;
+        if (now === undefined) return undefined;
+        assertHolds(now);
+        return now.started >= started && now.open === 0 && now.journalled === 0 && now;
+      },
+      `${started} spans have a fate`,
+      ms,
+    );
+  } catch (error) {
+    throw new Error(`${(error as Error).message}: ${JSON.stringify(last)}`, { cause: error });
+  }
   assert.equal(identity.started, started);
   return identity;
 }
