@@ -60,6 +60,9 @@ export function refusing(corridor: Corridor, answer: Answer): Corridor {
     onDrain: (connection, drain) => corridor.onDrain(connection, drain),
     close: (exchange, facts) => corridor.close(exchange, facts),
     content: (exchange, direction) => corridor.content(exchange, direction),
+    filter: (exchange, direction, length, sink) => corridor.filter(exchange, direction, length, sink),
+    checkResponse: (exchange) => corridor.checkResponse(exchange),
+    checkTrailers: (exchange, direction, fields) => corridor.checkTrailers(exchange, direction, fields),
     onRevoked: (exchange, revoke) => corridor.onRevoked(exchange, revoke),
   };
 }

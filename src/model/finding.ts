@@ -14,8 +14,22 @@ export interface Finding {
   readonly message: string;
   /** Value of `X-Strathon-Block-Reason` when this finding decides a block; `policy` when absent. */
   readonly blockReason?: string;
+  /**
+   * Everything the finding is about can be taken out: these places of the head, or `body` when the body's filter does it. Absent =
+   * it cannot (a host name, a rate).
+   */
+  readonly located?: 'body' | readonly Cut[];
   /** Never hidden by learning and never lowered by mode: refused even in monitor (self-target 508). */
   readonly absolute?: { readonly status: number };
+}
+
+/** Characters of a head that a label stands in for. */
+export interface Cut {
+  /** The request target, or the index of a field line (`fields[2 * i]` is its name) whose value is meant. */
+  readonly part: 'target' | number;
+  readonly start: number;
+  readonly end: number;
+  readonly label: string;
 }
 
 /** What we think (mode-free). */

@@ -31,7 +31,9 @@ export interface Link {
 }
 
 export type Reach = { readonly link: Link } | { readonly answer: Answer };
-export type Checked = { readonly forward: true } | { readonly forward: false; readonly answer: Answer };
+export type Checked =
+  | { readonly forward: true; readonly edits?: HeadEdits }
+  | { readonly forward: false; readonly answer: Answer };
 
 export type Secured =
   | { readonly link: Link }
@@ -51,6 +53,45 @@ export interface ContentTap {
   push(payload: Uint8Array): void;
   /** The body is complete. Otherwise `Corridor.close` is its end. */
   end(): void;
+}
+
+/** Where a filter puts what may pass. Called during `write` and `end`, or later: a decoder works beside the traffic. */
+export interface FilterSink {
+  /** Payload that may go on, in order. The callee's from now on. */
+  data(payload: Buffer): void;
+  /** All has been given. `redactions`: places that were rewritten in this body. */
+  end(redactions: number): void;
+  /**
+   * Nothing more may pass, nor anything that was written and has not been given. `forward` and `back` are the last bytes for the
+   * receiver and for the sender of this body, where its protocol knows such (a WebSocket close frame, an SSE event).
+   */
+  stop(answer: Answer, last?: { readonly forward?: Buffer; readonly back?: Buffer }): void;
+  /** `write` has returned false, and more is wanted now. */
+  drained(): void;
+}
+
+/** Looks at one body before it goes on. Redact and enforce only: in monitor a body has a `ContentTap`. */
+export interface ContentFilter {
+  /**
+   * `whole`: nothing is given before `end`, then all in one `data`, whose length may differ: the head waits for it.
+   * `same`: as many bytes go out as came in; the framing stays as it is.
+   * `free`: any length; the framing must not promise one.
+   */
+  readonly shape: 'whole' | 'same' | 'free';
+  /** Payload as it came, without framing; the callee's from now on. False = stop reading until `drained`. */
+  write(payload: Buffer): boolean;
+  /** The body is complete. */
+  end(): void;
+  /** The body was broken off; nothing is given any more. */
+  abandon(): void;
+}
+
+/** What must change in a head before it goes on: secrets that were found in it, taken out. */
+export interface HeadEdits {
+  /** The request target as it is to be sent. */
+  readonly target?: string;
+  /** New values by index of the field line (`fields[2 * i]` is its name). */
+  readonly values?: ReadonlyMap<number, string>;
 }
 
 /**
@@ -92,6 +133,24 @@ export interface Corridor {
    * be looked at.
    */
   content(exchange: Exchange, direction: 'request' | 'response'): ContentTap | undefined;
+  /**
+   * Asked once per body before its head goes on, when there is one (for `response`: after the head's facts are on the exchange);
+   * `length` = the declared one. Undefined = nothing is held back: ask `content`.
+   */
+  filter(
+    exchange: Exchange,
+    direction: 'request' | 'response',
+    length: number | undefined,
+    sink: FilterSink,
+  ): ContentFilter | undefined;
+  /** The final response head, with its facts on the exchange, before it goes on. */
+  checkResponse(exchange: Exchange): Checked;
+  /** Trailer fields (flat name, value list) before they go on: the values to send instead, undefined = as they are. */
+  checkTrailers(
+    exchange: Exchange,
+    direction: 'request' | 'response',
+    fields: readonly string[],
+  ): ReadonlyMap<number, string> | undefined;
   /** Aborts when the agent is stopped (`weir mode A stop`) or the policy no longer allows this exchange. */
   onRevoked(exchange: Exchange, revoke: () => void): void;
   /** Weir is about to end: what rests between two exchanges closes now, what is under way after its last exchange. */
@@ -173,7 +232,7 @@ export interface Upstream {
 export interface Inspector {
   readonly id: string;
   /** `request`: before anything is resolved; `address`: with the resolved addresses; `tls`: facts first visible after the 200. */
-  readonly phase: 'request' | 'address' | 'tls';
+  readonly phase: 'request' | 'address' | 'tls' | 'response';
   inspect(
     exchange: Exchange,
     facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },

@@ -11,7 +11,7 @@ import type { LiveExchange } from './live.ts';
  */
 export function inspect(
   exchange: LiveExchange,
-  phase: 'request' | 'address' | 'tls',
+  phase: 'request' | 'address' | 'tls' | 'response',
   facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },
 ): void {
   for (const inspector of exchange.stages.inspectors) {

@@ -5,11 +5,12 @@ import type { Exchange, RequestFacts } from '../model/exchange.ts';
 import type {
   Checked,
   CloseFacts,
+  ContentFilter,
   ContentTap,
   Corridor,
+  HeadEdits,
   Link,
   Reach,
-  Resolved,
   Secured,
   UpstreamTls,
 } from '../model/ports.ts';
@@ -19,6 +20,8 @@ import type { AgentCounters } from './agent-counters.ts';
 import { answered, inspect, judge, observe, stillAllowed, upstreamOf } from './checkpoint.ts';
 import { conclude } from './closing.ts';
 import type { CorridorOptions, LiveCorridor } from './contract.ts';
+import { dialResolved } from './dial.ts';
+import { editsOf, filterContent, responseHead, trailers } from './filtered.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { LiveList } from './live-list.ts';
 import { openExchange, openTunnelOf } from './open.ts';
@@ -29,6 +32,7 @@ import { createTraces, type Traces } from './trace.ts';
 /** An exchange or tunnel older than this has an open row (product.md §5). */
 const OPEN_ROW_MS = 5_000;
 const FORWARD: Checked = { forward: true };
+const passing = (edits: HeadEdits | undefined): Checked => (edits === undefined ? FORWARD : { forward: true, edits });
 
 /** Builds the one straight path. All state is this thread's; nothing here touches a socket, a file or a clock but `performance`. */
 export function createCorridor(options: CorridorOptions): LiveCorridor {
@@ -119,7 +123,7 @@ class Passage implements LiveCorridor {
     if (account.credentialFp !== undefined) state.credentialFp = account.credentialFp;
     inspect(state, 'request', {});
     observe(state);
-    return judge(state) ? FORWARD : this.#refuse(state);
+    return judge(state) ? passing(editsOf(state, state.request.fields, 0)) : this.#refuse(state);
   }
 
   checkTls(connect: Exchange, tls: TlsFacts | undefined, protocol: string): Checked {
@@ -144,7 +148,7 @@ class Passage implements LiveCorridor {
     const began = performance.now();
     try {
       const resolved = await upstreamOf(state).resolve(state.destination);
-      return await this.#reachResolved(state, resolved, tls);
+      return await dialResolved(state, resolved, tls, () => this.#refuse(state));
     } catch (error) {
       const failure = error instanceof WeirError ? error : new WeirError('internal', String(error));
       if (failure.code === 'internal')
@@ -153,28 +157,6 @@ class Passage implements LiveCorridor {
     } finally {
       state.reachMs += performance.now() - began;
     }
-  }
-
-  async #reachResolved(exchange: LiveExchange, resolved: Resolved, tls?: UpstreamTls): Promise<Reach> {
-    const { stages } = exchange;
-    const before = exchange.findings.length;
-    inspect(exchange, 'address', { resolved });
-    if (exchange.findings.length > before && !judge(exchange)) {
-      const refused = this.#refuse(exchange);
-      if (!refused.forward) return { answer: refused.answer };
-    }
-    const permit = stages.mintPermit(exchange.ruling, exchange.destination, resolved);
-    if (permit === undefined) throw new WeirError('internal', 'no permit for a forwarded exchange');
-    const dialled = await upstreamOf(exchange).dial(permit);
-    const link: Link = { ...dialled, timings: { dnsMs: resolved.dnsMs, ...dialled.timings } };
-    if (tls === undefined) return { link };
-    const secured = await upstreamOf(exchange).secure(link, exchange.destination, tls);
-    if ('link' in secured) return secured;
-    link.socket.destroy();
-    throw new WeirError(
-      secured.failed === 'unverifiable' ? 'upstream-unverifiable' : 'upstream-tls-failed',
-      secured.detail,
-    );
   }
 
   async secure(exchange: Exchange, link: Link, tls: UpstreamTls): Promise<Secured> {
@@ -210,6 +192,20 @@ class Passage implements LiveCorridor {
 
   content(exchange: Exchange, direction: 'request' | 'response'): ContentTap | undefined {
     return tapContent(exchange as LiveExchange, direction);
+  }
+
+  filter(...[exchange, direction, length, sink]: Parameters<Corridor['filter']>): ContentFilter | undefined {
+    return filterContent(exchange as LiveExchange, direction, length, sink);
+  }
+
+  checkResponse(exchange: Exchange): Checked {
+    const state = exchange as LiveExchange;
+    const checked = responseHead(state);
+    return checked === 'refuse' ? this.#refuse(state) : passing(checked);
+  }
+
+  checkTrailers(...[exchange, direction, fields]: Parameters<Corridor['checkTrailers']>) {
+    return trailers(exchange as LiveExchange, direction, fields);
   }
 
   async settled(): Promise<void> {

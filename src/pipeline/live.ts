@@ -49,6 +49,8 @@ export interface LiveExchange extends Exchange {
   closed: boolean;
   priorRules?: readonly string[];
   revoke?: () => void;
+  /** Places rewritten in heads and bodies. */
+  redactions?: number;
   /** Its bodies, when they are looked at. */
   taps?: readonly Tapped[];
   revoked?: boolean;

@@ -3,7 +3,7 @@ import type { Destination } from '../model/destination.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding, Ruling, Verdict } from '../model/finding.ts';
-import type { Identify, Inspector, Permit, Resolved, Upstream } from '../model/ports.ts';
+import type { ContentFilter, Identify, Inspector, Permit, Resolved, Upstream } from '../model/ports.ts';
 import type { BaselineState } from '../model/record.ts';
 
 /** What the corridor asks of the learned baseline (inspect/baseline.ts). */
@@ -38,10 +38,33 @@ export interface BodyTap {
   finish(): readonly Finding[] | Promise<readonly Finding[]>;
 }
 
+/** Where a stage puts what may pass of one body, and what it found there. */
+export interface StageSink {
+  data(payload: Buffer): void;
+  /** All has been given. */
+  end(findings: readonly Finding[], redactions: number): void;
+  /** Nothing more may pass; the findings are of those that block. */
+  stop(findings: readonly Finding[], last?: { readonly forward?: Buffer; readonly back?: Buffer }): void;
+  drained(): void;
+}
+
 /** What the corridor asks of whoever looks at bodies. */
 export interface ContentStage {
   /** Undefined = this body need not be looked at. */
   tap(exchange: Exchange, direction: 'request' | 'response'): BodyTap | undefined;
+  /** Undefined = nothing of this body is held back (always so in monitor): `tap` is asked instead. */
+  filter?(
+    exchange: Exchange,
+    direction: 'request' | 'response',
+    length: number | undefined,
+    sink: StageSink,
+  ): ContentFilter | undefined;
+  /** Trailer values (flat name, value list) with what was found in them, and, where that is what is done, what is to be sent instead. */
+  trailers?(
+    exchange: Exchange,
+    direction: 'request' | 'response',
+    fields: readonly string[],
+  ): { readonly findings: readonly Finding[]; readonly values?: ReadonlyMap<number, string> } | undefined;
   /** The ruling with what was found in bytes that had been written on before they were looked at. */
   judgeLate(ruling: Ruling, findings: readonly Finding[]): Ruling;
 }

@@ -85,6 +85,9 @@ const nothing: Corridor = {
   reject: () => REFUSAL,
   close: () => undefined,
   content: () => undefined,
+  filter: () => undefined,
+  checkResponse: () => ({ forward: true }),
+  checkTrailers: () => undefined,
   onDrain: () => undefined,
   onRevoked: () => undefined,
 };

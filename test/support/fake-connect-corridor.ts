@@ -176,6 +176,11 @@ export class FakeCorridor implements Corridor {
   }
 
   content(): undefined {}
+  filter(): undefined {}
+  checkTrailers(): undefined {}
+  checkResponse(): Checked {
+    return { forward: true };
+  }
 
   onDrain(): void {}
   onRevoked(exchange: Exchange, revoke: () => void): void {

@@ -135,6 +135,9 @@ export function createFakeCorridor(options: FakeOptions = {}): FakeCorridor {
       for (const waiter of waiting.filter(({ count }) => corridor.closed.length >= count)) waiter.resolve();
     },
     content: () => undefined,
+    filter: () => undefined,
+    checkResponse: () => ({ forward: true }),
+    checkTrailers: () => undefined,
     onDrain: () => undefined,
     onRevoked(exchange, revoke) {
       revocations.set(exchange, [...(revocations.get(exchange) ?? []), revoke]);

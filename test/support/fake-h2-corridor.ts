@@ -78,6 +78,9 @@ export function fakeCorridor(): FakeCorridor {
       corridor.closed.push({ ...facts, exchange });
     },
     content: () => undefined,
+    filter: () => undefined,
+    checkResponse: () => ({ forward: true }),
+    checkTrailers: () => undefined,
     onDrain: () => undefined,
     onRevoked: (exchange, revoke) => void revocations.set(exchange, revoke),
   };

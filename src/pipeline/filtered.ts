@@ -1,0 +1,122 @@
+import type { Cut, Finding } from '../model/finding.ts';
+import type { ContentFilter, FilterSink, HeadEdits } from '../model/ports.ts';
+import { failed, inspect, judge } from './checkpoint.ts';
+import type { LiveExchange } from './live.ts';
+
+/** Begins to hold a body back as far as must be. Undefined when nothing is held back: it may be looked at on a copy. */
+export function filterContent(
+  exchange: LiveExchange,
+  direction: 'request' | 'response',
+  length: number | undefined,
+  sink: FilterSink,
+): ContentFilter | undefined {
+  const { content } = exchange.stages;
+  if (content?.filter === undefined || exchange.closed) return undefined;
+  const stop = (findings: readonly Finding[], last?: Parameters<FilterSink['stop']>[1]): void => {
+    note(exchange, findings);
+    exchange.answeredFor = 'policy-denied';
+    const answer = exchange.stages.refuse(exchange);
+    exchange.answeredStatus = answer.status;
+    if (last === undefined) sink.stop(answer);
+    else sink.stop(answer, last);
+  };
+  try {
+    return content.filter(exchange, direction, length, {
+      data: sink.data,
+      drained: sink.drained,
+      end: (findings, redactions) => {
+        note(exchange, findings);
+        exchange.redactions = (exchange.redactions ?? 0) + redactions;
+        sink.end(redactions);
+      },
+      stop,
+    });
+  } catch (error) {
+    // As any inspector that fails: enforce blocks, redact lets it pass (product.md §3).
+    note(exchange, [failed('scan', error)]);
+    if (exchange.ruling.action !== 'block') return undefined;
+    return { shape: 'whole', write: () => true, end: () => stop([]), abandon: () => undefined };
+  }
+}
+
+/** What was found in time: judged like anything else. What has been rewritten stays so whatever is found later. */
+function note(exchange: LiveExchange, findings: readonly Finding[]): void {
+  if (findings.length === 0) return;
+  const { action } = exchange.ruling;
+  for (const finding of findings) exchange.findings.push(finding);
+  judge(exchange);
+  const { ruling } = exchange;
+  if (action === 'redact' && ruling.action === 'forward') exchange.ruling = { ...ruling, action };
+}
+
+/** Trailers: judged like a body that has gone on when nothing of them can be changed any more. */
+export function trailers(
+  exchange: LiveExchange,
+  direction: 'request' | 'response',
+  fields: readonly string[],
+): ReadonlyMap<number, string> | undefined {
+  const { content } = exchange.stages;
+  if (content?.trailers === undefined || fields.length === 0) return undefined;
+  try {
+    const read = content.trailers(exchange, direction, fields);
+    if (read === undefined || read.findings.length === 0) return undefined;
+    for (const finding of read.findings) exchange.findings.push(finding);
+    if (read.values === undefined) {
+      exchange.ruling = content.judgeLate(exchange.ruling, read.findings);
+      return undefined;
+    }
+    judge(exchange);
+    exchange.redactions = (exchange.redactions ?? 0) + read.values.size;
+    return read.values;
+  } catch (error) {
+    note(exchange, [failed('scan', error)]);
+    return undefined;
+  }
+}
+
+/** What the findings ask to be cut out of a head, when that is what is done. `fields` is the flat list of the head. */
+export function editsOf(exchange: LiveExchange, fields: readonly string[], from: number): HeadEdits | undefined {
+  if (exchange.ruling.action !== 'redact') return undefined;
+  const { findings } = exchange;
+  const cuts: Cut[] = [];
+  for (let i = from; i < findings.length; i++) {
+    const { disposition, located } = findings[i] as Finding;
+    if (located === undefined || located === 'body' || (disposition !== 'redact' && disposition !== 'block')) continue;
+    cuts.push(...located);
+  }
+  if (cuts.length === 0) return undefined;
+  exchange.redactions = (exchange.redactions ?? 0) + cuts.length;
+  return edits(cuts, exchange.request.target, fields);
+}
+
+function edits(cuts: readonly Cut[], target: string, fields: readonly string[]): HeadEdits {
+  const values = new Map<number, string>();
+  let changed: string | undefined;
+  // From the end on, so that the places before stay where they are; what lies inside another is gone with it.
+  let part: Cut['part'] | undefined;
+  let least = 0;
+  for (const cut of [...cuts].sort((a, b) => order(a.part) - order(b.part) || b.end - a.end || a.start - b.start)) {
+    if (cut.part !== part) [part, least] = [cut.part, Number.POSITIVE_INFINITY];
+    if (cut.start >= least) continue;
+    const text =
+      part === 'target' ? (changed ?? target) : (values.get(part as number) ?? fields[2 * (part as number) + 1] ?? '');
+    const end = Math.min(cut.end, least);
+    const next = text.slice(0, cut.start) + cut.label + text.slice(end);
+    least = cut.start;
+    if (part === 'target') changed = next;
+    else values.set(part as number, next);
+  }
+  return { ...(changed === undefined ? {} : { target: changed }), ...(values.size === 0 ? {} : { values }) };
+}
+
+function order(part: Cut['part']): number {
+  return part === 'target' ? -1 : part;
+}
+
+/** Judges a response by its head. */
+export function responseHead(exchange: LiveExchange): HeadEdits | undefined | 'refuse' {
+  const before = exchange.findings.length;
+  inspect(exchange, 'response', {});
+  if (exchange.findings.length === before) return undefined;
+  return judge(exchange) ? editsOf(exchange, exchange.responseFields ?? [], before) : 'refuse';
+}
