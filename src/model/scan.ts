@@ -62,6 +62,9 @@ export interface BodyScanned {
   readonly unscanned?: { readonly cause: UnscannedCause; readonly offset: number };
 }
 
+/** What is done about something found before it has gone on: let it be, put its label in its place, or end the body there. */
+export type Act = 'pass' | 'replace' | 'stop';
+
 export type UnscannedCause =
   | 'unknown-encoding'
   | 'broken-encoding'
