@@ -10,7 +10,7 @@ export interface Switch {
   readonly up: Upstream;
   readonly exchange: Exchange;
   readonly head: ResponseHead;
-  /** Bytes that came behind the response head; they are on their way to the agent already. */
+  /** Bytes that came behind the response head. */
   readonly rest: Buffer;
   /** Bytes of the agent that waited for this response. */
   readonly kept: Buffer | undefined;
@@ -32,7 +32,6 @@ export function switchedTo({ request }: Exchange, { upgrade }: ResponseHead): st
  */
 export function joinAfterSwitch(change: Switch, done: (end: JoinEnd) => void): Join {
   const { agent, up, exchange, head, rest, kept } = change;
-  exchange.responseBytes += rest.length;
   const protocol = head.upgrade ?? exchange.request.upgrade ?? 'connect';
   let taps: JoinTaps | undefined;
   if (protocol !== 'websocket') exchange.connection.tunnelProtocol = protocol;
@@ -45,6 +44,10 @@ export function joinAfterSwitch(change: Switch, done: (end: JoinEnd) => void): J
     exchange.requestBytes += kept.length;
     taps?.agent?.push(kept);
   }
-  if (rest.length > 0) taps?.upstream?.push(rest);
+  if (rest.length > 0) {
+    agent.write(rest);
+    exchange.responseBytes += rest.length;
+    taps?.upstream?.push(rest);
+  }
   return new Join(agent, up.socket, exchange, change.idleMs, done, taps);
 }

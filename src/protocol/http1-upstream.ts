@@ -213,7 +213,7 @@ export class Upstream {
         return;
       }
     }
-    this.#send(bytes);
+    this.#send(bytes.subarray(0, head.end));
     this.#owner.switched(this, head, bytes.subarray(head.end));
   }
 
