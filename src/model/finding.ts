@@ -19,8 +19,26 @@ export interface Finding {
    * it cannot (a host name, a rate).
    */
   readonly located?: 'body' | readonly Cut[];
+  /** The policy that speaks, in Strathon's words. */
+  readonly policy?: FindingPolicy;
   /** Never hidden by learning and never lowered by mode: refused even in monitor (self-target 508). */
   readonly absolute?: { readonly status: number };
+}
+
+/** What answers and spans name of a policy (strathon-compat §1.3, §6.19). */
+export interface FindingPolicy {
+  /** Of the policy; the name for the synthetic ones (`_default_deny`, `_fail_closed`, `_fail_closed_unloaded`). */
+  readonly id: string;
+  readonly name: string;
+  readonly action: string;
+  /** Evaluated only: what it would have done is in the message. */
+  readonly shadow?: true;
+  /** 403 or 429, when the finding decides. */
+  readonly status?: number;
+  /** Seconds. */
+  readonly retryAfter?: number;
+  /** What the agent is to do instead (steer). */
+  readonly replacement?: string;
 }
 
 /** Characters of a head that a label stands in for. */

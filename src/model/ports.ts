@@ -231,8 +231,11 @@ export interface Upstream {
 /** One inspector: pure, in memory, sync. */
 export interface Inspector {
   readonly id: string;
-  /** `request`: before anything is resolved; `address`: with the resolved addresses; `tls`: facts first visible after the 200. */
-  readonly phase: 'request' | 'address' | 'tls' | 'response';
+  /**
+   * `request`: before anything is resolved; `policy`: right after it, with what the others found and what the baseline knows;
+   * `address`: with the resolved addresses; `tls`: facts first visible after the 200.
+   */
+  readonly phase: 'request' | 'policy' | 'address' | 'tls' | 'response';
   inspect(
     exchange: Exchange,
     facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },

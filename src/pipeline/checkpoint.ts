@@ -2,7 +2,7 @@ import type { Answer } from '../model/answer.ts';
 import type { TlsFacts } from '../model/connection.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Finding } from '../model/finding.ts';
-import type { Checked, Resolved, Upstream } from '../model/ports.ts';
+import type { Checked, Inspector, Resolved, Upstream } from '../model/ports.ts';
 import type { LiveExchange } from './live.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { LiveExchange } from './live.ts';
  */
 export function inspect(
   exchange: LiveExchange,
-  phase: 'request' | 'address' | 'tls' | 'response',
+  phase: Inspector['phase'],
   facts: { readonly resolved?: Resolved; readonly tls?: TlsFacts; readonly protocol?: string },
 ): void {
   for (const inspector of exchange.stages.inspectors) {
@@ -48,6 +48,7 @@ export function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stage
   const known = exchange.findings.length;
   const again: LiveExchange = { ...exchange, stages, findings: [] };
   inspect(again, 'request', {});
+  inspect(again, 'policy', {});
   if (judge(again)) return true;
   const rules = new Set(exchange.findings.map((finding) => finding.rule));
   exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
@@ -60,7 +61,7 @@ export function upstreamOf({ connection, stages }: LiveExchange): Upstream {
   return connection.run?.upstream() ?? stages.upstream;
 }
 
-/** Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. */
+/** Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. Then the policies, which read all of it. */
 export function observe(exchange: LiveExchange): void {
   const { connection } = exchange;
   const seen = exchange.stages.baseline.observe(exchange);
@@ -79,6 +80,7 @@ export function observe(exchange: LiveExchange): void {
     connection.firstContact.shown = true;
     exchange.firstSeen = true;
   }
+  inspect(exchange, 'policy', {});
 }
 
 /** Notes that Weir answers by itself, and why. */

@@ -133,6 +133,14 @@ function failClosed(policy: Policy): Deciding {
   return { disposition: 'block', decidedBy: '_fail_closed', policy, answer: BLOCK };
 }
 
+/** What a policy says that matches and stops by itself (block, steer). */
+export function stoppedBy(policy: Policy): Decision {
+  const deciding = VERDICTS[policy.action](policy, CLOSED, {}) as Deciding;
+  return { ...deciding, matched: [policy], shadowMatched: [], errors: [], notApplicable: [] };
+}
+
+const CLOSED: Doors = { throttled: () => 1, approved: () => false };
+
 type Verdict = (policy: Policy, doors: Doors, options: DecideOptions) => Deciding | undefined;
 
 /** What a match decides, by action; undefined = nothing, the next policy is asked. */

@@ -11,14 +11,14 @@ const NOTHING: ReadonlyMap<string, AttributeValue> = new Map();
 
 /**
  * What policies see of an exchange as it is judged (strathon-compat §1.2, §6.7). Nothing is computed before a policy reads it.
- * @param more what the exchange does not hold: baseline, tenant, credential, environment, what was read of an LLM body
+ * @param more what the exchange does not hold (baseline, tenant, credential, environment, what was read of an LLM body) or not yet
  * @param now milliseconds since 1970
  */
 export function factsOf(exchange: Exchange, now: number, more: Attributes = NOTHING): PolicyFacts {
   const attrs: Attributes = {
     get(key) {
       const read = READS.get(key);
-      return read === undefined ? more.get(key) : read(exchange);
+      return read?.(exchange) ?? more.get(key);
     },
     keys: () => new Set([...READS.keys(), ...more.keys()]),
   };
