@@ -10,8 +10,10 @@ import type { Baseline } from './inspect/baseline-contract.ts';
 import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
+import { generatedNameInspector } from './inspect/generated-name.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
 import { leakInspector } from './inspect/leak.ts';
+import { compileLeakRules } from './inspect/leak-rules.ts';
 import { namesInspectors } from './inspect/names.ts';
 import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
@@ -119,8 +121,13 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       destinations.inspector,
       destinations.carried,
       ...names,
+      generatedNameInspector({
+        expected: (exchange) => destinations.allows(exchange) || isAccepted(baseline, exchange),
+        shownHost: shown.host,
+      }),
       leakInspector({
         scan: inputs.scan,
+        rules,
         wanted: (agent) => scans(agent, 'request'),
         shownHost: shown.host,
       }),
@@ -185,6 +192,10 @@ function accountsOf(inputs: StageInputs): Stages['account'] {
     const credentialFp = fingerprint(request.fields, request.target);
     return { ...(tenant === undefined ? {} : { tenant }), ...(credentialFp === undefined ? {} : { credentialFp }) };
   };
+}
+
+function isAccepted(baseline: Baseline, { identity, destination }: Exchange): boolean {
+  return baseline.isAccepted(identity.agent, destination.host, destination.port);
 }
 
 /** What is opaque is expected where a ready baseline knows the port. */

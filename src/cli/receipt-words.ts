@@ -85,7 +85,10 @@ export function noveltyOf(n: ReportNew): string {
     case 'bytes-out':
       return `${amount(n.requestBytes)} sent, far beyond the usual`;
     case 'generated-name':
+    case 'generated-domain':
       return 'a name computed rather than chosen';
+    case 'data-in-name':
+      return 'a name that may carry data';
     case FIRST_CONTACT:
       return 'first contact while learning';
     default:

@@ -36,7 +36,7 @@ export interface Doubt {
   readonly harmless: boolean;
 }
 
-const DISTRUSTED = new Set(['risky-destination', 'generated-name', 'internal-address']);
+const DISTRUSTED = new Set(['risky-destination', 'generated-name', 'data-in-name', 'internal-address']);
 /** A label of a host that held a secret or looked random (record/presentable.ts). */
 const REDACTED = /(?:^|\.)redacted-[0-9a-f]{6}(?:\.|$)/;
 

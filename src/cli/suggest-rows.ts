@@ -40,7 +40,7 @@ export interface Rows {
 }
 
 /** What keeps a destination off a list, beside everything severe. A first contact is not among it: that is what lists are for. */
-const TOLD = "rule IN ('internal-address', 'risky-destination', 'generated-name')";
+const TOLD = "rule IN ('internal-address', 'risky-destination', 'generated-name', 'data-in-name')";
 const GOOD = `(kind = 'tunnel' AND response_bytes > 0) OR (kind <> 'tunnel' AND status < 400 AND outcome IN ('forwarded', 'client-gone'))`;
 
 /** Reads the rows since then, summed up. Rejects with QueryError or StateError. */

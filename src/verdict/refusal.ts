@@ -104,6 +104,8 @@ function reasonOf(finding: Finding, host: string, agent: string): string {
       return `the names in the request do not agree with ${host}`;
     case 'opaque-protocol':
       return `the tunnel to ${host} carries a protocol Weir cannot read`;
+    case 'data-in-name':
+      return 'the host name looks like data on its way out';
     case 'internal-address':
     case 'metadata-address':
     case 'dns-rebinding':
