@@ -3,6 +3,7 @@ import type { Config } from './config/schema.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
 import { type BodyTap as ScannedTap, tapBody } from './content/tap.ts';
 import { tapWebSocket } from './content/websocket-tap.ts';
+import type { LeakRules } from './inspect/leak-rules.ts';
 import { bodyFindings } from './inspect/leak-words.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
@@ -16,6 +17,7 @@ export interface ContentOptions {
   /** Outlives reloads, so that one does not refill it. */
   readonly budget: ScanBudget;
   readonly configKey: (agent: string) => string;
+  readonly rules: LeakRules;
   readonly shownHost: (host: string) => string;
 }
 
@@ -40,7 +42,7 @@ export function scanBudgetOf(config: Config): ScanBudget {
 
 /** Bodies on a copy: decoded, looked at through windows, weighed. */
 export function contentStage(options: ContentOptions): ContentStage {
-  const { config, scan, budget, shownHost } = options;
+  const { config, scan, budget } = options;
   const { scan_bytes, decoded_bytes, decode_ratio, decode_depth } = config.body;
   const wanted = scanSwitch(config, options.configKey);
   const found = (exchange: Exchange, direction: 'request' | 'response', tap: ScannedTap): BodyTap => ({
@@ -48,8 +50,8 @@ export function contentStage(options: ContentOptions): ContentStage {
     finish: () => {
       const scanned = tap.finish();
       return scanned instanceof Promise
-        ? scanned.then((known) => bodyFindings(exchange, direction, known, shownHost))
-        : bodyFindings(exchange, direction, scanned, shownHost);
+        ? scanned.then((known) => bodyFindings(exchange, direction, known, options))
+        : bodyFindings(exchange, direction, scanned, options);
     },
   });
   return {

@@ -2,7 +2,7 @@ import { isForHosts, withoutCase } from './collector-library.ts';
 import type { ScanOptions } from './collector-scan.ts';
 import { ownPatterns } from './collector-secrets.ts';
 import { sourcesInSteps } from './collector-sources.ts';
-import { isReported } from './inspect/leak-weight.ts';
+import { toldBy } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
 import type { ScanFor } from './model/scan.ts';
 import { compilePattern } from './scan/compile.ts';
@@ -27,8 +27,9 @@ const LINT = 16;
  */
 export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engines> {
   const library = yield* sourcesInSteps(options.directories, options.disable);
-  const sources = [...library, ...ownPatterns(options.secrets)].filter(({ kind, severity }) =>
-    isReported(kind, severity),
+  const told = toldBy(options.rules);
+  const sources = [...library, ...ownPatterns(options.secrets)].filter(
+    (source) => told('requests', source) || told('responses', source),
   );
   const all = yield* compiledInSteps(sources, compilePattern);
   const hosts = yield* compiledInSteps(sources.filter(isForHosts), compileForHosts);
@@ -38,11 +39,14 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
   const host = createEngine(hosts, limits);
   yield;
   const request = createEngine(
-    all.filter(({ kind }) => kind !== 'injection'),
+    all.filter((pattern) => told('requests', pattern)),
     limits,
   );
   yield;
-  const response = createEngine(all, limits);
+  const response = createEngine(
+    all.filter((pattern) => told('responses', pattern)),
+    limits,
+  );
   const homes = new Map([...all, ...hosts].map((pattern) => [pattern, homeOf(pattern.home)]));
   return { by: { request, response, host }, homes };
 }

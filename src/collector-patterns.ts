@@ -1,8 +1,9 @@
-import { scanOptions } from './collector-scan.ts';
+import { givenRules, scanOptions } from './collector-scan.ts';
 import { ownPatterns } from './collector-secrets.ts';
 import { patternSources } from './collector-sources.ts';
 import type { Config } from './config/schema.ts';
-import { isReported } from './inspect/leak-weight.ts';
+import { toldBy } from './inspect/leak-rules.ts';
+import type { PatternFacts } from './inspect/leak-weight.ts';
 import type { Severity } from './model/finding.ts';
 import type { FoundKind } from './model/scan.ts';
 import { compilePatterns } from './scan/compile.ts';
@@ -58,6 +59,7 @@ export interface Tried {
 /** The library, built in and the operator's, also what is switched off. Throws Error with a sentence for people. */
 export function patternFacts(config: Config): readonly PatternFact[] {
   const off = new Set(config.patterns.disable);
+  const reported = reportedBy(config);
   return patternSources(config.patterns.directories, []).map((source) => ({
     id: source.id,
     name: source.name,
@@ -72,7 +74,7 @@ export function patternFacts(config: Config): readonly PatternFact[] {
     reference: source.reference,
     file: source.file,
     enabled: !off.has(source.id),
-    reported: isReported(source.kind, source.severity),
+    reported: reported(source),
   }));
 }
 
@@ -80,6 +82,7 @@ export function patternFacts(config: Config): readonly PatternFact[] {
 export function tryPatterns(config: Config, env: NodeJS.ProcessEnv, bytes: Uint8Array): Tried {
   const { directories, disable, depth, secrets } = scanOptions(config, String, env);
   const patterns = compilePatterns([...patternSources(directories, disable), ...ownPatterns(secrets)]);
+  const reported = reportedBy(config);
   const { matches, cause } = scanLayers(createEngine(patterns), bytes, { depth });
   const found = matches.map(({ pattern, start, end, bytes: length, verified, encodings }): TriedFound => {
     const before = Buffer.from(bytes.subarray(0, start));
@@ -98,10 +101,15 @@ export function tryPatterns(config: Config, env: NodeJS.ProcessEnv, bytes: Uint8
       verified,
       encodings,
       masked: masked(pattern.literals, bytes.subarray(start, end), pattern.id),
-      reported: isReported(pattern.kind, pattern.severity),
+      reported: reported(pattern),
     };
   });
   return cause === undefined ? { found } : { found, unscanned: cause };
+}
+
+function reportedBy(config: Config): (pattern: PatternFacts) => boolean {
+  const told = toldBy(givenRules(config));
+  return (pattern) => told('requests', pattern) || told('responses', pattern);
 }
 
 /** `ghp_…`: a literal that is part of the form. An own secret is nothing but its literal. */

@@ -1,6 +1,7 @@
 import { type Engines, enginesInSteps } from './collector-engines.ts';
 import { type OwnSecret, ownSecrets } from './collector-secrets.ts';
 import type { Config } from './config/schema.ts';
+import type { GivenRules } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
 import type { Found, Scanned, ScanPort } from './model/scan.ts';
 import { scanLayers } from './scan/layers.ts';
@@ -18,6 +19,8 @@ export interface ScanOptions {
   readonly depth: number;
   /** The operator's own (`patterns.secrets_file`, `patterns.secrets_env`). */
   readonly secrets: readonly OwnSecret[];
+  /** What finds ask for: patterns nothing is told of are not looked for. */
+  readonly rules: GivenRules;
   /** Keyed hash of the state directory. */
   readonly hash: (text: string) => string;
 }
@@ -48,7 +51,22 @@ export function scanOptions(
     candidates: body.candidates,
     depth: body.decode_depth,
     secrets: ownSecrets(config, env),
+    rules: givenRules(config),
     hash,
+  };
+}
+
+/** `scan` and what agents say of it. */
+export function givenRules({ scan, agents }: Config): GivenRules {
+  return {
+    everywhere: { requests: scan.requests, responses: scan.responses },
+    destinations: scan.destinations,
+    agents: new Map(
+      [...agents].map(([key, { scan: own, blocked_categories }]) => [
+        key,
+        { ...own.dispositions, blocked: blocked_categories },
+      ]),
+    ),
   };
 }
 

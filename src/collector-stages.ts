@@ -1,6 +1,6 @@
 import { refuse, verify } from './collector-answers.ts';
 import { contentStage, scanSwitch } from './collector-content.ts';
-import type { Scanning } from './collector-scan.ts';
+import { givenRules, type Scanning } from './collector-scan.ts';
 import type { Shown } from './collector-shown.ts';
 import type { Config } from './config/schema.ts';
 import type { ScanBudget } from './content/budget.ts';
@@ -26,7 +26,7 @@ import { parseAuthority } from './model/host.ts';
 import type { Upstream } from './model/ports.ts';
 import type { InterceptChoice } from './model/run.ts';
 import { refOf } from './model/ulid.ts';
-import type { Stages } from './pipeline/stages.ts';
+import type { ReadingStage, Stages } from './pipeline/stages.ts';
 import { compileModes, enforce, type ModeFor, type ModeRule, mintPermit } from './verdict/enforce.ts';
 import { failure } from './verdict/failure.ts';
 import { judge } from './verdict/judge.ts';
@@ -105,6 +105,11 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   const scans = scanSwitch(config, keys.configKey);
   return {
     modeFor,
+  const rules = compileLeakRules({
+    ...givenRules(config),
+    agentKey: keys.configKey,
+    suppress: config.scan.suppress,
+  });
     readsTls,
     configKey: keys.configKey,
     categories,
@@ -139,7 +144,12 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     upstream: inputs.upstream,
     judge,
     apply: (verdict, findings, exchange) =>
-      enforce(verdict, findings, modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode)),
+      enforce(
+        verdict,
+        findings,
+        modeFor(exchange.identity.agent, exchange.destination, exchange.connection.run?.mode),
+        findings.some(({ disposition, located }) => located !== undefined && disposition !== 'flag'),
+      ),
     mintPermit,
     refuse: (exchange) => refuse(exchange, inputs),
     fail: (code, exchange, detail) =>
@@ -162,6 +172,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       configKey: keys.configKey,
       shownHost: shown.host,
     }),
+      rules,
     stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
     ...(inputs.unrecorded === undefined ? {} : { unrecorded: inputs.unrecorded }),
     normalise: (authority, scheme) =>

@@ -66,6 +66,59 @@ export const listenEntry = z.union([
     .transform(({ address, agent, tls }) => ({ ...address, agent, tls })),
 ]);
 
+const disposition = z.enum(['allow', 'flag', 'redact', 'block']);
+const bySeverity = z.union([
+  disposition,
+  z.strictObject({
+    critical: disposition.optional(),
+    high: disposition.optional(),
+    medium: disposition.optional(),
+    low: disposition.optional(),
+    info: disposition.optional(),
+  }),
+]);
+const kinds = z.strictObject({
+  credential: bySeverity.optional(),
+  pii: bySeverity.optional(),
+  financial: bySeverity.optional(),
+  injection: bySeverity.optional(),
+  categories: z
+    .record(z.string().min(1), bySeverity)
+    .optional()
+    .meta({ description: 'by category of a pattern (weir patterns list), before its kind' }),
+});
+/** What finds ask for, at any level. */
+export const dispositions = {
+  requests: kinds.optional().meta({
+    description:
+      'what finds in what leaves ask for: allow | flag | redact | block for all that is told of a kind, or by severity; default: credential block from high, flag medium; pii and financial flag from high; injection allow',
+  }),
+  responses: kinds.optional().meta({
+    description:
+      'the same of what comes in; default: credential redact from high, flag medium; pii and financial redact from high; injection flag from medium',
+  }),
+};
+
+/** Finds of known and accepted things. */
+export const suppressEntry = z
+  .strictObject({
+    fingerprint: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/, 'is not a fingerprint: 16 digits of hex, as findings tell it')
+      .optional(),
+    rule: z.string().min(1).optional().meta({ description: 'id of a pattern' }),
+    host: hostGlob.optional(),
+    path: z
+      .string()
+      .startsWith('/')
+      .optional()
+      .meta({ description: 'of the request; that path and all below it, or with *' }),
+    reason: z.string().min(1).optional().meta({ description: 'for people' }),
+  })
+  .refine(({ fingerprint, rule, host }) => fingerprint !== undefined || rule !== undefined || host !== undefined, {
+    error: 'needs a fingerprint, a rule or a host: a path or a reason alone would keep everything quiet',
+  });
+
 export const agentConfig = z.strictObject({
   token: nullable(z.string().min(8)).meta({
     description: 'secret the agent sends as proxy password (at least 8 characters)',
@@ -77,15 +130,19 @@ export const agentConfig = z.strictObject({
     description: 'added to destinations.allowed; once one list has an entry only the union passes',
   }),
   blocked_domains: destinationList.meta({ description: 'added to destinations.blocked, which always wins' }),
-  blocked_categories: z
-    .array(z.string().min(1))
-    .default([])
-    .meta({ description: 'finding categories that block for this agent' }),
+  blocked_categories: z.array(z.string().min(1)).default([]).meta({
+    description:
+      'kinds (credential, pii, financial, injection) and categories of patterns that ask for a block, both ways',
+  }),
   rate_limit: count.default(0).meta({ description: 'requests per rate_window; 0 = no limit' }),
   rate_window: z.int().min(1).default(60).meta({ description: 'seconds' }),
   scan: z
-    .strictObject({ requests: z.boolean().default(true), responses: z.boolean().default(true) })
+    .strictObject({
+      requests: z.boolean().default(true),
+      responses: z.boolean().default(true),
+      dispositions: z.strictObject(dispositions).prefault({}).meta({ description: 'as scan, for this agent' }),
+    })
     .prefault({})
-    .meta({ description: 'which directions are read' }),
+    .meta({ description: 'which directions are read, and what finds ask for' }),
   baseline: nullable(z.enum(['as-one'])).meta({ description: 'as-one: all names a glob matches share one baseline' }),
 });

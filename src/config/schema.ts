@@ -5,11 +5,13 @@ import {
   bytes,
   count,
   destinationList,
+  dispositions,
   hostGlob,
   listenEntry,
   mode,
   nullable,
   path,
+  suppressEntry,
   value,
 } from './entries.ts';
 import {
@@ -146,6 +148,20 @@ const body = z.strictObject({
   on_unscanned: z.enum(['auto', 'flag', 'block']).default('auto'),
 });
 
+const scan = z.strictObject({
+  ...dispositions,
+  destinations: z
+    .array(z.strictObject({ hosts: z.array(hostGlob).min(1), ...dispositions }))
+    .default([])
+    .meta({
+      description: 'the same by destination; the first entry that names the host counts, agents stand before it',
+    }),
+  suppress: z.array(suppressEntry).default([]).meta({
+    description:
+      'finds that are known and accepted: all that an entry names must agree; they are counted (weir status)',
+  }),
+});
+
 const limits = z.strictObject({
   connections: z.int().min(1).default(10_000),
   connections_per_agent: z.int().min(1).default(2000),
@@ -241,6 +257,7 @@ export const configSchema = z.strictObject({
       accept_shrink: z.boolean().default(false),
     })
     .prefault({}),
+  scan: scan.prefault({}),
   body: body.prefault({}),
   notify,
   limits: limits.prefault({}),

@@ -1,4 +1,5 @@
 import type { RequestFacts } from '../model/exchange.ts';
+import type { Cut } from '../model/finding.ts';
 import type { Found } from '../model/scan.ts';
 import type { LeakPlace } from './leak-weight.ts';
 
@@ -18,6 +19,16 @@ const OURS: ReadonlySet<string> = new Set([
 /** Fields that exist to carry a credential to the host they are sent to. */
 const CREDENTIAL_FIELD =
   /(?:^|-)(?:authorization|api-?key|auth-token|access-token|private-token|security-token|vault-token|functions-key|subscription-key)$/i;
+/** Query keys of signed URLs that name the access key (AWS SigV4 and V2, Google, Alibaba, Tencent). */
+const SIGNED_BY: ReadonlySet<string> = new Set([
+  'x-amz-credential',
+  'awsaccesskeyid',
+  'x-goog-credential',
+  'googleaccessid',
+  'ossaccesskeyid',
+  'q-ak',
+]);
+const ESCAPE = /^%[0-9A-Fa-f]{2}/;
 const LINE = 0x0a;
 const COLON = 0x3a;
 const SPACE = 0x20;
@@ -64,14 +75,36 @@ export class HeadText {
 
   /** Where a find stands. */
   placeOf(found: Found): Place {
-    let i = this.#starts.length - 1;
-    while (i > 0 && (this.#starts[i] as number) > found.start) i--;
-    const kind = this.#kinds[i];
+    const piece = this.#pieceOf(found);
+    const kind = this.#kinds[piece];
     if (kind === undefined || kind === METHOD) return { text: 'the method', kind: 'request' };
     const { fields, target } = this.#request as RequestFacts;
-    const at = found.start - (this.#starts[i] as number);
-    if (kind === TARGET) return { text: targetPlace(target, at), kind: 'request' };
+    const at = found.start - (this.#starts[piece] as number);
+    if (kind === TARGET) return targetPlace(target, at);
     return fieldPlace(fields[kind] as string, fields[kind + 1] as string, at, found.end - found.start);
+  }
+
+  /** What to cut out so that a find is gone; undefined for what cannot be taken out: the method, a header's name. */
+  cutOf(found: Found): Cut | undefined {
+    const piece = this.#pieceOf(found);
+    const kind = this.#kinds[piece];
+    if (kind === undefined || kind === METHOD) return undefined;
+    const { fields, target } = this.#request as RequestFacts;
+    const at = found.start - (this.#starts[piece] as number);
+    const length = found.end - found.start;
+    if (kind === TARGET) return targetCut(target, at, Math.min(at + length, target.length), found.label);
+    // A match may begin with the name, as `password: …` does; what is behind it is the secret.
+    const before = (fields[kind] as string).length + 2;
+    const value = fields[kind + 1] as string;
+    const end = Math.min(at + length - before, value.length);
+    if (end <= 0) return undefined;
+    return { part: kind / 2, start: Math.max(0, at - before), end, label: labelOf(found.label) };
+  }
+
+  #pieceOf({ start }: Found): number {
+    let i = this.#starts.length - 1;
+    while (i > 0 && (this.#starts[i] as number) > start) i--;
+    return i;
   }
 
   #line(kind: number, text: string): void {
@@ -109,16 +142,31 @@ function fieldPlace(name: string, value: string, at: number, length: number): Pl
 }
 
 /** The part of path and query an offset lies in; keys are named only when they look like names. */
-function targetPlace(target: string, at: number): string {
+function targetPlace(target: string, at: number): Place {
   const query = target.indexOf('?');
-  if (query < 0 || at < query) return 'the path';
+  if (query < 0 || at < query) return { text: 'the path', kind: 'request' };
   const from = target.lastIndexOf('&', at) > query ? target.lastIndexOf('&', at) + 1 : query + 1;
   const ampersand = target.indexOf('&', from);
   const pair = target.slice(from, ampersand < 0 ? target.length : ampersand);
   const equals = pair.indexOf('=');
-  if (equals < 0 || at < from + equals) return 'the query';
-  const key = pair.slice(0, equals);
-  return NAME.test(key) ? `query key ${key}` : 'the query';
+  const key = pair.slice(0, Math.max(0, equals));
+  if (equals < 0 || !NAME.test(key)) return { text: 'the query', kind: 'request' };
+  if (at < from + equals) return { text: 'a query key', kind: 'request' };
+  return { text: `query key ${key}`, kind: SIGNED_BY.has(key.toLowerCase()) ? 'signature' : 'request' };
+}
+
+export function labelOf(label: string): string {
+  return `[${label}_REDACTED]`;
+}
+
+/** Brackets and blanks are no characters of a URL (RFC 3986 §2.2), and no `%XX` is left in pieces. */
+function targetCut(target: string, from: number, to: number, label: string): Cut {
+  let [start, end] = [from, to];
+  for (const back of [2, 1]) if (target[start - back] === '%' && ESCAPE.test(target.slice(start - back))) start -= back;
+  for (const back of [2, 1]) {
+    if (target[end - back] === '%' && ESCAPE.test(target.slice(end - back))) end += 3 - back;
+  }
+  return { part: 'target', start, end, label: encodeURIComponent(labelOf(label)) };
 }
 
 function cookiePlace(value: string, at: number): string {

@@ -1,8 +1,9 @@
 import type { Exchange } from '../model/exchange.ts';
-import type { Finding } from '../model/finding.ts';
+import type { Cut, Finding } from '../model/finding.ts';
 import { printable } from '../model/printable.ts';
 import type { BodyScanned, Found, UnscannedCause } from '../model/scan.ts';
-import { type Weight, weigh } from './leak-weight.ts';
+import type { LeakRules } from './leak-rules.ts';
+import type { Weight } from './leak-weight.ts';
 
 /** Something that must be told. */
 export interface Leak {
@@ -12,6 +13,8 @@ export interface Leak {
   readonly count: number;
   /** Where it begins in a decoded body. */
   readonly offset?: number;
+  /** Where to cut so that all of them are gone; absent = that cannot be done. */
+  readonly located?: 'body' | readonly Cut[];
 }
 
 /** Findings of this kind one exchange may have: more say nothing new. */
@@ -31,19 +34,38 @@ export function leakFindings(
   for (const leak of leaks) {
     const key = `${leak.found.rule} ${leak.place}`;
     const known = merged.get(key);
-    merged.set(key, known === undefined ? leak : { ...known, count: known.count + leak.count });
+    merged.set(key, known === undefined ? leak : joined(known, leak));
   }
   const told = exchange.findings.filter((finding) => finding.inspector === inspector).length;
   const { method } = exchange.request;
   const where = `${printable(method, 20)} to ${shownHost(exchange.destination.host)}`;
-  return [...merged.values()]
-    .sort((a, b) => Number(b.weight.disposition === 'block') - Number(a.weight.disposition === 'block'))
-    .slice(0, Math.max(0, MOST - told))
-    .map((leak) => findingOf(leak, where, inspector));
+  const all = [...merged.values()].sort((a, b) => STRENGTH[b.weight.disposition] - STRENGTH[a.weight.disposition]);
+  const shown = all.slice(0, Math.max(0, MOST - told));
+  const findings = shown.map((leak) => findingOf(leak, where, inspector));
+  const last = shown.at(-1);
+  // What is not told has to go all the same.
+  const more = all.slice(shown.length).filter((leak) => STRENGTH[leak.weight.disposition] >= STRENGTH.redact);
+  if (last === undefined || more.length === 0) return findings;
+  return [...findings.slice(0, -1), findingOf(more.reduce(together, last), where, inspector)];
+}
+
+const STRENGTH = { allow: 0, flag: 1, redact: 2, block: 3 } as const;
+
+function together<T extends Pick<Leak, 'located'>>(leak: T, { located }: Leak): T {
+  if (!Array.isArray(leak.located) || !Array.isArray(located)) return leak;
+  return { ...leak, located: [...leak.located, ...located] };
+}
+
+/** Two finds of one rule at one place. */
+function joined(known: Leak, leak: Leak): Leak {
+  const { located, ...rest } = known;
+  const both = { ...rest, count: known.count + leak.count };
+  if (located === undefined || leak.located === undefined) return both;
+  return together({ ...both, located }, leak);
 }
 
 function findingOf(leak: Leak, where: string, inspector: string): Finding {
-  const { found, weight, count, offset } = leak;
+  const { found, weight, count, offset, located } = leak;
   const details = [
     `${found.bytes} bytes`,
     `fingerprint ${found.fingerprint}`,
@@ -58,6 +80,7 @@ function findingOf(leak: Leak, where: string, inspector: string): Finding {
     disposition: weight.disposition,
     message: `${found.name} in ${leak.place} (${where}): ${details.join(', ')}`,
     ...(found.kind === 'credential' ? { blockReason: 'credential-leak' } : {}),
+    ...(located === undefined ? {} : { located }),
   };
 }
 
@@ -84,12 +107,12 @@ export function bodyFindings(
   exchange: Exchange,
   direction: 'request' | 'response',
   scanned: BodyScanned,
-  shownHost: (host: string) => string,
+  { rules, shownHost }: { readonly rules: LeakRules; readonly shownHost: (host: string) => string },
 ): readonly Finding[] {
   const leaks: Leak[] = [];
   const place = `the ${direction} body`;
   for (const { found, offset, count } of scanned.found) {
-    const weight = weigh(found, direction === 'request' ? 'body' : 'response', exchange.destination.host);
+    const weight = rules.weigh(found, direction === 'request' ? 'body' : 'response', exchange);
     if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
   }
   const inspector = direction === 'request' ? ID : INCOMING;

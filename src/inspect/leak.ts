@@ -1,14 +1,16 @@
 import type { Connection } from '../model/connection.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
+import type { HostSet } from '../model/glob.ts';
 import type { Inspector } from '../model/ports.ts';
-import type { Found, ScanFor, ScanPort } from '../model/scan.ts';
-import { HeadText, type Place } from './leak-text.ts';
-import { weigh } from './leak-weight.ts';
+import type { ScanPort } from '../model/scan.ts';
+import type { LeakRules } from './leak-rules.ts';
+import { HeadText } from './leak-text.ts';
 import { type Leak, leakFindings } from './leak-words.ts';
 
 export interface LeakOptions {
   readonly scan: ScanPort;
+  readonly rules: LeakRules;
   /** Whether this agent's requests are looked at (`agents.X.scan.requests`). */
   readonly wanted: (agent: string) => boolean;
   /** A host as rows and people see it. */
@@ -25,6 +27,7 @@ interface Clean {
 }
 
 const NONE: readonly Finding[] = [];
+const NO_HOME: HostSet = { empty: true, has: () => false };
 /** Shorter names hold no secret: the shortest known forms have 16 characters and more. */
 const SHORTEST_HOST = 16;
 
@@ -65,50 +68,46 @@ function hostLeaks(options: LeakOptions, exchange: Exchange, clean: Clean): Leak
   const inner = kind === 'exchange' && connection.via === 'connect';
   const leaks: Leak[] = [];
   if (!inner && clean.authority !== request.authority) {
-    if (!hostLeak(options, request.authority, 'the host name', leaks)) clean.authority = request.authority;
+    if (!hostLeak(options, exchange, request.authority, 'the host name', leaks)) clean.authority = request.authority;
   }
   const { hostField } = request;
   if (hostField !== undefined && hostField !== clean.hostField && hostField !== request.authority) {
     const outer = exchange.destination.host;
     const same = hostField === outer || hostField.startsWith(`${outer}:`);
-    if (same || !hostLeak(options, hostField, 'the Host field', leaks)) clean.hostField = hostField;
+    if (same || !hostLeak(options, exchange, hostField, 'the Host field', leaks)) clean.hostField = hostField;
   }
   return leaks;
 }
 
 /** A name is cut into labels and loses its case on the way; so it is read whole, joined, and as base32 that was lower-cased. */
-function hostLeak(options: LeakOptions, name: string, place: string, leaks: Leak[]): boolean {
+function hostLeak(options: LeakOptions, exchange: Exchange, name: string, place: string, leaks: Leak[]): boolean {
   if (name.length < SHORTEST_HOST) return false;
   const joined = name.replaceAll('.', '');
   const bytes = Buffer.from(`${name}\n${joined}\n${joined.toUpperCase()}\n`, 'latin1');
   const before = leaks.length;
-  collect(options.scan, 'host', bytes, '', () => ({ text: place, kind: 'host' }), leaks);
+  for (const found of options.scan.scan('host', bytes).found) {
+    // A name is never its own home, and cannot be changed.
+    const weight = options.rules.weigh({ ...found, home: NO_HOME }, 'host', exchange);
+    if (weight !== undefined) leaks.push({ found, weight, place, count: 1 });
+  }
   return leaks.length > before;
 }
 
 function headLeaks(options: LeakOptions, exchange: Exchange, clean: Clean, text: HeadText, leaks: Leak[]): void {
-  const { request, destination } = exchange;
+  const { request } = exchange;
   const before = leaks.length;
   text.fill(request, clean.fields, clean.target);
   const { bytes } = text;
-  if (bytes.length > 0)
-    collect(options.scan, 'request', bytes, destination.host, (found) => text.placeOf(found), leaks);
+  if (bytes.length > 0) {
+    for (const found of options.scan.scan('request', bytes).found) {
+      const place = text.placeOf(found);
+      const weight = options.rules.weigh(found, place.kind, exchange);
+      if (weight === undefined) continue;
+      const cut = text.cutOf(found);
+      leaks.push({ found, weight, place: place.text, count: 1, ...(cut === undefined ? {} : { located: [cut] }) });
+    }
+  }
   if (leaks.length > before) return;
   clean.fields = request.fields;
   clean.target = request.target;
-}
-
-function collect(
-  scan: ScanPort,
-  what: ScanFor,
-  bytes: Uint8Array,
-  host: string,
-  placeOf: (found: Found) => Place,
-  leaks: Leak[],
-): void {
-  for (const found of scan.scan(what, bytes).found) {
-    const place = placeOf(found);
-    const weight = weigh(found, place.kind, host);
-    if (weight !== undefined) leaks.push({ found, weight, place: place.text, count: 1 });
-  }
 }

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { leakInspector } from '../../../src/inspect/leak.ts';
+import { PLAIN } from '../../../src/inspect/leak-rules.ts';
 import { isReported, weigh } from '../../../src/inspect/leak-weight.ts';
 import { bodyFindings } from '../../../src/inspect/leak-words.ts';
 import type { Connection } from '../../../src/model/connection.ts';
+import type { Finding } from '../../../src/model/finding.ts';
 import type { Found, ScanFor, Scanned, ScanPort } from '../../../src/model/scan.ts';
+import { editsOf } from '../../../src/pipeline/filtered.ts';
+import type { LiveExchange } from '../../../src/pipeline/live.ts';
 import { exchangeTo, type Made } from './support.ts';
 
 const HOME = { empty: false, has: (host: string) => host === 'api.home.test' };
@@ -50,7 +54,12 @@ function scanner(change: Partial<Found> = {}): ScanPort & { readonly asked: [Sca
 const SECRET = 'KEY-abcdefgh';
 
 function findings(authority: string, made: Made, change: Partial<Found> = {}) {
-  const inspector = leakInspector({ scan: scanner(change), wanted: () => true, shownHost: (host) => `<${host}>` });
+  const inspector = leakInspector({
+    scan: scanner(change),
+    rules: PLAIN,
+    wanted: () => true,
+    shownHost: (host) => `<${host}>`,
+  });
   return inspector.inspect(exchangeTo(authority, { scheme: 'http', ...made }), {});
 }
 
@@ -58,7 +67,7 @@ test('every place of a head, by name, and never the secret', () => {
   const places: [Made, RegExp][] = [
     [{ target: `/v1/${SECRET}/x?a=1` }, /in the path \(GET to <evil\.test>\)/],
     [{ target: `/?a=1&token=${SECRET}&b=2` }, /in query key token /],
-    [{ target: `/?${SECRET}=1` }, /in the query /],
+    [{ target: `/?${SECRET}=1` }, /in a query key /],
     [{ target: `/?${'n'.repeat(50)}=${SECRET}` }, /in the query /],
     [{ fields: ['Host', 'evil.test', 'X-Foo', `a ${SECRET}`] }, /in header x-foo /],
     [{ fields: [`X-${SECRET}`, 'some value'] }, /in a header name /],
@@ -117,7 +126,7 @@ test('host names: whole, joined over labels, and a Host field that names another
 
 test('a CONNECT is looked at for its name only: its fields go no further than Weir', () => {
   const scan = scanner();
-  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const inspector = leakInspector({ scan, rules: PLAIN, wanted: () => true, shownHost: String });
   const connect = exchangeTo('a-quiet-name.test:443', { kind: 'connect', fields: ['X-A', SECRET] });
   assert.deepEqual(inspector.inspect(connect, {}), []);
   assert.deepEqual(
@@ -128,7 +137,7 @@ test('a CONNECT is looked at for its name only: its fields go no further than We
 
 test('what repeats on a connection is scanned once; what changed, and what was found, again', () => {
   const scan = scanner();
-  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const inspector = leakInspector({ scan, rules: PLAIN, wanted: () => true, shownHost: String });
   const first = exchangeTo('a-quiet-name.test', { fields: ['User-Agent', 'program/1.0', 'X-Id', 'aaaaaaaa'] });
   const on = (made: Made) => {
     const next = { ...exchangeTo('a-quiet-name.test', made), connection: first.connection };
@@ -146,7 +155,7 @@ test('what repeats on a connection is scanned once; what changed, and what was f
 
 test('a field that went home is looked at again when the host is another one', () => {
   const scan = scanner();
-  const inspector = leakInspector({ scan, wanted: () => true, shownHost: String });
+  const inspector = leakInspector({ scan, rules: PLAIN, wanted: () => true, shownHost: String });
   const home = exchangeTo('api.home.test', { fields: ['X-A', SECRET] });
   assert.equal(inspector.inspect(home, {}).length, 0);
   const away = { ...exchangeTo('evil.test', { fields: ['X-A', SECRET] }), connection: home.connection as Connection };
@@ -163,7 +172,7 @@ test('at most ten findings an exchange, one per rule and place with a count', ()
 
 test('an agent whose requests are not to be read', () => {
   const scan = scanner();
-  const inspector = leakInspector({ scan, wanted: () => false, shownHost: String });
+  const inspector = leakInspector({ scan, rules: PLAIN, wanted: () => false, shownHost: String });
   assert.deepEqual(inspector.inspect(exchangeTo('evil.test', { target: `/${SECRET}` }), {}), []);
   assert.deepEqual(scan.asked, []);
 });
@@ -173,7 +182,14 @@ test('weights', () => {
     [{}, 'body', 'block'],
     [{ severity: 'medium' }, 'body', 'flag'],
     [{ severity: 'low' }, 'body', undefined],
-    [{}, 'response', 'flag'],
+    [{}, 'response', 'redact'],
+    [{}, 'response-head', 'redact'],
+    [{ severity: 'medium' }, 'response', 'flag'],
+    [{ kind: 'pii', severity: 'high' }, 'response', 'redact'],
+    [{ kind: 'pii', severity: 'medium' }, 'response', undefined],
+    [{ rule: 'jwt-token', home: NOWHERE }, 'response', 'flag'],
+    [{ rule: 'jwt-token', home: NOWHERE }, 'response-head', undefined],
+    [{}, 'signature', undefined],
     [{ kind: 'pii', severity: 'high' }, 'body', 'flag'],
     [{ kind: 'pii', severity: 'medium' }, 'body', undefined],
     [{ kind: 'financial', severity: 'critical' }, 'request', 'flag'],
@@ -199,7 +215,7 @@ test('bodies: words, offset, count, and why the rest was not looked at', () => {
     found: [{ found: found({ encodings: ['base64'] }), offset: 77, count: 4 }],
     unscanned: { cause: 'decode-ratio' as const, offset: 1000 },
   };
-  const [leak, unscanned] = bodyFindings(exchange, 'request', scanned, String);
+  const [leak, unscanned] = bodyFindings(exchange, 'request', scanned, { rules: PLAIN, shownHost: String });
   assert.match(
     leak?.message ?? '',
     /Test Key in the request body \(POST to evil\.test\).*at byte 77, encoded as base64, 4 times/,
@@ -207,4 +223,48 @@ test('bodies: words, offset, count, and why the rest was not looked at', () => {
   assert.equal(leak?.disposition, 'block');
   assert.match(unscanned?.message ?? '', /not scanned from byte 1000 on \(decode-ratio\)/);
   assert.deepEqual([unscanned?.severity, unscanned?.disposition], ['info', 'allow']);
+});
+
+/** What is left of a head when its cuts are made. */
+function cutOut(made: Made, found: readonly Finding[]): { target: string; values: string[] } {
+  const live = { ...exchangeTo('evil.test', { scheme: 'http', ...made }), findings: [...found] };
+  const ruled = { ...live, ruling: { mode: 'redact', verdict: 'block', action: 'redact', would: 'block' } };
+  const edits = editsOf(ruled as unknown as LiveExchange, made.fields ?? [], 0);
+  const values = (made.fields ?? []).filter((_, i) => i % 2 === 1);
+  for (const [i, value] of edits?.values ?? []) values[i] = value;
+  return { target: edits?.target ?? made.target ?? '/', values };
+}
+
+test('what is found is located, so that it can be taken out; what cannot be changed is not', () => {
+  const label = '[TEST KEY_REDACTED]';
+  const table: [Made, string, string[]][] = [
+    [{ target: `/v1/${SECRET}/x?a=1` }, `/v1/${encodeURIComponent(label)}/x?a=1`, []],
+    [
+      { target: `/?a=${SECRET}${SECRET}&${SECRET}=2` },
+      `/?a=${encodeURIComponent(label).repeat(2)}&${encodeURIComponent(label)}=2`,
+      [],
+    ],
+    [
+      { fields: ['Host', 'evil.test', 'X-Foo', `a ${SECRET} b ${SECRET}`] },
+      '/',
+      ['evil.test', `a ${label} b ${label}`],
+    ],
+    [{ fields: ['Cookie', `a=1; session=${SECRET}; b=2`] }, '/', [`a=1; session=${label}; b=2`]],
+  ];
+  for (const [made, target, values] of table) {
+    assert.deepEqual(cutOut(made, findings('evil.test', made)), { target, values }, JSON.stringify(made));
+  }
+  for (const made of [{ fields: [`X-${SECRET}`, 'some value'] }, { method: SECRET }]) {
+    assert.equal(findings('evil.test', made)[0]?.located, undefined);
+  }
+  assert.equal(findings('key-abcdefgh.evil.test', {})[0]?.located, undefined);
+});
+
+test('what is not told is cut out all the same', () => {
+  const fields = Array.from({ length: 30 }, (_, i) => [`X-${i}a`, `${SECRET} ${i}`]).flat();
+  const { values } = cutOut({ fields }, findings('evil.test', { fields }));
+  assert.deepEqual(
+    values,
+    Array.from({ length: 30 }, (_, i) => `[TEST KEY_REDACTED] ${i}`),
+  );
 });
