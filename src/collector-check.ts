@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { scanBudgetOf } from './collector-content.ts';
 import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
 import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
+import { readingStage } from './collector-reading.ts';
 import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
 import { compileStages } from './collector-stages.ts';
@@ -39,6 +40,7 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
       upstream: upstreamOf(trusting, env),
       scan,
       scanBudget: scanBudgetOf(trusting),
+      reading: readingStage(trusting, () => undefined),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,
       containment: () => 'cooperative',

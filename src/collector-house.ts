@@ -13,6 +13,7 @@ import {
   stageData,
   upstreamOf,
 } from './collector-parts.ts';
+import { readingStage } from './collector-reading.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
 import { createScanning, type Scanning, scanOptions } from './collector-scan.ts';
 import { createShown, type Shown } from './collector-shown.ts';
@@ -32,6 +33,7 @@ import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
 import { createCorridor } from './pipeline/corridor.ts';
+import type { ReadingStage } from './pipeline/stages.ts';
 import { createRecorderClient, type RecorderClient, type RecorderHealth } from './record/client.ts';
 
 /** Exchanges wait for the patterns at most this long after the start, as they do for the baseline. */
@@ -70,6 +72,7 @@ export class House {
   readonly #data: StageData = stageData();
   readonly #shown: Shown;
   readonly #scanBudget: ScanBudget;
+  readonly #reading: ReadingStage;
   #scan: Scanning;
   #scanWarm: () => void = () => undefined;
   #upstream: Upstream;
@@ -83,6 +86,7 @@ export class House {
     this.#shown = createShown(state.key);
     this.#scan = this.#scanning(config);
     this.#scanBudget = scanBudgetOf(config);
+    this.#reading = readingStage(config, (error) => log.warn({ error: String(error) }, 'reader-failed'));
     this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
     this.accounts = accountsOf(config, this.baseline, this.#shown);
     this.stages = this.#compile(config);
@@ -256,6 +260,7 @@ export class House {
       upstream: this.#upstream,
       scan: this.#scan,
       scanBudget: this.#scanBudget,
+      reading: this.#reading,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,

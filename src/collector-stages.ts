@@ -56,6 +56,8 @@ export interface StageInputs {
   readonly upstream: Upstream;
   readonly scan: Scanning;
   readonly scanBudget: ScanBudget;
+  /** Outlives reloads: what is under way keeps its readers. */
+  readonly reading: ReadingStage;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
   readonly containment: () => Containment;
@@ -103,13 +105,13 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   });
   const account = accountsOf(inputs);
   const scans = scanSwitch(config, keys.configKey);
-  return {
-    modeFor,
   const rules = compileLeakRules({
     ...givenRules(config),
     agentKey: keys.configKey,
     suppress: config.scan.suppress,
   });
+  return {
+    modeFor,
     readsTls,
     configKey: keys.configKey,
     categories,
@@ -170,9 +172,10 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       scan: inputs.scan,
       budget: inputs.scanBudget,
       configKey: keys.configKey,
+      rules,
       shownHost: shown.host,
     }),
-      rules,
+    reading: inputs.reading,
     stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
     ...(inputs.unrecorded === undefined ? {} : { unrecorded: inputs.unrecorded }),
     normalise: (authority, scheme) =>

@@ -3,7 +3,7 @@ import { type JsonField, type JsonNode, jsonPaths } from './json-paths.ts';
 
 /** What an answer's JSON is read for. */
 export type ResponseField =
-  | 'id'
+  | 'responseId'
   | 'model'
   | 'serviceTier'
   | 'systemFingerprint'
@@ -85,7 +85,7 @@ const OPENAI_USAGE = fields(
 const OPENAI_COMMON: readonly Field[] = [
   ...ERROR,
   ...OPENAI_USAGE,
-  ...fields({ id: 'id', model: 'model', service_tier: 'serviceTier', system_fingerprint: 'systemFingerprint' }),
+  ...fields({ id: 'responseId', model: 'model', service_tier: 'serviceTier', system_fingerprint: 'systemFingerprint' }),
 ];
 
 const OPENAI_CHOICES = fields({
@@ -119,7 +119,7 @@ const OPENAI_RESPONSES: readonly Field[] = [
   ...fields({ type: 'type', delta: 'token', code: 'errorCode' }),
   ...fields(
     {
-      id: 'id',
+      id: 'responseId',
       model: 'model',
       service_tier: 'serviceTier',
       status: 'status',
@@ -150,7 +150,7 @@ const ANTHROPIC: readonly Field[] = [
   ...fields({ 'usage.output_tokens': 'output' }),
   ...fields(
     {
-      id: 'id',
+      id: 'responseId',
       model: 'model',
       stop_reason: 'finish',
       'usage.service_tier': 'serviceTier',
@@ -178,7 +178,7 @@ const GEMINI: readonly Field[] = [
   ...ERROR,
   ...fields(
     {
-      responseId: 'id',
+      responseId: 'responseId',
       modelVersion: 'model',
       'candidates.*': 'choice',
       'candidates.*.index': 'choiceIndex',

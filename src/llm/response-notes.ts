@@ -20,7 +20,7 @@ const USAGE = new Set<ResponseField>([
   'outerCacheCreation',
 ] satisfies UsageField[]);
 
-const WORDS = new Set<ResponseField>(['id', 'model', 'serviceTier', 'systemFingerprint', 'conversationId']);
+const WORDS = new Set<ResponseField>(['responseId', 'model', 'serviceTier', 'systemFingerprint', 'conversationId']);
 
 /** Events that say a stream is over: Anthropic's, Responses'. */
 const LAST = new Set([

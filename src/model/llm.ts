@@ -76,7 +76,7 @@ export interface LlmUsage {
 
 /** What an answer says. Absent = not said. Content is never kept. */
 export interface LlmResponseFacts {
-  readonly id?: string;
+  readonly responseId?: string;
   readonly model?: string;
   /** By choice, in order; at most 64. */
   readonly finishReasons: readonly string[];

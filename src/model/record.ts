@@ -2,6 +2,7 @@ import type { AccountStat } from './account.ts';
 import type { IdentifiedBy, Visibility } from './connection.ts';
 import type { Outcome } from './exchange.ts';
 import type { Disposition, Finding, Mode } from './finding.ts';
+import type { LlmFacts } from './llm.ts';
 
 /** Counters of the traffic thread at the moment a batch was posted; part of the loss identity (product.md §5). */
 export interface Tally {
@@ -93,6 +94,10 @@ export interface ExchangeRecord {
   readonly dnsMs?: number;
   readonly connectMs?: number;
   readonly tlsMs?: number;
+  /** Places rewritten in heads and bodies. */
+  readonly redactions?: number;
+  /** The call of an LLM API it was. */
+  readonly llm?: LlmFacts;
 }
 
 /** One agent-side transport to one destination; row only, no span. */

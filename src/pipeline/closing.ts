@@ -4,6 +4,7 @@ import type { ExchangeRecord } from '../model/record.ts';
 import { type AgentCounters, countExchange } from './agent-counters.ts';
 import type { LiveExchange } from './live.ts';
 import { exchangeRecord } from './record.ts';
+import type { Told } from './stages.ts';
 
 /**
  * Whether an exchange teaches the baseline (product.md §6): it was forwarded, nothing severe was found, and the upstream
@@ -63,6 +64,17 @@ export function conclude(
   if (volume !== undefined) exchange.findings.push(volume);
   const taught = teaches(exchange, settled) ? stages.baseline.teach(exchange) : undefined;
   if (taught !== undefined) stages.accounts.teach(exchange, exchange, exchange.baselineState);
+  const told = tell(exchange);
   countExchange(agents, exchange, settled.closeReason);
-  return exchangeRecord(exchange, endedMono, settled, taught);
+  return exchangeRecord(exchange, endedMono, settled, taught, told);
+}
+
+/** What was read of its bodies; unusual facts are judged like bytes that have gone on. */
+function tell(exchange: LiveExchange): Told | undefined {
+  const { reading, content } = exchange.stages;
+  const told = reading?.told(exchange);
+  if (told?.findings === undefined || told.findings.length === 0) return told;
+  for (const finding of told.findings) exchange.findings.push(finding);
+  exchange.ruling = content?.judgeLate(exchange.ruling, told.findings) ?? exchange.ruling;
+  return told;
 }

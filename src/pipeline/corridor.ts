@@ -25,8 +25,9 @@ import { editsOf, filterContent, responseHead, trailers } from './filtered.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { LiveList } from './live-list.ts';
 import { openExchange, openTunnelOf } from './open.ts';
+import { alsoRead, copyContent } from './reading.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
-import { afterTaps, tapContent } from './tapped.ts';
+import { afterTaps } from './tapped.ts';
 import { createTraces, type Traces } from './trace.ts';
 
 /** An exchange or tunnel older than this has an open row (product.md §5). */
@@ -191,11 +192,12 @@ class Passage implements LiveCorridor {
   }
 
   content(exchange: Exchange, direction: 'request' | 'response'): ContentTap | undefined {
-    return tapContent(exchange as LiveExchange, direction);
+    return copyContent(exchange as LiveExchange, direction);
   }
 
   filter(...[exchange, direction, length, sink]: Parameters<Corridor['filter']>): ContentFilter | undefined {
-    return filterContent(exchange as LiveExchange, direction, length, sink);
+    const state = exchange as LiveExchange;
+    return alsoRead(state, direction, filterContent(state, direction, length, sink));
   }
 
   checkResponse(exchange: Exchange): Checked {

@@ -22,8 +22,8 @@ export function filterContent(
   };
   try {
     return content.filter(exchange, direction, length, {
-      data: sink.data,
-      drained: sink.drained,
+      data: (payload) => sink.data(payload),
+      drained: () => sink.drained(),
       end: (findings, redactions) => {
         note(exchange, findings);
         exchange.redactions = (exchange.redactions ?? 0) + redactions;

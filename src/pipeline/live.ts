@@ -5,7 +5,7 @@ import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { BaselineState } from '../model/record.ts';
 import type { Stages } from './stages.ts';
-import type { Tapped } from './tapped.ts';
+import type { Looking } from './tapped.ts';
 import type { TraceContext } from './trace.ts';
 
 /** A connection with what the corridor remembers between its exchanges. */
@@ -52,7 +52,7 @@ export interface LiveExchange extends Exchange {
   /** Places rewritten in heads and bodies. */
   redactions?: number;
   /** Its bodies, when they are looked at. */
-  taps?: readonly Tapped[];
+  taps?: readonly Looking[];
   revoked?: boolean;
   /** Neighbours in the list of open exchanges, by age; only `LiveList` writes them. */
   older: LiveExchange | undefined;

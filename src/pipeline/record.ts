@@ -4,6 +4,7 @@ import type { CloseFacts } from '../model/ports.ts';
 import type { ConnectionRecord, EventRecord, ExchangeRecord } from '../model/record.ts';
 import { ulid } from '../model/ulid.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
+import type { Told } from './stages.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -77,6 +78,7 @@ export function exchangeRecord(
   nowMono: number,
   facts: CloseFacts | undefined,
   taught: string | undefined,
+  told?: Told,
 ): ExchangeRecord {
   const { connection, destination, ruling, request } = exchange;
   const sent = exchange.sentMono ?? nowMono;
@@ -123,6 +125,8 @@ export function exchangeRecord(
   addConnectionFacts(record, connection);
   if (connection.tls?.ech === true) record.ech = true;
   addExchangeFacts(record, exchange);
+  if (exchange.redactions !== undefined && exchange.redactions > 0) record.redactions = exchange.redactions;
+  if (told?.llm !== undefined) record.llm = told.llm;
   return record;
 }
 

@@ -3,6 +3,7 @@ import type { Destination } from '../model/destination.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding, Ruling, Verdict } from '../model/finding.ts';
+import type { LlmFacts } from '../model/llm.ts';
 import type { ContentFilter, Identify, Inspector, Permit, Resolved, Upstream } from '../model/ports.ts';
 import type { BaselineState } from '../model/record.ts';
 
@@ -69,6 +70,31 @@ export interface ContentStage {
   judgeLate(ruling: Ruling, findings: readonly Finding[]): Ruling;
 }
 
+/** What the corridor asks of whoever reads application protocols out of bodies (LLM APIs, MCP). It judges nothing while bytes pass. */
+export interface ReadingStage {
+  /** A copy of one body is wanted; undefined = it is of no protocol that is read. */
+  copy(
+    exchange: Exchange,
+    direction: 'request' | 'response',
+  ):
+    | {
+        push(payload: Uint8Array): void;
+        /** No more comes; `complete`: the framing said so. A promise while it is still being decoded. */
+        finish(complete: boolean): Promise<void> | undefined;
+      }
+    | undefined;
+  /** All that was read of an exchange, once its bodies have ended; asked once. */
+  told(exchange: Exchange): Told | undefined;
+  /** A reader failed. */
+  failed(error: unknown): void;
+}
+
+export interface Told {
+  readonly llm?: LlmFacts;
+  /** What the facts themselves show to be unusual; judged as late as they are known. */
+  readonly findings?: readonly Finding[];
+}
+
 interface Account {
   readonly tenant?: string;
   readonly credentialFp?: string;
@@ -95,6 +121,8 @@ export interface Stages {
   account(exchange: Exchange): Account;
   /** Absent = nobody looks at bodies. */
   readonly content?: ContentStage;
+  /** Absent = no application protocol is read. */
+  readonly reading?: ReadingStage;
   /** The agent was stopped with `weir mode A stop`. */
   stopped(agent: string): boolean;
   /** `store.required` and nothing can be recorded now: nothing may go out either. Absent = never asked. */

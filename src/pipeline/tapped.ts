@@ -4,10 +4,16 @@ import { failed } from './checkpoint.ts';
 import type { LiveExchange } from './live.ts';
 import type { BodyTap } from './stages.ts';
 
-const NONE: readonly Tapped[] = [];
+/** Whatever looks at one body. */
+export interface Looking extends ContentTap {
+  /** Ends it. A promise when the record has to wait for what is still being decoded; it never rejects. */
+  settle(): Promise<void> | undefined;
+}
+
+const NONE: readonly Looking[] = [];
 
 /** One body of an exchange: a failure while looking at it is a finding, like any inspector's, and the traffic never hears of it. */
-export class Tapped implements ContentTap {
+export class Tapped implements Looking {
   readonly #exchange: LiveExchange;
   #tap: BodyTap | undefined;
   #waiting: Promise<void> | undefined;
@@ -38,7 +44,6 @@ export class Tapped implements ContentTap {
     }
   }
 
-  /** Ends it. A promise when the record has to wait for what is still being decoded; it never rejects. */
   settle(): Promise<void> | undefined {
     this.end();
     return this.#waiting;
@@ -72,7 +77,7 @@ export class Tapped implements ContentTap {
 }
 
 /** Begins to look at a body. Undefined when nobody wants to. */
-export function tapContent(exchange: LiveExchange, direction: 'request' | 'response'): ContentTap | undefined {
+export function tapContent(exchange: LiveExchange, direction: 'request' | 'response'): Tapped | undefined {
   const { content } = exchange.stages;
   if (content === undefined || exchange.closed) return undefined;
   let tap: BodyTap | undefined;
@@ -89,7 +94,7 @@ export function tapContent(exchange: LiveExchange, direction: 'request' | 'respo
 }
 
 /** Ends all that looks at an exchange, then calls `then`: at once, or when what is still being decoded is known (`late` meanwhile). */
-export function afterTaps(taps: readonly Tapped[] | undefined, late: Set<Promise<unknown>>, then: () => void): void {
+export function afterTaps(taps: readonly Looking[] | undefined, late: Set<Promise<unknown>>, then: () => void): void {
   let waiting: Promise<void>[] | undefined;
   for (const tap of taps ?? NONE) {
     const pending = tap.settle();

@@ -65,6 +65,8 @@ export const FIELDS = [
   'connectMs',
   'tlsMs',
   'runId',
+  'redactions',
+  'llm',
 ] as const satisfies readonly (keyof ExchangeRecord)[];
 
 type Missing = Exclude<keyof ExchangeRecord, (typeof FIELDS)[number]>;
@@ -150,6 +152,8 @@ function takeSometimes(record: ExchangeRecord, into: Values): void {
   into[60] = record.connectMs === undefined ? undefined : micro(record.connectMs);
   into[61] = record.tlsMs === undefined ? undefined : micro(record.tlsMs);
   into[62] = record.runId;
+  into[63] = record.redactions;
+  into[64] = record.llm;
 }
 
 export function read(record: ExchangeRecord, into: Values): void {
@@ -231,6 +235,8 @@ function sometimes(v: Values, record: Mutable<ExchangeRecord>): void {
   if (v[60] !== undefined) record.connectMs = v[60];
   if (v[61] !== undefined) record.tlsMs = v[61];
   if (v[62] !== undefined) record.runId = v[62];
+  if (v[63] !== undefined) record.redactions = v[63];
+  if (v[64] !== undefined) record.llm = v[64];
 }
 
 /** The record of these values; what is undefined is absent. */

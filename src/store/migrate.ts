@@ -27,6 +27,21 @@ export const MIGRATIONS: readonly Migration[] = [
         value VARCHAR NOT NULL, first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ, count BIGINT)`,
     ],
   },
+  {
+    to: 3,
+    statements: [
+      'ALTER TABLE exchanges ADD COLUMN redactions INTEGER',
+      'ALTER TABLE exchanges ADD COLUMN llm_api VARCHAR',
+      'ALTER TABLE exchanges ADD COLUMN llm_provider VARCHAR',
+      'ALTER TABLE exchanges ADD COLUMN llm_model VARCHAR',
+      'ALTER TABLE exchanges ADD COLUMN llm_input_tokens BIGINT',
+      'ALTER TABLE exchanges ADD COLUMN llm_output_tokens BIGINT',
+      'ALTER TABLE exchanges ADD COLUMN llm_cached_tokens BIGINT',
+      'ALTER TABLE exchanges ADD COLUMN llm_tool_calls VARCHAR[]',
+      'ALTER TABLE exchanges ADD COLUMN llm_finish VARCHAR[]',
+      'ALTER TABLE exchanges ADD COLUMN llm_ttft_ms DOUBLE',
+    ],
+  },
 ];
 
 /** What a file has to become; injected by tests, so that the machinery is tested before the first real migration. */

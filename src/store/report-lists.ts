@@ -18,7 +18,7 @@ const WOULD = `CASE WHEN bool_or(disposition = 'block' AND coalesce(action, 'for
 
 /** Most requests first. `tokens`: whether they are recorded. */
 export async function readTop(all: ReadAll, { exchanges }: Sources, tokens: boolean): Promise<ReportDestination[]> {
-  const counted = tokens ? 'sum(input_tokens)::DOUBLE, sum(output_tokens)::DOUBLE' : 'NULL, NULL';
+  const counted = tokens ? 'sum(llm_input_tokens)::DOUBLE, sum(llm_output_tokens)::DOUBLE' : 'NULL, NULL';
   const rows = await all(
     `SELECT host, port, tenant, count(*)::DOUBLE AS n, sum(request_bytes)::DOUBLE AS sent, sum(response_bytes)::DOUBLE,
        (count(*) FILTER (outcome = 'failed'))::DOUBLE, ${counted} FROM ${exchanges} WHERE action <> 'block'

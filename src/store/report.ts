@@ -20,7 +20,7 @@ const AGENTS_LISTED = 20;
 export async function readReport(all: ReadAll, filter: ReportFilter, context: ReportContext): Promise<ReportFacts> {
   const from = sources(filter, context.history);
   const columns = new Set((await all('SELECT column_name FROM (DESCRIBE SELECT * FROM all_exchanges)')).map(first));
-  const tokens = columns.has('input_tokens') && columns.has('output_tokens');
+  const tokens = columns.has('llm_input_tokens') && columns.has('llm_output_tokens');
   const sums = await readSums(all, from);
   const runs = await readRuns(all, from, filter.run !== undefined);
   const told = await readNew(all, from, filter.run !== undefined);

@@ -1,3 +1,4 @@
+import type { LlmFacts } from '../model/llm.ts';
 import type { ConnectionRecord, EventRecord, ExchangeRecord, RunRecord } from '../model/record.ts';
 import { refOf } from '../model/ulid.ts';
 
@@ -78,8 +79,29 @@ export function exchangeRow(r: ExchangeRecord): Row {
     r.interceptionSkipped ?? null,
     r.closeReason ?? null,
     r.runId ?? null,
+    r.redactions ?? null,
+    ...llmCells(r.llm),
   ];
 }
+
+/** A request that never got an answer has cells as well: that it was asked is known. */
+function llmCells(llm: LlmFacts | undefined): Cell[] {
+  if (llm === undefined) return NO_LLM;
+  const { api, request, response, timeToFirstToken } = llm;
+  return [
+    api.kind,
+    api.provider,
+    response?.model ?? request.model ?? null,
+    response?.usage?.input ?? null,
+    response?.usage?.output ?? null,
+    response?.usage?.cacheRead ?? null,
+    response === undefined ? null : response.toolCallNames,
+    response === undefined ? null : response.finishReasons,
+    timeToFirstToken === undefined ? null : timeToFirstToken * 1000,
+  ];
+}
+
+const NO_LLM: Cell[] = Array.from({ length: 9 }, () => null);
 
 /** A tunnel's row stands for its CONNECT too: what the CONNECT reported is among its rules. */
 function rulesOf(r: ExchangeRecord): readonly string[] {

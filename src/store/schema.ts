@@ -1,3 +1,5 @@
+import { EXCHANGES } from './exchange-columns.ts';
+
 /** Column types the store uses. Times are UTC, durations milliseconds, sizes bytes. */
 export type ColumnType = 'VARCHAR' | 'INTEGER' | 'BIGINT' | 'DOUBLE' | 'BOOLEAN' | 'TIMESTAMPTZ' | 'VARCHAR[]';
 
@@ -28,7 +30,7 @@ export type TableName =
   | 'runs';
 
 /** Raised with every change of the tables below; a migration to it is added to `MIGRATIONS` at the same time. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** Rows of `meta`: everything the store must remember about itself, changed in the same transaction as the rows. */
 export const META = {
@@ -59,65 +61,6 @@ function column(name: string, type: ColumnType, doc: string): Column {
 function key(name: string, type: ColumnType, doc: string): Column {
   return { name, type, doc, key: true };
 }
-
-const EXCHANGES: readonly Column[] = [
-  column('id', 'VARCHAR', 'ULID of the exchange; a CONNECT and its tunnel share one'),
-  column('ref', 'VARCHAR', 'Last 10 characters of `id`, what people quote'),
-  column('connection_id', 'VARCHAR', 'Row in `connections` that carried it'),
-  column('trace_id', 'VARCHAR', 'OpenTelemetry trace'),
-  column('span_id', 'VARCHAR', 'OpenTelemetry span'),
-  column('parent_span_id', 'VARCHAR', 'Span of the agent it belongs under, when a traceparent was joined'),
-  column('kind', 'VARCHAR', '`exchange`, `connect` (one that carried nothing) or `tunnel`'),
-  column('state', 'VARCHAR', '`open` while it lasts longer than 5 s, then `closed`'),
-  column('started_at', 'TIMESTAMPTZ', 'When it began'),
-  column('agent', 'VARCHAR', 'Who'),
-  column('identified_by', 'VARCHAR', '`token`, `listener`, `source`, `claim` or `default`'),
-  column('client_address', 'VARCHAR', 'Address the agent connected from'),
-  column('user_agent', 'VARCHAR', 'User-Agent as sent'),
-  column('via', 'VARCHAR', '`absolute-form` or `connect`'),
-  column('visibility', 'VARCHAR', '`tunnel`, `intercepted` or `plaintext`'),
-  column('method', 'VARCHAR', 'Request method; `CONNECT` for tunnels'),
-  column('scheme', 'VARCHAR', '`http`, `https` or `tcp`'),
-  column('host', 'VARCHAR', 'Normalised host the rules matched'),
-  column('port', 'INTEGER', 'Port the rules matched'),
-  column('tenant', 'VARCHAR', 'Owner on a host shared by many parties'),
-  column('path', 'VARCHAR', 'Path and query, redacted'),
-  column('credential_fp', 'VARCHAR', 'Keyed hash of the credential used'),
-  column('protocol', 'VARCHAR', 'HTTP version: `1.0`, `1.1` or `2`'),
-  column('peer_address', 'VARCHAR', 'Upstream address dialled'),
-  column('peer_port', 'INTEGER', 'Upstream port dialled'),
-  column('content_type', 'VARCHAR', 'Content-Type of the request'),
-  column('response_content_type', 'VARCHAR', 'Content-Type of the response'),
-  column('status', 'INTEGER', 'Status the agent received'),
-  column('request_bytes', 'BIGINT', 'Body bytes agent → upstream (tunnel: all bytes)'),
-  column('response_bytes', 'BIGINT', 'Body bytes upstream → agent (tunnel: all bytes)'),
-  column('duration_ms', 'DOUBLE', 'Begin to end'),
-  column('ttfb_ms', 'DOUBLE', 'Request sent to response head'),
-  column('overhead_ms', 'DOUBLE', 'Time Weir itself added before forwarding'),
-  column('dns_ms', 'DOUBLE', 'Resolving'),
-  column('connect_ms', 'DOUBLE', 'Dialling'),
-  column('tls_ms', 'DOUBLE', 'Upstream TLS handshake'),
-  column('mode', 'VARCHAR', '`monitor`, `redact` or `enforce`'),
-  column('verdict', 'VARCHAR', 'What was thought: `allow`, `flag`, `redact` or `block`'),
-  column('action', 'VARCHAR', 'What was done: `forward`, `redact` or `block`'),
-  column('would', 'VARCHAR', 'What a stricter mode would have done: `none`, `redact` or `block`'),
-  column('would_block', 'BOOLEAN', '`would` is `block`'),
-  column('first_seen', 'BOOLEAN', 'The agent had never used this destination'),
-  column('baseline_state', 'VARCHAR', '`learning`, `ready` or `locked` at that moment'),
-  column('rules', 'VARCHAR[]', 'Rules of its findings'),
-  column('outcome', 'VARCHAR', '`forwarded`, `blocked`, `failed`, `client-gone`, `answered` or `interrupted`'),
-  column('error_type', 'VARCHAR', 'Bounded error code when it failed'),
-  column('error_detail', 'VARCHAR', 'One sentence more about the error'),
-  column('sni', 'VARCHAR', 'TLS server name sent by the agent'),
-  column('alpn', 'VARCHAR', 'ALPN of the agent-side TLS'),
-  column('ja4', 'VARCHAR', 'JA4 fingerprint of the ClientHello'),
-  column('tls_version', 'VARCHAR', 'TLS version'),
-  column('ech', 'BOOLEAN', 'The ClientHello carried Encrypted Client Hello'),
-  column('tunnel_protocol', 'VARCHAR', 'Protocol inside an opaque tunnel'),
-  column('interception_skipped', 'VARCHAR', 'Why TLS was not intercepted although configured'),
-  column('close_reason', 'VARCHAR', 'Who or what ended it'),
-  column('run_id', 'VARCHAR', 'Row in `runs`: the `weir run` it belongs to'),
-];
 
 const CONNECTIONS: readonly Column[] = [
   column('id', 'VARCHAR', 'ULID of the connection'),

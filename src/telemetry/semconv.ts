@@ -116,6 +116,8 @@ export const ATTR = {
   REQUEST_BODY_SIZE: 'weir.request.body.size',
   /** Body bytes (tunnel: all bytes), upstream to agent. */
   RESPONSE_BODY_SIZE: 'weir.response.body.size',
+  /** Places rewritten in heads and bodies of the exchange. */
+  REDACTIONS: 'weir.redactions',
   /** Status of Weir's own answer when nothing came from upstream. */
   RESPONSE_STATUS_CODE: 'weir.response.status_code',
   /** First-bytes protocol of an opaque tunnel. */

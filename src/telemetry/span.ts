@@ -2,6 +2,7 @@ import type { Attributes, HrTime, Link, SpanContext, SpanStatus } from '@opentel
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord, RunRecord } from '../model/record.ts';
+import { putLlm } from './llm-attributes.ts';
 import { putDirect, putRun } from './run-span.ts';
 import { ATTR, DIRECT_CONNECTION, KNOWN_METHODS, SCOPE } from './semconv.ts';
 import { urlOf } from './url.ts';
@@ -124,6 +125,7 @@ function putMeasures(put: Put, record: ExchangeRecord): void {
   put(ATTR.RESPONSE_CONTENT_TYPE, record.responseContentType);
   put(ATTR.ERROR_DETAIL, record.errorDetail);
   put(ATTR.TRACE_REPARENTED, record.reparented);
+  put(ATTR.REDACTIONS, record.redactions);
 }
 
 /** Every attribute of the span, in order. */
@@ -136,6 +138,7 @@ export function putAttributes(put: Put, record: SpanRecord, error: string | unde
   putJudgement(put, record);
   putConnection(put, record);
   putMeasures(put, record);
+  if (record.llm !== undefined) putLlm(put, record.llm, record.parentSpanId !== undefined);
   put(ATTR.ERROR_TYPE, error);
 }
 

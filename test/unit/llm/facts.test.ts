@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LLM_ATTRIBUTES, llmFacts, llmSpanName, toAttributes } from '../../../src/llm/facts.ts';
+import { llmFacts } from '../../../src/llm/facts.ts';
 import { recogniseLlm } from '../../../src/llm/recognise.ts';
 import { createLlmRequest } from '../../../src/llm/request-reader.ts';
 import { createLlmResponse } from '../../../src/llm/response-reader.ts';
 import type { LlmApi, LlmFacts, LlmResponseFacts } from '../../../src/model/llm.ts';
+import { LLM_ATTRIBUTES, llmSpanName, toAttributes } from '../../../src/telemetry/llm-attributes.ts';
 import { REQUESTS, RESPONSES, sse } from './fixtures.ts';
 
 const openAi = recogniseLlm({

@@ -308,7 +308,7 @@ const openAiStream = [
   chunk([delta({}, 'tool_calls')]),
 ];
 const openAiStreamFacts = {
-  id: 'chatcmpl-1',
+  responseId: 'chatcmpl-1',
   model: 'gpt-5.1-2025-11-13',
   serviceTier: 'default',
   systemFingerprint: 'fp_1',
@@ -355,7 +355,7 @@ export const CLAUDE_STREAM: readonly object[] = [
   { type: 'message_stop' },
 ];
 const claudeFacts = {
-  id: 'msg_1',
+  responseId: 'msg_1',
   model: 'claude-opus-4-5-20251101',
   finishReasons: ['tool_use'],
   usage: { input: 3212, output: 89, cacheRead: 3000, cacheCreation: 200 },
@@ -399,7 +399,7 @@ const responsesDone = {
   },
 };
 const responsesFacts = {
-  id: 'resp_1',
+  responseId: 'resp_1',
   model: 'gpt-5.1-2025-11-13',
   serviceTier: 'default',
   usage: { input: 50, output: 30, cacheRead: 10, reasoning: 12 },
@@ -423,7 +423,7 @@ const geminiStream = [
   gemini([{ text: '' }], 'STOP', geminiUsage),
 ];
 const geminiFacts = {
-  id: 'r-1',
+  responseId: 'r-1',
   model: 'gemini-3-pro-001',
   finishReasons: ['STOP'],
   usage: { input: 40, output: 12, cacheRead: 16, reasoning: 7 },
@@ -473,7 +473,7 @@ export const RESPONSES: readonly ResponseFixture[] = [
       usage: openAiUsage,
     }),
     facts: {
-      id: 'chatcmpl-1',
+      responseId: 'chatcmpl-1',
       model: 'gpt-5.1-2025-11-13',
       finishReasons: ['tool_calls', 'length'],
       usage: openAiFacts,
@@ -515,7 +515,7 @@ export const RESPONSES: readonly ResponseFixture[] = [
       },
     }),
     facts: {
-      id: 'x',
+      responseId: 'x',
       model: 'grok-4',
       finishReasons: ['stop'],
       usage: { input: 10, output: 105, reasoning: 100 },
@@ -550,7 +550,7 @@ export const RESPONSES: readonly ResponseFixture[] = [
       ],
       { done: true },
     ),
-    facts: { id: 'cmpl-1', model: 'm', finishReasons: ['stop'], ...noCalls, streamed: true, events: 2 },
+    facts: { responseId: 'cmpl-1', model: 'm', finishReasons: ['stop'], ...noCalls, streamed: true, events: 2 },
   },
   {
     name: 'OpenAI responses',
@@ -621,7 +621,7 @@ export const RESPONSES: readonly ResponseFixture[] = [
       { named: true },
     ),
     facts: {
-      id: 'msg_1',
+      responseId: 'msg_1',
       model: 'claude-opus-4-5-20251101',
       serviceTier: 'standard',
       finishReasons: [],

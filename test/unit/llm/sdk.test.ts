@@ -90,7 +90,7 @@ test('openai, chat: the facts are what the SDK understood', async () => {
     tools: 1,
     toolNames: ['get_weather'],
   });
-  assert.equal(response.id, result.id);
+  assert.equal(response.responseId, result.id);
   assert.equal(response.usage?.input, result.usage?.prompt_tokens);
   assert.equal(response.usage?.output, result.usage?.completion_tokens);
 });

@@ -80,7 +80,21 @@ async function sqlOn(file: string, statements: readonly string[]): Promise<unkno
 const COLUMNS =
   "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index";
 /** What version 2 added, taken away again. */
+const OF_VERSION_3 = [
+  'redactions',
+  'llm_api',
+  'llm_provider',
+  'llm_model',
+  'llm_input_tokens',
+  'llm_output_tokens',
+  'llm_cached_tokens',
+  'llm_tool_calls',
+  'llm_finish',
+  'llm_ttft_ms',
+];
+
 const TO_VERSION_1 = [
+  ...OF_VERSION_3.map((name) => `ALTER TABLE exchanges DROP COLUMN ${name}`),
   'ALTER TABLE exchanges DROP COLUMN run_id',
   'ALTER TABLE connections DROP COLUMN run_id',
   ...['run_id', 'program', 'count'].map((name) => `ALTER TABLE findings DROP COLUMN ${name}`),
@@ -100,7 +114,8 @@ test('a file of version 1 becomes what a new one is, and its history is read alo
   const fresh = await sqlOn(file, [COLUMNS]);
   const day = (name: string): string => path.join(dir, 'history', name, 'dt=2026-01-15.parquet');
   const older = ['', 'connections', 'findings'].map((name) => {
-    const lacks = name === 'findings' ? 'run_id, program, count' : 'run_id';
+    const lacks =
+      name === 'findings' ? 'run_id, program, count' : ['run_id', ...(name === '' ? OF_VERSION_3 : [])].join(', ');
     return `COPY (SELECT * EXCLUDE (${lacks}) FROM read_parquet('${day(name)}')) TO '${day(name)}.old' (FORMAT parquet)`;
   });
   await sqlOn(file, [...TO_VERSION_1, ...older, COLUMNS]);

@@ -317,10 +317,10 @@ test('tokens are summed once there are columns for them', async () => {
   const asked: string[] = [];
   const all = async (sql: string): Promise<unknown[][]> => {
     asked.push(sql);
-    if (sql.includes('DESCRIBE')) return [['host'], ['input_tokens'], ['output_tokens']];
+    if (sql.includes('DESCRIBE')) return [['host'], ['llm_input_tokens'], ['llm_output_tokens']];
     return sql.includes('input_tokens') ? [['llm.test', 443, null, 1, 2, 3, 0, 1_200_000, 38_000]] : [];
   };
   const facts = await readReport(all, {}, CONTEXT);
-  assert.ok(asked.some((sql) => sql.includes('sum(input_tokens)')));
+  assert.ok(asked.some((sql) => sql.includes('sum(llm_input_tokens)')));
   assert.deepEqual([facts.top[0]?.inputTokens, facts.top[0]?.outputTokens], [1_200_000, 38_000]);
 });
