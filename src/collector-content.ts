@@ -3,10 +3,13 @@ import type { Config } from './config/schema.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
 import { type BodyTap as ScannedTap, tapBody } from './content/tap.ts';
 import { tapWebSocket } from './content/websocket-tap.ts';
+import { trailerFindings } from './inspect/leak.ts';
 import type { LeakRules } from './inspect/leak-rules.ts';
 import { bodyFindings } from './inspect/leak-words.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
+import type { Cut, Finding, Mode } from './model/finding.ts';
+import { edits } from './pipeline/filtered.ts';
 import type { BodyTap, ContentStage } from './pipeline/stages.ts';
 import { enforceLate } from './verdict/enforce.ts';
 import { judge } from './verdict/judge.ts';
@@ -81,8 +84,32 @@ export function contentStage(options: ContentOptions): ContentStage {
         }),
       );
     },
+    trailers(exchange, direction, fields) {
+      if (!wanted(exchange.identity.agent, direction)) return undefined;
+      const findings = trailerFindings(options, exchange, direction, fields);
+      const { mode } = exchange.ruling;
+      if (mode === 'monitor' || findings.length === 0) return { findings };
+      return takenOut(findings, fields, mode);
+    },
     judgeLate: (ruling, findings) => enforceLate(ruling, judge(findings)),
   };
+}
+
+/** An exchange cannot be refused by its last lines: what asks for a block is taken out as well, and is then no reason to block. */
+function takenOut(
+  findings: readonly Finding[],
+  fields: readonly string[],
+  mode: Mode,
+): ReturnType<NonNullable<ContentStage['trailers']>> {
+  const told = findings.map((finding): Finding => {
+    const lowered = mode === 'enforce' && finding.disposition === 'block' && finding.located !== undefined;
+    return lowered ? { ...finding, disposition: 'redact' } : finding;
+  });
+  const cuts = told.flatMap(({ disposition, located }) =>
+    (disposition === 'redact' || disposition === 'block') && Array.isArray(located) ? (located as Cut[]) : [],
+  );
+  const { values } = edits(cuts, '', fields);
+  return values === undefined ? { findings: told } : { findings: told, values };
 }
 
 /** Bytes are frames: after a 101, or on a stream of HTTP/2 that was opened for it (RFC 8441 §4). */

@@ -1,6 +1,8 @@
 import { refuse, verify } from './collector-answers.ts';
-import { contentStage, scanSwitch } from './collector-content.ts';
-import { givenRules, type Scanning } from './collector-scan.ts';
+import { contentStage } from './collector-content.ts';
+import { leakParts } from './collector-leaks.ts';
+import type { Policies } from './collector-policies.ts';
+import type { Scanning } from './collector-scan.ts';
 import type { Shown } from './collector-shown.ts';
 import type { Config } from './config/schema.ts';
 import type { ScanBudget } from './content/budget.ts';
@@ -12,8 +14,6 @@ import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
 import { generatedNameInspector } from './inspect/generated-name.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
-import { leakInspector } from './inspect/leak.ts';
-import { compileLeakRules } from './inspect/leak-rules.ts';
 import { namesInspectors } from './inspect/names.ts';
 import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
@@ -58,6 +58,8 @@ export interface StageInputs {
   readonly scanBudget: ScanBudget;
   /** Outlives reloads: what is under way keeps its readers. */
   readonly reading: ReadingStage;
+  /** Absent = nobody asks policies. */
+  readonly policies?: Policies;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
   readonly containment: () => Containment;
@@ -104,12 +106,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     expected: (exchange) => expectedProtocol(exchange, baseline) || destinations.namesPort(exchange),
   });
   const account = accountsOf(inputs);
-  const scans = scanSwitch(config, keys.configKey);
-  const rules = compileLeakRules({
-    ...givenRules(config),
-    agentKey: keys.configKey,
-    suppress: config.scan.suppress,
-  });
+  const leaks = leakParts(config, keys.configKey, inputs.scan, shown.host);
   return {
     modeFor,
     readsTls,
@@ -122,7 +119,8 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       maxAgents: config.limits.agents,
       isSecret: (name) => shown.text(name) !== name,
     }),
-    // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates.
+    // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates; policies
+    // have a phase of their own, after all others.
     inspectors: [
       ...selfInspectors(inputs.isSelf),
       destinations.inspector,
@@ -132,14 +130,10 @@ export function compileStages(inputs: StageInputs): CompiledStages {
         expected: (exchange) => destinations.allows(exchange) || isAccepted(baseline, exchange),
         shownHost: shown.host,
       }),
-      leakInspector({
-        scan: inputs.scan,
-        rules,
-        wanted: (agent) => scans(agent, 'request'),
-        shownHost: shown.host,
-      }),
+      ...leaks.inspectors,
       addressInspector({ internal: config.destinations.internal }),
       rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
+      ...(inputs.policies?.inspectors({ readsTls }) ?? []),
     ],
     baseline,
     accounts: inputs.accounts,
@@ -172,7 +166,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       scan: inputs.scan,
       budget: inputs.scanBudget,
       configKey: keys.configKey,
-      rules,
+      rules: leaks.rules,
       shownHost: shown.host,
     }),
     reading: inputs.reading,
@@ -218,7 +212,7 @@ function expectedProtocol(exchange: Exchange, baseline: Baseline): boolean {
   return baseline.knows(exchange.identity.agent, host, port) && baseline.state(exchange.identity.agent) !== 'learning';
 }
 
-function modesOf(
+export function modesOf(
   config: Config,
   overrides: ModeOverrides,
   agentKey: (agent: string) => string,
@@ -286,7 +280,7 @@ function ratesOf(config: Config, configKey: (agent: string) => string): Paramete
   return (agent) => rates.get(configKey(agent));
 }
 
-function listsOf(config: Config): Map<string, DestinationLists> {
+export function listsOf(config: Config): Map<string, DestinationLists> {
   return new Map(
     [...config.agents].map(([key, agent]) => [key, { allowed: agent.allowed_domains, blocked: agent.blocked_domains }]),
   );

@@ -1,4 +1,3 @@
-import type { RequestFacts } from '../model/exchange.ts';
 import type { Cut } from '../model/finding.ts';
 import type { Found } from '../model/scan.ts';
 import type { LeakPlace } from './leak-weight.ts';
@@ -37,6 +36,22 @@ const SHORTEST = 8;
 /** A name that is told; anything else may hold what must not be told. */
 const NAME = /^[A-Za-z][A-Za-z0-9._-]{0,39}$/;
 
+/** Fields whose value is a URL. */
+const URL_FIELD = /^(?:location|content-location|referer|refresh|link|origin)$/;
+/** What a server hands to its own client by design: new cookies, tokens against forged requests, session tokens of APIs. */
+const HANDED_OUT =
+  /^(?:set-cookie2?|authentication-info|www-authenticate|.*-(?:csrf|xsrf|subject|auth|session)-token)$/;
+
+/** What is looked at of a head or of trailers. */
+export interface HeadParts {
+  readonly target?: string;
+  readonly method?: string;
+  readonly hostField?: string | undefined;
+  /** Flat name, value list. */
+  readonly fields: readonly string[];
+  readonly of: 'request' | 'response' | 'trailer' | 'response-trailer';
+}
+
 const TARGET = -1;
 const METHOD = -2;
 
@@ -44,7 +59,7 @@ const METHOD = -2;
 export class HeadText {
   #buffer: Buffer = Buffer.allocUnsafe(8192);
   #length = 0;
-  #request: RequestFacts | undefined;
+  #parts: HeadParts = { fields: [], of: 'request' };
   /** Where each piece begins, and what it is: the index of a field, or one of the above. */
   readonly #starts: number[] = [];
   readonly #kinds: number[] = [];
@@ -53,22 +68,24 @@ export class HeadText {
     return this.#buffer.subarray(0, this.#length);
   }
 
-  /** Target, a method nobody knows, and the fields that go upstream and are not among `clean` at the same place. */
-  fill(request: RequestFacts, clean: readonly string[] | undefined, cleanTarget: string | undefined): void {
-    const { fields, method } = request;
-    this.#request = request;
+  /** Target, a method nobody knows, and the fields that go on and are not among `clean` at the same place. */
+  fill(parts: HeadParts, clean: readonly string[] | undefined, cleanTarget: string | undefined): void {
+    const { fields, method = '', target = '', of } = parts;
+    this.#parts = parts;
     this.#length = 0;
     this.#starts.length = 0;
     this.#kinds.length = 0;
-    if (request.target.length >= SHORTEST && request.target !== cleanTarget) this.#line(TARGET, request.target);
+    if (target.length >= SHORTEST && target !== cleanTarget) this.#line(TARGET, target);
     if (method.length >= SHORTEST) this.#line(METHOD, method);
+    const request = of === 'request';
     for (let i = 0; i + 1 < fields.length; i += 2) {
       const name = fields[i] as string;
       const value = fields[i + 1] as string;
       if (clean !== undefined && clean[i] === name && clean[i + 1] === value) continue;
-      if (name.length + value.length < SHORTEST || OURS.has(name) || OURS.has(name.toLowerCase())) continue;
+      if (name.length + value.length < SHORTEST) continue;
+      if (request && (OURS.has(name) || OURS.has(name.toLowerCase()))) continue;
       // The host is looked at by itself, without regard to case.
-      if (value === request.hostField && name.length === 4 && name.toLowerCase() === 'host') continue;
+      if (request && value === parts.hostField && name.length === 4 && name.toLowerCase() === 'host') continue;
       this.#field(i, name, value);
     }
   }
@@ -78,10 +95,10 @@ export class HeadText {
     const piece = this.#pieceOf(found);
     const kind = this.#kinds[piece];
     if (kind === undefined || kind === METHOD) return { text: 'the method', kind: 'request' };
-    const { fields, target } = this.#request as RequestFacts;
+    const { fields, target = '', of } = this.#parts;
     const at = found.start - (this.#starts[piece] as number);
     if (kind === TARGET) return targetPlace(target, at);
-    return fieldPlace(fields[kind] as string, fields[kind + 1] as string, at, found.end - found.start);
+    return fieldPlace(of, fields[kind] as string, fields[kind + 1] as string, at, found.end - found.start);
   }
 
   /** What to cut out so that a find is gone; undefined for what cannot be taken out: the method, a header's name. */
@@ -89,16 +106,19 @@ export class HeadText {
     const piece = this.#pieceOf(found);
     const kind = this.#kinds[piece];
     if (kind === undefined || kind === METHOD) return undefined;
-    const { fields, target } = this.#request as RequestFacts;
+    const { fields, target = '' } = this.#parts;
     const at = found.start - (this.#starts[piece] as number);
     const length = found.end - found.start;
-    if (kind === TARGET) return targetCut(target, at, Math.min(at + length, target.length), found.label);
+    if (kind === TARGET) return urlCut('target', target, at, Math.min(at + length, target.length), found.label);
     // A match may begin with the name, as `password: …` does; what is behind it is the secret.
-    const before = (fields[kind] as string).length + 2;
+    const name = fields[kind] as string;
+    const before = name.length + 2;
     const value = fields[kind + 1] as string;
-    const end = Math.min(at + length - before, value.length);
+    const [start, end] = [Math.max(0, at - before), Math.min(at + length - before, value.length)];
     if (end <= 0) return undefined;
-    return { part: kind / 2, start: Math.max(0, at - before), end, label: labelOf(found.label) };
+    const part = kind / 2;
+    if (URL_FIELD.test(name.toLowerCase())) return urlCut(part, value, start, end, found.label);
+    return { part, start, end, label: labelOf(found.label) };
   }
 
   #pieceOf({ start }: Found): number {
@@ -133,12 +153,28 @@ export class HeadText {
   }
 }
 
-function fieldPlace(name: string, value: string, at: number, length: number): Place {
-  if (at + length <= name.length) return { text: 'a header name', kind: 'request' };
+const WORDS = {
+  request: 'header',
+  response: 'response header',
+  trailer: 'trailer',
+  'response-trailer': 'response trailer',
+} as const;
+
+function fieldPlace(of: HeadParts['of'], name: string, value: string, at: number, length: number): Place {
+  const incoming = of === 'response' || of === 'response-trailer';
+  const word = WORDS[of];
+  const plain = incoming ? 'response-head' : 'request';
+  if (at + length <= name.length) return { text: `a ${word} name`, kind: plain };
   const lower = name.toLowerCase();
-  if (lower === 'cookie') return { text: cookiePlace(value, at - name.length - 2), kind: 'cookie' };
-  const kind = CREDENTIAL_FIELD.test(lower) ? 'credential-header' : 'request';
-  return { text: NAME.test(name) ? `header ${lower}` : 'a header', kind };
+  const from = at - name.length - 2;
+  if (lower === 'cookie' && !incoming) return { text: cookiePlace(value, from), kind: 'cookie' };
+  const text = NAME.test(name) ? `${word} ${lower}` : `a ${word}`;
+  if (URL_FIELD.test(lower)) {
+    const { kind } = targetPlace(value, from);
+    return { text, kind: kind === 'signature' ? kind : plain };
+  }
+  if (incoming) return { text, kind: HANDED_OUT.test(lower) || CREDENTIAL_FIELD.test(lower) ? 'handed-out' : plain };
+  return { text, kind: CREDENTIAL_FIELD.test(lower) ? 'credential-header' : plain };
 }
 
 /** The part of path and query an offset lies in; keys are named only when they look like names. */
@@ -160,13 +196,13 @@ export function labelOf(label: string): string {
 }
 
 /** Brackets and blanks are no characters of a URL (RFC 3986 §2.2), and no `%XX` is left in pieces. */
-function targetCut(target: string, from: number, to: number, label: string): Cut {
+function urlCut(part: Cut['part'], target: string, from: number, to: number, label: string): Cut {
   let [start, end] = [from, to];
   for (const back of [2, 1]) if (target[start - back] === '%' && ESCAPE.test(target.slice(start - back))) start -= back;
   for (const back of [2, 1]) {
     if (target[end - back] === '%' && ESCAPE.test(target.slice(end - back))) end += 3 - back;
   }
-  return { part: 'target', start, end, label: encodeURIComponent(labelOf(label)) };
+  return { part, start, end, label: encodeURIComponent(labelOf(label)) };
 }
 
 function cookiePlace(value: string, at: number): string {

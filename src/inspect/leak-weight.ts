@@ -10,7 +10,8 @@ export type LeakPlace =
   | 'signature'
   | 'body'
   | 'response'
-  | 'response-head';
+  | 'response-head'
+  | 'handed-out';
 
 export interface Weight {
   readonly severity: Severity;
@@ -104,22 +105,23 @@ const ANYBODYS: ReadonlySet<string> = new Set(['jwt-token', 'bearer-token', 'bas
  */
 export function weigh(found: Found, place: LeakPlace, host: string, rules: BothWays = DEFAULTS): Weight | undefined {
   const { kind, severity, home, category } = found;
-  const incoming = place === 'response' || place === 'response-head';
+  const incoming = place === 'response' || place === 'response-head' || place === 'handed-out';
   const disposition = disposed(rules, incoming ? 'responses' : 'requests', found);
   if (disposition === 'allow') return undefined;
   if (kind !== 'credential') return { severity, disposition };
   if (home.has(host)) return undefined;
   const anybodys = ANYBODYS.has(found.rule);
-  if (incoming) {
-    if (anybodys && place === 'response-head') return undefined;
-    return { severity, disposition: anybodys ? 'flag' : disposition };
-  }
   // Heads are made of names and values: that a value is called a token says nothing there.
   const severe = severity === 'high' || severity === 'critical';
-  if (category === 'generic' && !severe && place !== 'body') return undefined;
-  if (place === 'credential-header') return home.empty ? undefined : { severity: 'medium', disposition: 'flag' };
+  if (category === 'generic' && !severe && place !== 'body' && place !== 'response') return undefined;
   // A signed URL names the key it was signed with, never the secret itself.
   if (place === 'signature') return undefined;
+  if (incoming) {
+    if (anybodys && place !== 'response') return undefined;
+    if (place === 'handed-out') return home.empty ? undefined : { severity: 'medium', disposition: 'flag' };
+    return { severity, disposition: anybodys ? 'flag' : disposition };
+  }
+  if (place === 'credential-header') return home.empty ? undefined : { severity: 'medium', disposition: 'flag' };
   if (place === 'cookie' && anybodys) return undefined;
   return { severity, disposition };
 }

@@ -19,16 +19,16 @@ export interface Leak {
 
 /** Findings of this kind one exchange may have: more say nothing new. */
 const MOST = 10;
-const ID = 'scan';
+export const OUTGOING = 'scan';
 /** Of what came in: nothing leaves by it, and whoever reads a report must not think so. */
-const INCOMING = 'scan-response';
+export const INCOMING = 'scan-response';
 
 /** One finding per rule and place, the strongest first, at most ten per exchange. They never carry the secret. */
 export function leakFindings(
   exchange: Exchange,
   leaks: readonly Leak[],
   shownHost: (host: string) => string,
-  inspector: string = ID,
+  inspector: string = OUTGOING,
 ): readonly Finding[] {
   const merged = new Map<string, Leak>();
   for (const leak of leaks) {
@@ -115,14 +115,14 @@ export function bodyFindings(
     const weight = rules.weigh(found, direction === 'request' ? 'body' : 'response', exchange);
     if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
   }
-  const inspector = direction === 'request' ? ID : INCOMING;
+  const inspector = direction === 'request' ? OUTGOING : INCOMING;
   const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost, inspector);
   return scanned.unscanned === undefined ? findings : [...findings, unscanned(direction, scanned.unscanned)];
 }
 
 function unscanned(direction: string, { cause, offset }: NonNullable<BodyScanned['unscanned']>): Finding {
   return {
-    inspector: ID,
+    inspector: OUTGOING,
     rule: 'unscanned',
     severity: 'info',
     disposition: 'allow',

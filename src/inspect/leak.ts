@@ -6,7 +6,7 @@ import type { Inspector } from '../model/ports.ts';
 import type { ScanPort } from '../model/scan.ts';
 import type { LeakRules } from './leak-rules.ts';
 import { HeadText } from './leak-text.ts';
-import { type Leak, leakFindings } from './leak-words.ts';
+import { INCOMING, type Leak, leakFindings, OUTGOING } from './leak-words.ts';
 
 export interface LeakOptions {
   readonly scan: ScanPort;
@@ -96,18 +96,68 @@ function hostLeak(options: LeakOptions, exchange: Exchange, name: string, place:
 function headLeaks(options: LeakOptions, exchange: Exchange, clean: Clean, text: HeadText, leaks: Leak[]): void {
   const { request } = exchange;
   const before = leaks.length;
-  text.fill(request, clean.fields, clean.target);
-  const { bytes } = text;
-  if (bytes.length > 0) {
-    for (const found of options.scan.scan('request', bytes).found) {
-      const place = text.placeOf(found);
-      const weight = options.rules.weigh(found, place.kind, exchange);
-      if (weight === undefined) continue;
-      const cut = text.cutOf(found);
-      leaks.push({ found, weight, place: place.text, count: 1, ...(cut === undefined ? {} : { located: [cut] }) });
-    }
-  }
+  const { fields, hostField, method, target } = request;
+  text.fill({ fields, hostField, method, target, of: 'request' }, clean.fields, clean.target);
+  collect(options, exchange, text, 'request', leaks);
   if (leaks.length > before) return;
   clean.fields = request.fields;
   clean.target = request.target;
+}
+
+/** What the text of a head holds, with the places to cut. */
+function collect(
+  { scan, rules }: Pick<LeakOptions, 'scan' | 'rules'>,
+  exchange: Exchange,
+  text: HeadText,
+  what: 'request' | 'response',
+  leaks: Leak[],
+): void {
+  const { bytes } = text;
+  if (bytes.length === 0) return;
+  for (const found of scan.scan(what, bytes).found) {
+    const place = text.placeOf(found);
+    const weight = rules.weigh(found, place.kind, exchange);
+    if (weight === undefined) continue;
+    const cut = text.cutOf(found);
+    leaks.push({ found, weight, place: place.text, count: 1, ...(cut === undefined ? {} : { located: [cut] }) });
+  }
+}
+
+/**
+ * Secrets and instructions in the head of a response, before it goes on. Fields that came the same way with the response before
+ * on this connection, and gave no finding, are not looked at again.
+ */
+export function responseHeadInspector(options: LeakOptions): Inspector {
+  const known = new WeakMap<Connection, { readonly host: string; readonly fields: readonly string[] }>();
+  const text = new HeadText();
+  return {
+    id: 'scan-response',
+    phase: 'response',
+    inspect(exchange) {
+      const { connection, destination, responseFields: fields } = exchange;
+      if (fields === undefined || !options.wanted(exchange.identity.agent)) return NONE;
+      const before = known.get(connection);
+      text.fill({ fields, of: 'response' }, before?.host === destination.host ? before.fields : undefined, undefined);
+      const leaks: Leak[] = [];
+      collect(options, exchange, text, 'response', leaks);
+      if (leaks.length > 0) return leakFindings(exchange, leaks, options.shownHost, INCOMING);
+      known.set(connection, { host: destination.host, fields });
+      return NONE;
+    },
+  };
+}
+
+/** Secrets in trailers, before they go on. */
+export function trailerFindings(
+  options: Omit<LeakOptions, 'wanted'>,
+  exchange: Exchange,
+  direction: 'request' | 'response',
+  fields: readonly string[],
+): readonly Finding[] {
+  const text = new HeadText();
+  text.fill({ fields, of: direction === 'request' ? 'trailer' : 'response-trailer' }, undefined, undefined);
+  const leaks: Leak[] = [];
+  collect(options, exchange, text, direction, leaks);
+  const inspector = direction === 'request' ? OUTGOING : INCOMING;
+  return leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost, inspector);
 }

@@ -89,7 +89,8 @@ export function editsOf(exchange: LiveExchange, fields: readonly string[], from:
   return edits(cuts, exchange.request.target, fields);
 }
 
-function edits(cuts: readonly Cut[], target: string, fields: readonly string[]): HeadEdits {
+/** Cuts as new values. Cuts that overlap are one. */
+export function edits(cuts: readonly Cut[], target: string, fields: readonly string[]): HeadEdits {
   const values = new Map<number, string>();
   let changed: string | undefined;
   // From the end on, so that the places before stay where they are; what lies inside another is gone with it.

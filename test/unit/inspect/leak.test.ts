@@ -6,52 +6,11 @@ import { isReported, weigh } from '../../../src/inspect/leak-weight.ts';
 import { bodyFindings } from '../../../src/inspect/leak-words.ts';
 import type { Connection } from '../../../src/model/connection.ts';
 import type { Finding } from '../../../src/model/finding.ts';
-import type { Found, ScanFor, Scanned, ScanPort } from '../../../src/model/scan.ts';
+import type { Found } from '../../../src/model/scan.ts';
 import { editsOf } from '../../../src/pipeline/filtered.ts';
 import type { LiveExchange } from '../../../src/pipeline/live.ts';
+import { found, NOWHERE, SECRET, scanner } from './leak-support.ts';
 import { exchangeTo, type Made } from './support.ts';
-
-const HOME = { empty: false, has: (host: string) => host === 'api.home.test' };
-const NOWHERE = { empty: true, has: () => false };
-
-function found(change: Partial<Found> = {}): Found {
-  return {
-    rule: 'test-key',
-    name: 'Test Key',
-    severity: 'critical',
-    kind: 'credential',
-    category: 'token',
-    label: 'TEST KEY',
-    home: HOME,
-    start: 0,
-    end: 12,
-    verified: false,
-    encodings: [],
-    fingerprint: '0123456789abcdef',
-    bytes: 12,
-    ...change,
-  };
-}
-
-/** Finds `KEY-` and eight letters. */
-function scanner(change: Partial<Found> = {}): ScanPort & { readonly asked: [ScanFor, string][] } {
-  const asked: [ScanFor, string][] = [];
-  return {
-    asked,
-    scan(what, bytes): Scanned {
-      const text = Buffer.from(bytes).toString('latin1');
-      asked.push([what, text]);
-      return {
-        found: [...text.matchAll(/key-[a-z]{8}/gi)].map((match) =>
-          found({ start: match.index, end: match.index + 12, ...change }),
-        ),
-      };
-    },
-    nameOf: () => 'Test Key',
-  };
-}
-
-const SECRET = 'KEY-abcdefgh';
 
 function findings(authority: string, made: Made, change: Partial<Found> = {}) {
   const inspector = leakInspector({
