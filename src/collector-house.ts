@@ -13,6 +13,7 @@ import {
   stageData,
   upstreamOf,
 } from './collector-parts.ts';
+import type { Policies } from './collector-policies.ts';
 import { readingStage } from './collector-reading.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
 import { createScanning, type Scanning, scanOptions } from './collector-scan.ts';
@@ -54,6 +55,7 @@ export class House {
   readonly corridor: LiveCorridor;
   readonly listener: Listener;
   readonly runs: Runs;
+  readonly policies: Policies;
   config: Config;
   stages: CompiledStages;
   containment: Containment = 'cooperative';
@@ -77,11 +79,12 @@ export class House {
   #scanWarm: () => void = () => undefined;
   #upstream: Upstream;
 
-  constructor(options: CollectorOptions, state: StateDir) {
+  constructor(options: CollectorOptions, state: StateDir, policies: Policies) {
     const { config, log } = options;
     this.options = options;
     this.state = state;
     this.config = config;
+    this.policies = policies;
     this.#upstream = upstreamOf(config, options.env);
     this.#shown = createShown(state.key);
     this.#scan = this.#scanning(config);
@@ -194,9 +197,16 @@ export class House {
     const next = await this.options.configSource.reload();
     const fixed = FIXED.filter((key) => JSON.stringify(this.config[key]) !== JSON.stringify(next[key]));
     const kept = Object.fromEntries(FIXED.map((key) => [key, this.config[key]]));
+    const staged = await this.policies.stage(next.policies);
     this.overrides.agents.clear();
     delete this.overrides.global;
-    this.recompile({ ...next, ...kept });
+    const before = this.policies.use(staged);
+    try {
+      this.recompile({ ...next, ...kept });
+    } catch (error) {
+      this.policies.use(before);
+      throw error;
+    }
     this.audit(actor, 'reload', 'configuration reloaded');
     return fixed.length === 0
       ? 'configuration reloaded'
@@ -261,6 +271,7 @@ export class House {
       scan: this.#scan,
       scanBudget: this.#scanBudget,
       reading: this.#reading,
+      policies: this.policies,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,

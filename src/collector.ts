@@ -4,6 +4,7 @@ import { seedFile } from './collector-files.ts';
 import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
 import { localAddresses } from './collector-parts.ts';
+import { Policies } from './collector-policies.ts';
 import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
@@ -68,6 +69,8 @@ export async function createCollector(options: CollectorOptions): Promise<Collec
   const { config } = options;
   // It is taken in when the stored baseline is there; what is wrong with it is said while somebody looks.
   if (config.baseline.seed !== undefined) seedFile(config.baseline.seed);
+  const policies = new Policies(config.policies, options.env, options.log);
+  policies.use(await policies.stage(config.policies));
   const state = openStateDir(config.state_dir, (message) => options.log.warn({}, message));
   let house: House | undefined;
   const admin = createAdminServer({
@@ -81,7 +84,7 @@ export async function createCollector(options: CollectorOptions): Promise<Collec
   });
   await admin.start();
   try {
-    house = new House(options, state);
+    house = new House(options, state, policies);
   } catch (error) {
     await admin.stop();
     throw error;

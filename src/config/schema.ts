@@ -252,9 +252,24 @@ export const configSchema = z.strictObject({
   patterns: patterns.prefault({}),
   policies: z
     .strictObject({
-      files: z.array(path).default([]),
-      receiver: nullable(value(parseSecureUrl)).meta({ description: 'https, or http on loopback' }),
-      accept_shrink: z.boolean().default(false),
+      files: z
+        .array(path)
+        .default([])
+        .meta({ description: 'YAML or JSON files of policies (CEL); a change is taken over at once' }),
+      receiver: nullable(value(parseSecureUrl)).meta({
+        description:
+          'base URL of a Strathon receiver, https, or http on loopback; asked every 30 s with the key in STRATHON_API_KEY',
+      }),
+      accept_shrink: z.boolean().default(false).meta({
+        description: 'take over what a receiver sends also when it suddenly allows much more; false = weir policy accept',
+      }),
+      on_absent: z.enum(['not-applicable', 'block']).default('not-applicable').meta({
+        description: 'a policy reads an attribute this request does not have: passed over and counted, or it blocks',
+      }),
+      throttle_status: z
+        .union([z.literal(429), z.literal(403)])
+        .default(429)
+        .meta({ description: 'status of a throttled request; 403 as Strathon’s own proxy' }),
     })
     .prefault({}),
   scan: scan.prefault({}),

@@ -14,12 +14,8 @@ export interface RefusalFacts {
   readonly ref: string;
   /** 403 unless the finding or the reason asks for another one. */
   readonly status?: number;
-  /** Policy name as Strathon shows it in `error`; the rule when absent. */
-  readonly policy?: string;
   /** Display names of the patterns found, for `credential-leak`. */
   readonly patterns?: readonly string[];
-  /** Seconds until a throttled request is worth a new try. */
-  readonly retryAfter?: number;
 }
 
 /** The body every refusal has; `error`, `action` and `patterns` are Strathon's keys (strathon-compat §1.3, §6.13). */
@@ -32,6 +28,8 @@ export interface RefusalBody {
   readonly destination: string;
   readonly agent: string;
   readonly mode: Mode;
+  /** What the agent is to do instead, in the words of a policy (`steer`). */
+  readonly replacement?: string;
   readonly next: string;
   readonly ref: string;
 }
@@ -64,17 +62,19 @@ export function refusal(facts: RefusalFacts): Answer {
     destination: hostPort(host, facts.destination.port),
     agent,
     mode: facts.mode,
+    ...(finding.policy?.replacement === undefined ? {} : { replacement: printable(finding.policy.replacement, 500) }),
     next: nextOf(header, rule, host, agent, ref),
     ref,
   };
   const extra: [string, string][] = [['x-strathon-block-reason', printable(header, 60)]];
-  if (isThrottle(header)) extra.push(['retry-after', String(facts.retryAfter ?? 60)]);
+  if (isThrottle(header)) extra.push(['retry-after', String(finding.policy?.retryAfter ?? 60)]);
   return answer(statusOf(facts, header), `Blocked by Weir: ${reason} (ref ${ref})`, body, ref, extra);
 }
 
 function statusOf(facts: RefusalFacts, header: string): number {
   if (facts.status !== undefined) return facts.status;
   if (facts.finding.absolute !== undefined) return facts.finding.absolute.status;
+  if (facts.finding.policy?.status !== undefined) return facts.finding.policy.status;
   return isThrottle(header) ? 429 : 403;
 }
 
@@ -85,7 +85,7 @@ function isThrottle(header: string): boolean {
 function errorOf(header: string, facts: RefusalFacts, rule: string, reason: string): string {
   if (header === 'credential-leak') return 'Blocked by Strathon: credentials detected in request body';
   if (header === 'policy' || header.startsWith('policy-')) {
-    return `Blocked by policy: ${facts.policy === undefined ? rule : printable(facts.policy, 200)}`;
+    return `Blocked by policy: ${facts.finding.policy === undefined ? rule : printable(facts.finding.policy.name, 200)}`;
   }
   return `Blocked by Weir: ${reason}`;
 }
@@ -121,9 +121,12 @@ function reasonOf(finding: Finding, host: string, agent: string): string {
 
 /** One sentence for the agent: what to do instead of trying again. */
 function nextOf(header: string, rule: string, host: string, agent: string, ref: string): string {
-  const tell = `tell the user: weir query "FROM exchanges WHERE ref = '${ref}'"`;
+  const tell = `tell the user: weir policy explain ${ref}`;
   if (header === 'policy-approval-required') {
     return `A person has to approve this. Do not look for another way; tell the user: weir approve ${ref}, then try once more.`;
+  }
+  if (header === 'policy-steer-unenforceable') {
+    return `A policy wants you to do something else: see replacement, else ask the user. Do not repeat this request; ${tell}`;
   }
   if (isThrottle(header)) return `Too many requests. Wait as long as Retry-After says, then go on; ${tell}`;
   if (header === 'credential-leak') {

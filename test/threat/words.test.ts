@@ -54,7 +54,7 @@ describe('E30, W11: names from the network are read by models and terminals', ()
         assert.ok((body['destination'] ?? '').length <= 90, body['destination']);
         assert.ok((body['reason'] ?? '').length <= 200);
         assert.ok((body['next'] ?? '').length <= 300);
-        assert.match(body['next'] ?? '', /weir query "FROM exchanges WHERE ref = '[0-9A-Z]{10}'"$/);
+        assert.match(body['next'] ?? '', /weir policy explain [0-9A-Z]{10}$/);
       }
     });
   }

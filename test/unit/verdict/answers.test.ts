@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Answer } from '../../../src/model/answer.ts';
 import { ERRORS, type ErrorCode } from '../../../src/model/error.ts';
-import type { Finding } from '../../../src/model/finding.ts';
+import type { Finding, FindingPolicy } from '../../../src/model/finding.ts';
 import { failure, verifyAnswer } from '../../../src/verdict/failure.ts';
 import { type RefusalFacts, refusal } from '../../../src/verdict/refusal.ts';
 
@@ -46,7 +46,7 @@ test('a refused destination, as it should read', () => {
   ]);
   assert.equal(
     body(answer)['next'],
-    `This destination is not on researcher's list. Do not retry or look for another way; tell the user: weir query "FROM exchanges WHERE ref = '${REF}'"`,
+    `This destination is not on researcher's list. Do not retry or look for another way; tell the user: weir policy explain ${REF}`,
   );
   assert.equal(body(answer)['destination'], 'example.org:443');
   assert.equal(header(answer, 'content-type'), 'application/json');
@@ -55,12 +55,16 @@ test('a refused destination, as it should read', () => {
   assert.equal(header(answer, 'x-strathon-block-reason'), 'destination');
 });
 
+const named = (name: string): FindingPolicy => ({ id: name, name, action: 'block' });
+
 test('Strathon compatible keys, texts and header values', () => {
-  const policy = refuse({ finding: finding({ rule: 'policy', blockReason: 'policy' }), policy: 'no-evil' });
+  const policy = refuse({
+    finding: finding({ rule: 'policy:no-evil', blockReason: 'policy', policy: named('no-evil') }),
+  });
   assert.equal(body(policy)['error'], 'Blocked by policy: no-evil');
   assert.equal(body(policy)['action'], 'block');
   assert.equal(header(policy, 'x-strathon-block-reason'), 'policy');
-  const { blockReason: _, ...bare } = finding({ rule: '_default_deny' });
+  const { blockReason: _, ...bare } = finding({ rule: 'policy:_default_deny', policy: named('_default_deny') });
   assert.equal(body(refuse({ finding: bare }))['error'], 'Blocked by policy: _default_deny');
   const leak = refuse({ finding: finding({ blockReason: 'credential-leak' }), patterns: ['AWS Access Key'] });
   assert.equal(body(leak)['error'], 'Blocked by Strathon: credentials detected in request body');
@@ -70,14 +74,21 @@ test('Strathon compatible keys, texts and header values', () => {
     ['policy-approval-required', 'require_approval', 403],
     ['policy-steer-unenforceable', 'steer', 403],
   ] as const) {
-    const answer = refuse({ finding: finding({ blockReason: reason }), policy: 'p', retryAfter: 7 });
+    const said = {
+      ...named('p'),
+      ...(reason === 'policy-throttle' ? { retryAfter: 7 } : { replacement: 'use the API' }),
+    };
+    const answer = refuse({ finding: finding({ blockReason: reason, policy: said }) });
     assert.deepEqual(
       [answer.status, body(answer)['action'], header(answer, 'x-strathon-block-reason')],
       [status, action, reason],
     );
     assert.equal(header(answer, 'retry-after'), reason === 'policy-throttle' ? '7' : undefined);
     assert.equal(body(answer)['error'], 'Blocked by policy: p');
+    assert.equal(body(answer)['replacement'], reason === 'policy-throttle' ? undefined : 'use the API');
   }
+  const compatible = { ...named('p'), status: 403, retryAfter: 7 };
+  assert.equal(refuse({ finding: finding({ blockReason: 'policy-throttle', policy: compatible }) }).status, 403);
   const rate = refuse({ finding: finding({ rule: 'rate-limit', blockReason: 'rate-limit' }) });
   assert.deepEqual([rate.status, header(rate, 'retry-after'), body(rate)['action']], [429, '60', 'throttle']);
   assert.equal(refuse({ finding: finding({ rule: 'self-target', absolute: { status: 508 } }) }).status, 508);
@@ -103,9 +114,10 @@ test('property: whatever comes in, an answer is one line, ASCII, right in length
       fc.constantFrom('destination', 'policy', 'credential-leak', undefined),
       (host, agent, message, rule, reason) => {
         const { blockReason: _, ...base } = finding({ message, rule });
-        const made = reason === undefined ? base : { ...base, blockReason: reason };
+        const policy = { ...named(rule), replacement: message };
+        const made = reason === undefined ? { ...base, policy } : { ...base, policy, blockReason: reason };
         for (const answer of [
-          refuse({ finding: made, agent, destination: { host, port: 1 }, policy: rule, patterns: [message] }),
+          refuse({ finding: made, agent, destination: { host, port: 1 }, patterns: [message] }),
           failure({ code: 'dns-failed', destination: { host, port: 1 }, detail: message, agent, ref: REF }),
         ]) {
           assert.match(answer.reason, /^[\x20-\x7e]{1,200}$/);

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Answer } from '../support/agent.ts';
+import { agentOf, MODES, openPolicyWorld, type PolicyWorld } from '../support/policy-world.ts';
+import { eventually } from '../support/weir.ts';
+
+const POLICIES = {
+  policies: [
+    {
+      name: 'let-health-pass',
+      priority: 100,
+      action: 'allow',
+      match_expression: 'attrs["strathon.http.url"].endsWith("/health")',
+    },
+    { name: 'no-evil', priority: 50, match_expression: 'attrs["strathon.http.url"].contains("evil")', action: 'block' },
+    {
+      name: 'no-delete',
+      match_expression: 'true',
+      applies_to: ['delete'],
+      action: 'block',
+      action_config: { message: 'Deleting is for people.' },
+    },
+    { name: 'ask first', match_expression: 'attrs["url.path"].startsWith("/pay")', action: 'require_approval' },
+    {
+      name: 'use-search',
+      match_expression: 'attrs["url.path"] == "/crawl"',
+      action: 'steer',
+      action_config: { replacement: 'Use the search tool.' },
+    },
+    {
+      name: 'slowly',
+      match_expression: 'attrs["server.address"] == "slow.test"',
+      action: 'throttle',
+      action_config: { max_calls: 1, window_seconds: 600 },
+    },
+    { name: 'watch', match_expression: 'attrs["server.address"] == "watched.test"', action: 'alert' },
+    { name: 'note', match_expression: 'attrs["server.address"] == "watched.test"', action: 'log' },
+    { name: 'maybe', match_expression: 'attrs["server.address"] == "watched.test"', action: 'block', shadow: true },
+    { name: 'later', match_expression: 'attrs["gen_ai.completion"].contains("x")', action: 'block' },
+    {
+      name: 'broken',
+      match_expression: 'attrs["server.port"] == 80 && attrs["server.address"] == "broken.test" && no_such',
+      action: 'block',
+    },
+    { name: 'found-risky', match_expression: '"cleartext-upload" in attrs["weir.finding.rules"]', action: 'block' },
+    {
+      name: 'fresh',
+      match_expression: 'attrs["weir.baseline.state"] == "learning" && attrs["url.path"] == "/fresh"',
+      action: 'block',
+    },
+    { name: 'old-tls', match_expression: 'attrs["weir.tls.sni"] == "sni.tunnel.example"', action: 'block' },
+  ],
+};
+
+interface Case {
+  readonly url: string;
+  readonly method?: string;
+  readonly body?: string;
+  /** Name Strathon's `error` has; absent = forwarded. */
+  readonly by?: string;
+  readonly header?: string;
+  readonly action?: string;
+}
+
+/** What the policies say, whatever the mode. */
+const CASES: readonly Case[] = [
+  { url: 'http://ok.test/' },
+  { url: 'http://evil.test/', by: 'no-evil' },
+  { url: 'http://evil.test/health' },
+  { url: 'http://ok.test/?q=evil', by: 'no-evil' },
+  { url: 'https://evil.tunnel.example/', by: 'no-evil' },
+  { url: 'https://ok.tunnel.example/' },
+  { url: 'https://evil.read.example/x', by: 'no-evil' },
+  { url: 'https://ok.read.example/evil', by: 'no-evil' },
+  { url: 'https://ok.read.example/' },
+  { url: 'http://ok.test/', method: 'DELETE', by: 'no-delete' },
+  { url: 'http://ok.test/pay?x=1', by: 'ask first', header: 'policy-approval-required', action: 'require_approval' },
+  {
+    url: 'https://ok.read.example/pay',
+    by: 'ask first',
+    header: 'policy-approval-required',
+    action: 'require_approval',
+  },
+  { url: 'http://ok.test/crawl', by: 'use-search', header: 'policy-steer-unenforceable', action: 'steer' },
+  { url: 'http://watched.test/' },
+  { url: 'http://broken.test/', by: '_fail_closed' },
+  { url: 'http://ok.test/up', method: 'POST', body: 'x'.repeat(2000), by: 'found-risky' },
+  { url: 'http://ok.test/fresh', by: 'fresh' },
+];
+
+function assertRefused(answer: Answer, { url, by, header = 'policy', action = 'block' }: Case): void {
+  assert.equal(answer.status, 403, `${url}: ${answer.status} ${answer.body}`);
+  assert.equal(answer.headers['x-strathon-block-reason'], header);
+  const body = JSON.parse(answer.body) as Record<string, string>;
+  assert.equal(body['error'], `Blocked by policy: ${by}`);
+  assert.equal(body['action'], action);
+  assert.equal(body['rule'], `policy:${by}`);
+}
+
+describe('policies in the traffic', () => {
+  let world: PolicyWorld;
+  before(async () => {
+    world = await openPolicyWorld({ policies: POLICIES });
+  });
+  after(() => world?.close());
+
+  for (const one of CASES) {
+    const title = `${one.method ?? 'GET'} ${one.url.slice(0, 60)}: ${one.by ?? 'forwarded'}`;
+    it(title, async () => {
+      for (const mode of MODES) {
+        const how = {
+          agent: agentOf(mode),
+          method: one.method ?? 'GET',
+          ...(one.body === undefined ? {} : { body: one.body }),
+        };
+        const answer = await world.ask(one.url, how);
+        if (mode === 'enforce' && one.by !== undefined) assertRefused(answer, one);
+        else assert.equal(answer.status, 200, `${mode}: ${answer.body}`);
+      }
+    });
+  }
+
+  it('the verdict of monitor is the verdict of enforce, for every case', async () => {
+    const rows = await eventually(async () => {
+      const found = await world.weir.query(
+        `SELECT agent, host, path, method, verdict, any_value(action) AS action, any_value(would) AS would
+         FROM exchanges WHERE visibility <> 'tunnel' GROUP BY ALL ORDER BY ALL`,
+      );
+      const expected = CASES.filter(({ url }) => !url.includes('tunnel.example')).length;
+      return found.length >= 2 * expected && found;
+    }, 'rows of all cases');
+    const of = (agent: string) =>
+      rows
+        .filter((row) => row['agent'] === agent)
+        .map(({ host, path, method, verdict }) => [host, path, method, verdict].join(' '));
+    assert.deepEqual(of(agentOf('monitor')), of(agentOf('enforce')));
+    for (const { agent, verdict, action, would } of rows) {
+      if (agent === agentOf('monitor')) assert.deepEqual([action, would === 'block'], ['forward', verdict === 'block']);
+      else assert.deepEqual([action === 'block', would], [verdict === 'block', 'none']);
+    }
+  });
+
+  it('a throttle answers 429 with Retry-After, per agent', async () => {
+    const agent = agentOf('enforce');
+    assert.equal((await world.ask('http://slow.test/', { agent })).status, 200);
+    const answer = await world.ask('http://slow.test/', { agent });
+    assert.equal(answer.status, 429);
+    assert.equal(answer.headers['x-strathon-block-reason'], 'policy-throttle');
+    assert.match(answer.headers['retry-after'] ?? '', /^(?:[1-9]|[1-5]\d\d|600)\d?$/);
+    const body = JSON.parse(answer.body) as Record<string, string>;
+    assert.deepEqual([body['error'], body['action']], ['Blocked by policy: slowly', 'throttle']);
+    assert.equal((await world.ask('http://slow.test/', { agent: 'other' })).status, 200);
+  });
+
+  it('alert flags, log and shadow record, none of them decides', async () => {
+    const rows = await eventually(async () => {
+      const found = await world.weir.query(
+        `SELECT rule, disposition, message FROM findings WHERE host = 'watched.test' AND agent = 'enforce-agent' ORDER BY rule`,
+      );
+      return found.length >= 3 && found;
+    }, 'findings');
+    assert.deepEqual(
+      rows.map(({ rule, disposition }) => [rule, disposition]),
+      [
+        ['policy:maybe', 'allow'],
+        ['policy:note', 'allow'],
+        ['policy:watch', 'flag'],
+      ],
+    );
+    assert.match(String(rows[0]?.['message']), /\(shadow\) would block/);
+  });
+
+  it('what the policy says is told, what to do instead as well', async () => {
+    const agent = agentOf('enforce');
+    const refused = JSON.parse((await world.ask('http://ok.test/', { agent, method: 'DELETE' })).body) as Record<
+      string,
+      string
+    >;
+    assert.equal(refused['reason'], 'Deleting is for people.');
+    const steered = JSON.parse((await world.ask('http://ok.test/crawl', { agent })).body) as Record<string, string>;
+    assert.equal(steered['replacement'], 'Use the search tool.');
+  });
+
+  it('a host that every request would be refused for is not dialled', async () => {
+    const dialled = world.tls.connections();
+    const answer = await world.ask('https://evil.read.example/', { agent: agentOf('enforce') });
+    assert.equal(answer.status, 403);
+    assert.equal(world.tls.connections(), dialled);
+  });
+});
