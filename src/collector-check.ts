@@ -40,7 +40,7 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
       upstream: upstreamOf(trusting, env),
       scan,
       scanBudget: scanBudgetOf(trusting),
-      reading: readingStage(trusting, () => undefined),
+      reading: readingStage({ config: trusting, hash: String, failed: () => undefined }),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,
       containment: () => 'cooperative',

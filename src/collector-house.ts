@@ -89,7 +89,11 @@ export class House {
     this.#shown = createShown(state.key);
     this.#scan = this.#scanning(config);
     this.#scanBudget = scanBudgetOf(config);
-    this.#reading = readingStage(config, (error) => log.warn({ error: String(error) }, 'reader-failed'));
+    this.#reading = readingStage({
+      config,
+      hash: state.hash,
+      failed: (error) => log.warn({ error: String(error) }, 'reader-failed'),
+    });
     this.baseline = baselineOf(config, this.#data, this.#shown, (agent) => this.stages.modeFor(agent, NOWHERE));
     this.accounts = accountsOf(config, this.baseline, this.#shown);
     this.stages = this.#compile(config);

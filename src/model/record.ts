@@ -3,6 +3,7 @@ import type { IdentifiedBy, Visibility } from './connection.ts';
 import type { Outcome } from './exchange.ts';
 import type { Disposition, Finding, Mode } from './finding.ts';
 import type { LlmFacts } from './llm.ts';
+import type { McpFacts } from './mcp.ts';
 
 /** Counters of the traffic thread at the moment a batch was posted; part of the loss identity (product.md §5). */
 export interface Tally {
@@ -98,6 +99,8 @@ export interface ExchangeRecord {
   readonly redactions?: number;
   /** The call of an LLM API it was. */
   readonly llm?: LlmFacts;
+  /** The message to an MCP server it was. */
+  readonly mcp?: McpFacts;
 }
 
 /** One agent-side transport to one destination; row only, no span. */

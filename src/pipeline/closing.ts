@@ -5,6 +5,7 @@ import { type AgentCounters, countExchange } from './agent-counters.ts';
 import type { LiveExchange } from './live.ts';
 import { exchangeRecord } from './record.ts';
 import type { Told } from './stages.ts';
+import type { Traces } from './trace.ts';
 
 /**
  * Whether an exchange teaches the baseline (product.md §6): it was forwarded, nothing severe was found, and the upstream
@@ -56,6 +57,7 @@ export function conclude(
   facts: CloseFacts,
   endedMono: number,
   agents: Map<string, AgentCounters>,
+  traces: Traces,
 ): ExchangeRecord {
   const { stages } = exchange;
   const settled = settledFacts(exchange, facts);
@@ -66,7 +68,8 @@ export function conclude(
   if (taught !== undefined) stages.accounts.teach(exchange, exchange, exchange.baselineState);
   const told = tell(exchange);
   countExchange(agents, exchange, settled.closeReason);
-  return exchangeRecord(exchange, endedMono, settled, taught, told);
+  const record = exchangeRecord(exchange, endedMono, settled, taught, told);
+  return joined(record, told?.mcp?.traceparent, traces);
 }
 
 /** What was read of its bodies; unusual facts are judged like bytes that have gone on. */
@@ -77,4 +80,12 @@ function tell(exchange: LiveExchange): Told | undefined {
   for (const finding of told.findings) exchange.findings.push(finding);
   exchange.ruling = content?.judgeLate(exchange.ruling, told.findings) ?? exchange.ruling;
   return told;
+}
+
+/** A context inside an MCP message (SEP-414) is joined like one in the head, unless the head had one; the span keeps its id. */
+function joined(record: ExchangeRecord, traceparent: string | undefined, traces: Traces): ExchangeRecord {
+  if (traceparent === undefined || record.parentSpanId !== undefined || record.reparented === true) return record;
+  const { traceId, parentSpanId, reparented } = traces(traceparent);
+  if (parentSpanId === undefined) return reparented === true ? { ...record, reparented } : record;
+  return { ...record, traceId, parentSpanId };
 }

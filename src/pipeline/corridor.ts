@@ -274,7 +274,7 @@ class Passage implements LiveCorridor {
   /** Open until here, for whoever counts what was begun and is not recorded yet. */
   #conclude(exchange: LiveExchange, facts: CloseFacts, endedMono: number): void {
     this.#live.delete(exchange);
-    this.#options.post(conclude(exchange, facts, endedMono, this.#agents));
+    this.#options.post(conclude(exchange, facts, endedMono, this.#agents, this.#traces));
   }
 
   #begin(exchange: LiveExchange): LiveExchange {

@@ -127,6 +127,7 @@ export function exchangeRecord(
   addExchangeFacts(record, exchange);
   if (exchange.redactions !== undefined && exchange.redactions > 0) record.redactions = exchange.redactions;
   if (told?.llm !== undefined) record.llm = told.llm;
+  if (told?.mcp !== undefined) record.mcp = told.mcp;
   return record;
 }
 

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../model/error.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding, Ruling, Verdict } from '../model/finding.ts';
 import type { LlmFacts } from '../model/llm.ts';
+import type { McpFacts } from '../model/mcp.ts';
 import type { ContentFilter, Identify, Inspector, Permit, Resolved, Upstream } from '../model/ports.ts';
 import type { BaselineState } from '../model/record.ts';
 
@@ -91,6 +92,7 @@ export interface ReadingStage {
 
 export interface Told {
   readonly llm?: LlmFacts;
+  readonly mcp?: McpFacts;
   /** What the facts themselves show to be unusual; judged as late as they are known. */
   readonly findings?: readonly Finding[];
 }

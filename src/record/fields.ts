@@ -67,6 +67,7 @@ export const FIELDS = [
   'runId',
   'redactions',
   'llm',
+  'mcp',
 ] as const satisfies readonly (keyof ExchangeRecord)[];
 
 type Missing = Exclude<keyof ExchangeRecord, (typeof FIELDS)[number]>;
@@ -154,6 +155,7 @@ function takeSometimes(record: ExchangeRecord, into: Values): void {
   into[62] = record.runId;
   into[63] = record.redactions;
   into[64] = record.llm;
+  into[65] = record.mcp;
 }
 
 export function read(record: ExchangeRecord, into: Values): void {
@@ -237,6 +239,7 @@ function sometimes(v: Values, record: Mutable<ExchangeRecord>): void {
   if (v[62] !== undefined) record.runId = v[62];
   if (v[63] !== undefined) record.redactions = v[63];
   if (v[64] !== undefined) record.llm = v[64];
+  if (v[65] !== undefined) record.mcp = v[65];
 }
 
 /** The record of these values; what is undefined is absent. */

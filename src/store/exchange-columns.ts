@@ -72,4 +72,8 @@ export const EXCHANGES: readonly Column[] = [
   column('llm_tool_calls', 'VARCHAR[]', 'Tools the model called, by name'),
   column('llm_finish', 'VARCHAR[]', 'Finish reasons'),
   column('llm_ttft_ms', 'DOUBLE', 'Request begun to first output'),
+  column('mcp_method', 'VARCHAR', 'Method of the message to an MCP server: `tools/call`, `initialize` …'),
+  column('mcp_tool', 'VARCHAR', 'Tool that was called'),
+  column('mcp_session', 'VARCHAR', 'Keyed hash of the MCP session'),
+  column('mcp_error', 'VARCHAR', 'JSON-RPC error code, or `tool_error` when the tool said that it failed'),
 ];

@@ -1,4 +1,5 @@
 import type { LlmFacts } from '../model/llm.ts';
+import type { McpFacts } from '../model/mcp.ts';
 import type { ConnectionRecord, EventRecord, ExchangeRecord, RunRecord } from '../model/record.ts';
 import { refOf } from '../model/ulid.ts';
 
@@ -81,6 +82,10 @@ export function exchangeRow(r: ExchangeRecord): Row {
     r.runId ?? null,
     r.redactions ?? null,
     ...llmCells(r.llm),
+    r.mcp?.method ?? null,
+    r.mcp?.tool ?? null,
+    r.mcp?.session ?? null,
+    mcpError(r.mcp) ?? null,
   ];
 }
 
@@ -99,6 +104,11 @@ function llmCells(llm: LlmFacts | undefined): Cell[] {
     response === undefined ? null : response.finishReasons,
     timeToFirstToken === undefined ? null : timeToFirstToken * 1000,
   ];
+}
+
+function mcpError(mcp: McpFacts | undefined): string | undefined {
+  if (mcp?.errorCode !== undefined) return String(mcp.errorCode);
+  return mcp?.toolError === true ? 'tool_error' : undefined;
 }
 
 const NO_LLM: Cell[] = Array.from({ length: 9 }, () => null);

@@ -3,6 +3,7 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord, RunRecord } from '../model/record.ts';
 import { putLlm } from './llm-attributes.ts';
+import { mcpError, mcpSpanName, putMcp } from './mcp-attributes.ts';
 import { putDirect, putRun } from './run-span.ts';
 import { ATTR, DIRECT_CONNECTION, KNOWN_METHODS, SCOPE } from './semconv.ts';
 import { urlOf } from './url.ts';
@@ -30,6 +31,8 @@ export function spanName(record: SpanRecord): string {
   if (record.kind === 'run') return 'weir.run';
   if (record.kind === 'tunnel') return 'weir.tunnel';
   if (record.kind === 'connect') return 'http.connect';
+  // An agent that traces itself has that span already.
+  if (record.mcp !== undefined && !tracesItself(record)) return mcpSpanName(record.mcp);
   return KNOWN_METHODS.has(record.method) ? `http.${record.method.toLowerCase()}` : 'http.other';
 }
 
@@ -138,8 +141,15 @@ export function putAttributes(put: Put, record: SpanRecord, error: string | unde
   putJudgement(put, record);
   putConnection(put, record);
   putMeasures(put, record);
-  if (record.llm !== undefined) putLlm(put, record.llm, record.parentSpanId !== undefined);
+  if (record.llm !== undefined) putLlm(put, record.llm, tracesItself(record));
+  if (record.mcp !== undefined) putMcp(put, record.mcp, tracesItself(record));
   put(ATTR.ERROR_TYPE, error);
+}
+
+/** The agent's own spans tell of its calls; a context inside an MCP message asks for a span under it. */
+function tracesItself(record: ExchangeRecord): boolean {
+  const { parentSpanId, mcp } = record;
+  return parentSpanId !== undefined && mcp?.traceparent?.includes(parentSpanId) !== true;
 }
 
 /** `error.type` of span and metric: the status code of a 4xx/5xx, else our code; undefined when nothing is wrong. */
@@ -152,7 +162,7 @@ export function errorType(record: SpanRecord): string | undefined {
   if (record.outcome === 'blocked') return record.errorType ?? 'policy-denied';
   if (record.outcome === 'failed') return record.errorType ?? 'internal';
   if (record.status !== undefined && record.status >= 400) return String(record.status);
-  return record.errorType;
+  return record.errorType ?? (record.mcp === undefined ? undefined : mcpError(record.mcp));
 }
 
 export function statusOf(record: SpanRecord, error: string | undefined): SpanStatus {

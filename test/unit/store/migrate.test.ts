@@ -91,6 +91,10 @@ const OF_VERSION_3 = [
   'llm_tool_calls',
   'llm_finish',
   'llm_ttft_ms',
+  'mcp_method',
+  'mcp_tool',
+  'mcp_session',
+  'mcp_error',
 ];
 
 const TO_VERSION_1 = [
