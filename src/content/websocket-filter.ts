@@ -1,0 +1,300 @@
+import { type FrameHead, FrameHeadReader } from '../codec/websocket-head.ts';
+import { MOST_CONTROL, writeClose, writeFrame } from '../codec/websocket-write.ts';
+import type { ContentFilter } from '../model/ports.ts';
+import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
+import type { FilterOptions } from './filter-contract.ts';
+import { Inflation } from './websocket-inflate.ts';
+import { Look } from './websocket-look.ts';
+import { type Message, Spans, unmasked } from './websocket-message.ts';
+
+export interface WebSocketFilterOptions extends FilterOptions {
+  /** permessage-deflate of this direction, when it was agreed. `takeover`: a message may refer to the ones before it. */
+  readonly deflate: { readonly takeover: boolean } | undefined;
+  /** What a Close frame says of why the connection ends: printable, short. */
+  reason(scanned: BodyScanned): string;
+}
+
+/** A message that is longer is not held, and not looked at from there on. */
+const MOST_MESSAGE = 1 << 20;
+/** Bytes that may wait for the decoder before no more are taken. */
+const MOST_QUEUED = 256 << 10;
+const CLOSE = 8;
+/** RFC 6455 §7.4.1: a message violates the policy of whoever closes. */
+const POLICY_VIOLATION = 1008;
+
+/**
+ * One direction of a WebSocket, looked at before it goes on (RFC 6455, RFC 7692). A data message is held until it is complete;
+ * what need not change goes on as the bytes it came in, a message with a label in it as one uncompressed frame. Where later ones
+ * could refer to what the receiver has not seen so, they go on uncompressed as well.
+ */
+export class WebSocketFilter implements ContentFilter {
+  readonly shape = 'free';
+  readonly #options: WebSocketFilterOptions;
+  readonly #look: Look;
+  readonly #inflation: Inflation;
+  readonly #heads = new FrameHeadReader();
+  readonly #queue: Buffer[] = [];
+  /** Read of the first chunk in the queue. */
+  #at = 0;
+  #queued = 0;
+  /** A decoder is at work: what comes waits. */
+  #busy = false;
+  #wanted = false;
+  #ending = false;
+  #over = false;
+  /** What passes is no WebSocket as we know it, and goes on unread. */
+  #blind = false;
+  /** Bytes of the frame under way that have gone nowhere yet. */
+  readonly #frame = new Spans();
+  /** Payload of the frame under way that has been read. */
+  #seen = 0;
+  /** What the control frame under way says. */
+  readonly #control = new Spans();
+  #message: Message | undefined;
+  /** The receiver has not seen all the compressed messages that the next ones may refer to. */
+  #desynced = false;
+
+  constructor(options: WebSocketFilterOptions) {
+    this.#options = options;
+    this.#look = new Look(options);
+    this.#inflation = new Inflation(options.decodeRatio, (bytes) => this.#decoded(bytes));
+  }
+
+  write(payload: Buffer): boolean {
+    if (this.#over || this.#ending) return true;
+    this.#queue.push(payload);
+    this.#queued += payload.length;
+    this.#work();
+    this.#wanted = this.#queued > MOST_QUEUED;
+    return !this.#wanted;
+  }
+
+  end(): void {
+    if (this.#over || this.#ending) return;
+    this.#ending = true;
+    this.#work();
+  }
+
+  abandon(): void {
+    this.#over = true;
+    this.#queue.length = 0;
+    this.#queued = 0;
+    this.#inflation.destroy();
+  }
+
+  #work(): void {
+    while (!this.#busy && !this.#over) {
+      const chunk = this.#queue[0];
+      if (chunk === undefined) break;
+      const end = this.#blind ? this.#pass(chunk) : this.#read(chunk, this.#at);
+      this.#queued -= end - this.#at;
+      if (end === chunk.length) {
+        this.#queue.shift();
+        this.#at = 0;
+      } else this.#at = end;
+    }
+    if (this.#busy || this.#over) return;
+    if (this.#ending) this.#finish();
+    else if (this.#wanted) {
+      this.#wanted = false;
+      this.#options.out.drained();
+    }
+  }
+
+  #pass(chunk: Buffer): number {
+    this.#send(chunk.subarray(this.#at));
+    return chunk.length;
+  }
+
+  /** Reads on in a head, then what is there of the payload. */
+  #read(chunk: Buffer, from: number): number {
+    const heads = this.#heads;
+    let at = from;
+    if (heads.head === undefined) {
+      at = heads.read(chunk, from);
+      this.#frame.add(chunk.subarray(from, at));
+      const { head } = heads;
+      if (head === undefined && !heads.broken) return at;
+      if (head === undefined || !this.#begin(head)) this.#broken();
+      if (this.#over || this.#blind) return at;
+    }
+    return this.#payload(heads.head as FrameHead, chunk, at);
+  }
+
+  #payload(head: FrameHead, chunk: Buffer, from: number): number {
+    const part = chunk.subarray(from, from + head.length - this.#seen);
+    const said = unmasked(part, head, this.#seen);
+    this.#frame.add(part);
+    this.#seen += part.length;
+    const last = this.#seen === head.length;
+    if (last) {
+      this.#heads.next();
+      this.#seen = 0;
+    }
+    if (head.opcode < CLOSE) this.#data(this.#message as Message, said, last && head.fin);
+    else {
+      this.#control.add(said);
+      if (last) this.#controlled(head.opcode);
+    }
+    return from + part.length;
+  }
+
+  /** False = this may not follow here (RFC 6455 §5.4, RFC 7692 §6.1). */
+  #begin({ opcode, rsv }: FrameHead): boolean {
+    if (opcode >= CLOSE) return rsv === 0;
+    if (opcode === 0) return this.#message !== undefined && rsv === 0;
+    if (this.#message !== undefined) return false;
+    const { deflate } = this.#options;
+    const compressed = rsv === 4 && deflate !== undefined;
+    const message: Message = { opcode, compressed, how: 'hold', frames: new Spans(), plain: new Spans() };
+    this.#message = message;
+    if (!compressed) {
+      if (rsv !== 0) this.#unread(message, 'unknown-encoding');
+      return true;
+    }
+    if (deflate?.takeover === false) this.#inflation.forget();
+    this.#inflation.begin();
+    if (this.#inflation.failed) this.#unread(message, 'broken-encoding');
+    return true;
+  }
+
+  /** More of a message. `complete`: it is all. */
+  #data(message: Message, said: Buffer, complete: boolean): void {
+    const bytes = this.#frame.take();
+    if (message.how === 'raw') this.#send(bytes);
+    else if (message.how === 'hold') message.frames.add(bytes);
+    if (message.compressed && !this.#inflation.failed) {
+      this.#busy = true;
+      this.#inflation.write(said, complete, (failure) => this.#inflated(message, complete, failure));
+      return;
+    }
+    if (message.how !== 'raw') message.plain.add(said);
+    this.#goOn(message, complete);
+  }
+
+  #decoded(bytes: Buffer): void {
+    // What goes on unread is decoded all the same: the next message may refer to it.
+    if (this.#message !== undefined && this.#message.how !== 'raw') this.#message.plain.add(bytes);
+  }
+
+  #inflated(message: Message, complete: boolean, failure: UnscannedCause | undefined): void {
+    this.#busy = false;
+    if (this.#over) return;
+    if (failure !== undefined) this.#unread(message, failure);
+    this.#goOn(message, complete);
+    this.#work();
+  }
+
+  #goOn(message: Message, complete: boolean): void {
+    if (this.#over) return;
+    if (message.how === 'rewrite') this.#write(0, message.plain.take(), complete);
+    else if (message.how === 'hold') {
+      if (complete) this.#settle(message, 'whole');
+      else if (message.frames.length > MOST_MESSAGE || message.plain.length > MOST_MESSAGE)
+        this.#settle(message, 'begun');
+    }
+    if (complete) this.#message = undefined;
+  }
+
+  /** What there is of a message is looked at. `whole`: it goes on. `begun`: it does, and so does the rest, unread. `cut`: no more comes. */
+  #settle(message: Message, part: 'whole' | 'begun' | 'cut'): void {
+    const text = message.plain.take();
+    const seen = this.#look.at(text);
+    if (seen === 'stop' || (part === 'begun' && this.#look.unread('long-frame') === 'stop')) {
+      this.#stop();
+      return;
+    }
+    if (seen === 'pass' && !(message.compressed && this.#desynced)) {
+      message.how = 'raw';
+      this.#send(message.frames.take());
+      return;
+    }
+    // Part of a message with a label in it would be a promise of more.
+    if (part === 'cut') return;
+    message.how = 'rewrite';
+    if (message.compressed && this.#options.deflate?.takeover === true) this.#desynced = true;
+    this.#write(message.opcode, seen === 'pass' ? text : seen, part === 'whole');
+  }
+
+  /** A control frame is complete. It may stand between the frames of a message, and never waits for them (RFC 6455 §5.4). */
+  #controlled(opcode: number): void {
+    const said = this.#control.take();
+    const bytes = this.#frame.take();
+    const seen = this.#look.at(opcode === CLOSE ? said.subarray(2) : said);
+    if (seen === 'stop') {
+      this.#stop();
+      return;
+    }
+    if (opcode === CLOSE) this.#cut();
+    if (this.#over) return;
+    if (seen === 'pass') this.#send(bytes);
+    else if (opcode === CLOSE) this.#send(writeClose(said.readUInt16BE(0), seen, this.#key()));
+    else this.#write(opcode, seen.subarray(0, MOST_CONTROL), true);
+  }
+
+  /** A message that will not be completed any more. */
+  #cut(): void {
+    const message = this.#message;
+    this.#message = undefined;
+    if (message?.how === 'hold') this.#settle(message, 'cut');
+  }
+
+  #broken(): void {
+    if (this.#look.unread('broken-frames') === 'stop') {
+      this.#stop();
+      return;
+    }
+    this.#cut();
+    if (this.#over) return;
+    this.#blind = true;
+    this.#send(this.#frame.take());
+  }
+
+  /** A message cannot be read. */
+  #unread(message: Message, cause: UnscannedCause): void {
+    if (message.how === 'raw') return;
+    // What has begun in frames of ours cannot go on in the sender's.
+    if (this.#look.unread(cause) === 'stop' || message.how === 'rewrite') {
+      this.#stop();
+      return;
+    }
+    message.how = 'raw';
+    message.plain.take();
+    this.#send(message.frames.take());
+  }
+
+  #finish(): void {
+    this.#cut();
+    if (this.#over) return;
+    const seen = this.#look.at(this.#control.take());
+    if (seen === 'stop') {
+      this.#stop();
+      return;
+    }
+    if (seen === 'pass') this.#send(this.#frame.take());
+    this.abandon();
+    this.#options.out.end(this.#look.scanned, this.#look.replaced);
+  }
+
+  #stop(): void {
+    this.abandon();
+    const { scanned } = this.#look;
+    const reason = Buffer.from(this.#options.reason(scanned));
+    const forward = writeClose(POLICY_VIOLATION, reason, this.#key());
+    const back = writeClose(POLICY_VIOLATION, reason, this.#key(this.#options.what !== 'request'));
+    this.#options.out.stop(scanned, { forward, back });
+  }
+
+  #write(opcode: number, payload: Uint8Array, fin: boolean): void {
+    this.#send(writeFrame({ opcode, payload, fin, key: this.#key() }));
+  }
+
+  #send(bytes: Buffer): void {
+    if (bytes.length > 0) this.#options.out.data(bytes);
+  }
+
+  /** Only a client masks (RFC 6455 §5.1), with a key nobody can foresee (§5.3). */
+  #key(toServer: boolean = this.#options.what === 'request'): Uint8Array | undefined {
+    return toServer ? crypto.getRandomValues(new Uint8Array(4)) : undefined;
+  }
+}
