@@ -3,8 +3,9 @@ import { type OwnSecret, ownSecrets } from './collector-secrets.ts';
 import type { Config } from './config/schema.ts';
 import type { GivenRules } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
-import type { Found, Scanned, ScanPort } from './model/scan.ts';
+import type { Found, PartScanPort, Scanned } from './model/scan.ts';
 import { scanLayers } from './scan/layers.ts';
+import { scanPart } from './scan/open.ts';
 import type { Match } from './scan/resolve.ts';
 import type { Budget } from './scan/scanner.ts';
 
@@ -26,7 +27,7 @@ export interface ScanOptions {
 }
 
 /** The scanner as the rooms get it, and the library behind it. */
-export interface Scanning extends ScanPort {
+export interface Scanning extends PartScanPort {
   readonly options: ScanOptions;
   /** Reads and compiles all; else the first text does. Throws Error with a sentence for people, each time. */
   load(): void;
@@ -104,6 +105,15 @@ export function createScanning(options: ScanOptions): Scanning {
       if (matches.length === 0 && cause === undefined) return CLEAN;
       const found = matches.map((match) => foundOf(match, homes));
       return cause === undefined ? { found } : { found, unscanned: cause };
+    },
+    part(what, bytes) {
+      const { by, homes } = engines ?? load();
+      const { matches, cause, settled, sure, block } = scanPart(by[what], bytes, {
+        depth: options.depth,
+        budget: budgetFor(bytes.length),
+      });
+      const found = matches.map((match) => foundOf(match, homes));
+      return { found, settled, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     nameOf(rule) {
       const { response, request } = load().by;

@@ -45,6 +45,24 @@ export interface ScanPort {
   nameOf(rule: string): string | undefined;
 }
 
+/**
+ * The beginning of a text that goes on. Offsets are in the text; Infinity = nothing is open there.
+ */
+export interface ScannedPart extends Scanned {
+  /** What begins before it stays what it is, whatever comes; at most the length of the text. */
+  readonly settled: number;
+  /** From here on a match is on its way, with more than its keyword. */
+  readonly sure: number;
+  /** As `sure`, of matches that may be longer than 4 KiB: a private key, line by line. */
+  readonly block: number;
+}
+
+/** For rooms that let a text pass while it comes. */
+export interface PartScanPort extends ScanPort {
+  /** As `scan`, of a text more of which will come. What is found from `settled` on may still become something else. */
+  part(what: ScanFor, bytes: Uint8Array): ScannedPart;
+}
+
 /** Something found in a body. */
 export interface BodyFound {
   readonly found: Found;

@@ -75,6 +75,11 @@ function gate(view: View, pattern: CompiledPattern, start: number): number {
   return most === prefix.length ? YES : LATER;
 }
 
+/** As far as the bytes at hand tell, a match of the pattern can begin here. */
+export function mayStart(view: View, pattern: CompiledPattern, start: number): boolean {
+  return gate(view, pattern, start) !== NO;
+}
+
 /** Everything that does not depend on the place: validator, entropy, fillers. */
 function accepted(pattern: CompiledPattern, secret: string): boolean {
   if (pattern.entropy > 0 && entropyOf(secret) < pattern.entropy) return false;
@@ -113,6 +118,19 @@ export class Lane {
     let least = Number.POSITIVE_INFINITY;
     for (let i = this.#head; i < this.#queue.length; i++) least = Math.min(least, (this.#queue[i] as Candidate).at);
     return least;
+  }
+
+  /**
+   * Stream offset of the first open start whose first bytes are all those of its pattern, or Infinity; `least` leaves out patterns
+   * whose longest match is shorter.
+   */
+  sure(least: number): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const { pattern, at } = this.#queue[i] as Candidate;
+      if (pattern.max >= least && at < first && gate(this.#view, pattern, at) === YES) first = at;
+    }
+    return first;
   }
 
   /** Bytes from this stream offset on are still needed, or Infinity. */

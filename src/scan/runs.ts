@@ -8,15 +8,15 @@ import { close, isText, keep, keepText, PRINTABLE, START, type Writer } from './
  */
 
 /** Shorter runs hold no secret: 24 characters of base64 are 18 bytes, 32 of hex 16, 32 of base32 20. */
-const LEAST_BASE64 = 24;
-const LEAST_NARROW = 32;
+export const LEAST_BASE64 = 24;
+export const LEAST_NARROW = 32;
 /** MIME and PEM break lines at 64 or 76 characters; shorter lines are not one value. */
-const LEAST_LINE = 60;
+export const LEAST_LINE = 60;
 
-const BASE64 = 1;
-const HEX = 2;
-const BASE32 = 4;
-const CLASS = new Uint8Array(256);
+export const BASE64 = 1;
+export const HEX = 2;
+export const BASE32 = 4;
+export const CLASS = new Uint8Array(256);
 /** Value of a base64 or base64url character. */
 const SIX = new Uint8Array(256);
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -66,7 +66,7 @@ function stretches(writer: Writer, bytes: Uint8Array, from: number, to: number):
 }
 
 /** Whether a run begins as UTF-8; most garbage is known by its first group. */
-function beginsAsText(chars: Uint8Array, from: number, to: number): boolean {
+export function beginsAsText(chars: Uint8Array, from: number, to: number): boolean {
   const first = group(chars, from);
   const lead = first >>> 16;
   if (PRINTABLE[lead] === 0 && (lead < 0xc2 || lead > 0xf4)) return false;
@@ -89,7 +89,7 @@ function hex(writer: Writer, bytes: Uint8Array, from: number, to: number, step: 
 }
 
 /** RFC 4648 §6. */
-function base32(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+export function fromBase32(bytes: Uint8Array, from: number, to: number): Uint8Array {
   const decoded = new Uint8Array(Math.floor(((to - from) * 5) / 8));
   let value = 0;
   let bits = 0;
@@ -102,7 +102,11 @@ function base32(writer: Writer, bytes: Uint8Array, from: number, to: number): vo
     bits -= 8;
     decoded[out++] = value >>> bits;
   }
-  keepText(writer, decoded, { from, to, units: [5, 8], encoding: 'base32' });
+  return decoded;
+}
+
+function base32(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  keepText(writer, fromBase32(bytes, from, to), { from, to, units: [5, 8], encoding: 'base32' });
 }
 
 function runEnd(bytes: Uint8Array, from: number, mask: number): number {
@@ -111,7 +115,7 @@ function runEnd(bytes: Uint8Array, from: number, mask: number): number {
   return at;
 }
 
-/** Start of the next line of a broken value, or -1. Line ends may be written out (`\n`, `\r\n`), as in JSON. */
+/** Start of the next line of a broken value, or -1. Line ends may be written out (`\n`, `\r\n`), as in JSON, and JSON in JSON. */
 function nextLine(bytes: Uint8Array, from: number, to: number): number {
   if (to - from < LEAST_LINE || (to - from) % 4 !== 0) return -1;
   let at = to;
@@ -119,12 +123,15 @@ function nextLine(bytes: Uint8Array, from: number, to: number): number {
     [114, 13],
     [110, 10],
   ] as const) {
+    let written = at;
+    while (bytes[written] === 92 && written - at < MOST_BACKSLASHES) written++;
     if (bytes[at] === byte) at++;
-    else if (bytes[at] === 92 && bytes[at + 1] === letter) at += 2;
+    else if (written > at && bytes[written] === letter) at = written + 1;
     else if (byte === 10) return -1;
   }
   return ((CLASS[bytes[at] ?? 0] as number) & BASE64) !== 0 ? at : -1;
 }
+const MOST_BACKSLASHES = 8;
 
 /** A value broken into lines: whole groups in each, so every line has a segment and together they are one text. Returns its end. */
 function lines(writer: Writer, bytes: Uint8Array, from: number, to: number): number {
@@ -168,14 +175,16 @@ function one(writer: Writer, bytes: Uint8Array, from: number, to: number): numbe
     if (beginsAsText(bytes, start, to)) base64(writer, bytes, start, to);
     else stretches(writer, bytes, start, to);
   }
-  return nextLine(bytes, from, to) < 0 ? to : lines(writer, bytes, from, to);
+  // Lines are whole groups, so what is glued in front of the first one shows at its end.
+  const whole = from + ((to - from) % 4);
+  return nextLine(bytes, whole, to) < 0 ? to : lines(writer, bytes, whole, to);
 }
 
-/** Pairs with one separator between them: `61:62`, `61 62`, `61-62`, `0x61, 0x62`. */
+/** Pairs with one separator between them: `61:62`, `61 62`, `61-62`, `0x61, 0x62`; `+` is a blank of forms. */
 const SEPARATED =
-  /(?:0x[0-9a-fA-F]{2}, ?){15,}0x[0-9a-fA-F]{2}|[0-9a-fA-F]{2}([: -])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){14,}/g;
-const PAIRS = new Uint8Array(256);
-for (const letter of '0123456789abcdefABCDEFx:-, ') PAIRS[letter.charCodeAt(0)] = 1;
+  /(?:0x[0-9a-fA-F]{2},[ +]?){15,}0x[0-9a-fA-F]{2}|[0-9a-fA-F]{2}([: +-])[0-9a-fA-F]{2}(?:\1[0-9a-fA-F]{2}){14,}/g;
+export const PAIRS = new Uint8Array(256);
+for (const letter of '0123456789abcdefABCDEFx:-, +') PAIRS[letter.charCodeAt(0)] = 1;
 /** Sixteen pairs and what separates them; so one of the samples, 24 bytes apart, lies inside it. */
 const LEAST_SEPARATED = 47;
 const SAMPLE = 12;

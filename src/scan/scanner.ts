@@ -1,6 +1,6 @@
 import { createHits, search } from './aho-corasick.ts';
 import { has } from './byte-set.ts';
-import { Lane, type View } from './lane.ts';
+import { Lane, mayStart, type View } from './lane.ts';
 import { createRun } from './matcher.ts';
 import { programOf } from './pattern.ts';
 import { type Match, resolve } from './resolve.ts';
@@ -88,6 +88,21 @@ export class Scanner {
     return { matches: resolve(this.#found), unscanned: cause !== undefined, cause, units };
   }
 
+  /** The beginning of a text that goes on, without a copy; afterwards `settled` and `sure` tell. */
+  part(bytes: Uint8Array): ScanResult {
+    const { run } = this.#view;
+    run.bytes = bytes;
+    run.end = bytes.length;
+    this.#read(0);
+    this.#drain();
+    return this.result();
+  }
+
+  /** Where the first match begins that is on its way and whose pattern can be `least` bytes long, or Infinity. */
+  sure(least: number): number {
+    return Math.min(this.#words.sure(least), this.#numbers.sure(least), this.#addresses.sure(least));
+  }
+
   /** All at once, without a copy. */
   whole(bytes: Uint8Array): ScanResult {
     const { run } = this.#view;
@@ -112,6 +127,7 @@ export class Scanner {
       let back = 0;
       const { lead } = programOf(pattern);
       while (back < bytes && from - back > base && has(lead, run.bytes[from - back - 1 - base] as number)) back++;
+      while (back > 0 && !mayStart(this.#view, pattern, from - back)) back--;
       settled = Math.min(settled, from - back);
     }
     return settled;

@@ -1,3 +1,4 @@
+import { entityAt } from './entities.ts';
 import { addSegment, createSegments, type Decoded, type Encoding, type Segments } from './offsets.ts';
 
 /**
@@ -77,39 +78,10 @@ function braced(bytes: Uint8Array, at: number): Piece | undefined {
   return value < 0 || value > 0x10ffff ? undefined : { length: close + 4, bytes: plainly(value), encoding: 'escape' };
 }
 
-const ENTITIES = new Map([
-  ['amp', 38],
-  ['lt', 60],
-  ['gt', 62],
-  ['quot', 34],
-  ['apos', 39],
-  ['nbsp', 32],
-  ['colon', 58],
-  ['equals', 61],
-  ['lowbar', 95],
-  ['sol', 47],
-  ['period', 46],
-  ['hyphen', 45],
-  ['dash', 45],
-  ['commat', 64],
-  ['newline', 10],
-  ['tab', 9],
-  ['shy', 0xad],
-  ['zwnj', 0x200c],
-  ['zwj', 0x200d],
-]);
-const ENTITY = /^&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([A-Za-z]{2,8}));?/;
-
 /** HTML §13.5: numeric references, and the names that stand for ASCII. */
 function entity(bytes: Uint8Array, at: number): Piece | undefined {
-  const found = ENTITY.exec(String.fromCharCode(...bytes.subarray(at, at + 12)));
-  if (!found) return undefined;
-  const [all, decimal, hex, name] = found;
-  let value = ENTITIES.get((name ?? '').toLowerCase());
-  if (decimal) value = Number(decimal);
-  if (hex) value = Number.parseInt(hex, 16);
-  if (value === undefined || value > 0x10ffff || (name && !all.endsWith(';'))) return undefined;
-  return { length: all.length, bytes: plainly(value), encoding: 'entity' };
+  const found = entityAt(bytes, at);
+  return found && { length: found.length, bytes: plainly(found.codePoint), encoding: 'entity' };
 }
 
 /** Latin letters drawn the same in Cyrillic and Greek; from Unicode's confusables, one letter to one letter. */
@@ -226,7 +198,7 @@ const SPECIAL = new Uint8Array(256).fill(1, 0xc2, 0xf5);
 for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
 
 /** Text around a change that is read again: as much as a secret with a change in it needs. */
-const AROUND = 256;
+export const AROUND = 256;
 
 /**
  * Whether undoing a piece can bring something to light. Line ends and quotes of JSON, and typographic marks, cannot: they stand in
@@ -263,6 +235,13 @@ function windowsOf(bytes: Uint8Array): number[] {
   return windows;
 }
 
+function reachEnd(windows: number[], end: number): void {
+  const from = Math.max(0, end - AROUND);
+  if (from > (windows.at(-1) ?? -1)) windows.push(from);
+  else windows.pop();
+  windows.push(end);
+}
+
 function write(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
   let done = from;
   for (let at = from; at < to; ) {
@@ -284,11 +263,15 @@ function write(writer: Writer, bytes: Uint8Array, from: number, to: number): voi
   put(writer, [10]);
 }
 
-/** @returns the parts of the text that read differently when plain, each with a line end behind it; undefined when there are none. */
-export function unescaped(bytes: Uint8Array): Decoded | undefined {
+/**
+ * @param open - the text goes on: its last bytes are read too, and no line end stands behind them.
+ * @returns the parts of the text that read differently when plain, each with a line end behind it; undefined when there are none.
+ */
+export function unescaped(bytes: Uint8Array, open = false): Decoded | undefined {
   const windows = windowsOf(bytes);
+  if (open) reachEnd(windows, bytes.length);
   if (windows.length === 0) return undefined;
   const writer: Writer = { out: new Uint8Array(4096), length: 0, segments: createSegments() };
   for (let i = 0; i < windows.length; i += 2) write(writer, bytes, windows[i] as number, windows[i + 1] as number);
-  return { bytes: writer.out.subarray(0, writer.length), segments: writer.segments };
+  return { bytes: writer.out.subarray(0, writer.length - (open ? 1 : 0)), segments: writer.segments };
 }
