@@ -4,6 +4,7 @@ import { type Match, resolve } from './resolve.ts';
 import { decodeRuns } from './runs.ts';
 import type { Budget, ScanResult, UnscannedCause } from './scanner.ts';
 import { unescaped } from './unescape.ts';
+import { fromQuotedPrintable, fromUtf16 } from './wrapped.ts';
 
 export interface LayerOptions {
   /** Encodings of runs (base64, base32, hex) inside one another. Default 3. */
@@ -60,6 +61,10 @@ function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], dept
   }
   const plain = unescaped(bytes);
   if (plain !== undefined) descend(state, plain, layers, depth);
+  for (const unwrap of [fromUtf16, fromQuotedPrintable]) {
+    const layer = state.cause === undefined && depth > 0 ? unwrap(bytes) : undefined;
+    if (layer !== undefined) descend(state, layer, layers, depth - 1);
+  }
   const runs = depth > 0 && state.cause === undefined ? decodeRuns(bytes, state.left) : undefined;
   if (runs === undefined) return;
   if (runs.full) state.cause ??= 'decoded-bytes';

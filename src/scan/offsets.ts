@@ -2,7 +2,18 @@
  * Where decoded bytes came from: segments of the output, each made of units (3 bytes of 4 characters, 1 byte of `%41`). What lies
  * inside a unit has the unit's place, so a mapped range always covers everything it was decoded from.
  */
-const ENCODINGS = ['', 'percent', 'escape', 'entity', 'unicode', 'base64', 'base32', 'hex'] as const;
+const ENCODINGS = [
+  '',
+  'percent',
+  'escape',
+  'entity',
+  'unicode',
+  'base64',
+  'base32',
+  'hex',
+  'utf-16',
+  'quoted-printable',
+] as const;
 export type Encoding = Exclude<(typeof ENCODINGS)[number], ''>;
 
 /** Six numbers per segment: first byte in the output, in the source, bytes per unit in each, end in the source, encoding. */

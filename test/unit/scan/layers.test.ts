@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { compilePattern } from '../../../src/scan/compile.ts';
 import { createEngine } from '../../../src/scan/engine.ts';
 import { scanLayers } from '../../../src/scan/layers.ts';
+import { ENCODERS, escapes } from './encoders.ts';
 import { bytes, librarySources, pattern } from './library.ts';
 
 const SECRET = `ac${'me'}-k3J9xQ2mZ7pLr5Tn8Vb1`;
@@ -17,51 +18,6 @@ const engine = createEngine([
     keywords: ['ignore all'],
   }),
 ]);
-
-function base32(text: string): string {
-  const bits = [...bytes(text)].map((byte) => byte.toString(2).padStart(8, '0')).join('');
-  return (bits.match(/.{1,5}/g) ?? [])
-    .map((five) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[Number.parseInt(five.padEnd(5, '0'), 2)])
-    .join('');
-}
-const each = (text: string, form: (byte: string) => string, joint = ''): string =>
-  [...bytes(text)].map((byte) => form(byte.toString(16).padStart(2, '0'))).join(joint);
-
-function escapes(text: string): string {
-  return text.replace(/[\s\S]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
-const ENCODERS: Record<string, (text: string) => string> = {
-  base64: (text) => Buffer.from(text).toString('base64'),
-  base64url: (text) => Buffer.from(text).toString('base64url'),
-  'base64 one byte on': (text) => Buffer.from(`{${text}`).toString('base64'),
-  'base64 two bytes on': (text) => Buffer.from(`{"${text}`).toString('base64'),
-  'base64 in lines': (text) =>
-    (
-      Buffer.from(`${'.'.repeat(40)} ${text}`)
-        .toString('base64')
-        .match(/.{1,64}/g) ?? []
-    ).join('\r\n'),
-  hex: (text) => each(text, (byte) => byte),
-  HEX: (text) => each(text, (byte) => byte.toUpperCase()),
-  '0x': (text) => `0x${each(text, (byte) => byte)}`,
-  'hex with colons': (text) => each(text, (byte) => byte, ':'),
-  'hex with spaces': (text) => each(text, (byte) => byte, ' '),
-  'hex as bytes of a program': (text) => each(text, (byte) => `0x${byte}`, ', '),
-  '\\x': (text) => each(text, (byte) => `\\x${byte}`),
-  percent: (text) => each(text, (byte) => `%${byte.toUpperCase()}`),
-  'percent twice': (text) => encodeURIComponent(each(text, (byte) => `%${byte}`)),
-  '\\u': escapes,
-  'JSON in JSON': (text) => JSON.stringify(JSON.stringify({ a: escapes(text) })),
-  'decimal entities': (text) => [...text].map((letter) => `&#${letter.codePointAt(0)};`).join(''),
-  'hexadecimal entities': (text) => [...text].map((letter) => `&#x${letter.codePointAt(0)?.toString(16)};`).join(''),
-  base32,
-  'zero-width': (text) => [...text].join('\u200b'),
-  'soft hyphens and joiners': (text) => [...text].join('\u00ad\u2060'),
-  'direction marks': (text) => `\u202e${[...text].join('\u2066')}\u202c`,
-  'full width': (text) => text.replace(/[!-~]/g, (letter) => String.fromCodePoint(letter.charCodeAt(0) + 0xfee0)),
-  tags: (text) => [...text].map((letter) => String.fromCodePoint(letter.charCodeAt(0) + 0xe0000)).join(''),
-};
 
 function places(text: string): string[] {
   return scanLayers(engine, bytes(text)).matches.map((match) =>
