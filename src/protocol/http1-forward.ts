@@ -11,6 +11,8 @@ export interface PendingRequest {
   readonly head: RequestHead;
   /** Head and the body bytes that came with it; ours, and rewritten in place. */
   readonly bytes: Buffer;
+  /** Bytes of the body as the agent sent them, when they are not what follows the head in `bytes`. */
+  readonly received?: number;
 }
 
 /** Writes the head and what is there of the body in one write. False when the upstream must drain first. */
@@ -28,6 +30,6 @@ export function forwardRequest(up: Upstream, pending: PendingRequest): boolean {
   }
   const roomy = up.socket.write(out);
   exchange.sentMono = performance.now();
-  exchange.requestBytes += bytes.length - head.end;
+  exchange.requestBytes += pending.received ?? bytes.length - head.end;
   return roomy;
 }

@@ -4,7 +4,7 @@ import { fault, type HeadFault } from '../codec/http1-fields.ts';
 import { parseRequestHead, type RequestHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { Corridor, RelayLimits } from '../model/ports.ts';
+import type { ContentTap, Corridor, RelayLimits } from '../model/ports.ts';
 import { Tee } from './http1-tee.ts';
 
 /** Who is told what the agent sent. */
@@ -33,6 +33,7 @@ const DISCARD = 3;
 const FOR_UPSTREAM = 1;
 const FOR_BACKLOG = 2;
 const FOR_AGENT = 4;
+const FOR_FILTER = 8;
 
 /**
  * The agent's side of HTTP/1: cuts the byte stream into requests, one at a time. The next head is not looked at before
@@ -97,6 +98,17 @@ export class Intake {
       this.#tee.tap = corridor.content(exchange, 'request');
       this.#tee.written(this.#framer.done);
     }
+    this.read();
+  }
+
+  /** What is here of the body goes to `filter` now, the rest when it is read. */
+  divert(filter: ContentTap): void {
+    this.#tee.tap = filter;
+    this.#tee.written(this.#framer.done);
+  }
+
+  /** The rest of the body may come. */
+  read(): void {
     if (this.#framer.done) return;
     this.#state = BODY;
     this.#pump();
@@ -128,6 +140,13 @@ export class Intake {
   }
   unstall(): void {
     this.#unpause(FOR_UPSTREAM);
+  }
+  /** The filter does not keep up. */
+  choke(): void {
+    this.#pause(FOR_FILTER);
+  }
+  unchoke(): void {
+    this.#unpause(FOR_FILTER);
   }
   /** The agent took the answers that were waiting for it. */
   agentDrained(): void {

@@ -28,6 +28,9 @@ export interface LossOwner {
   shutdown(reason: string, ending: Ending): void;
 }
 
+/** What had begun was ended because of what came after. */
+const CUT: CloseFacts = { outcome: 'blocked', error: 'policy-denied', closeReason: 'cut' };
+
 /** An upstream that gives up after the agent's FIN is the agent's doing. */
 function blame(owner: LossOwner, facts: CloseFacts): CloseFacts {
   return owner.agentEnded ? { outcome: 'client-gone', error: 'client-gone', closeReason: 'agent-closed' } : facts;
@@ -55,11 +58,44 @@ export function switchRefused(owner: LossOwner, up: Upstream, answer: Answer): v
   owner.answer(answer, { outcome: 'blocked' }, true);
 }
 
-/** The agent's body breaks its framing: the upstream must not take what it has for a whole request. */
-export function bodyBroken(owner: LossOwner, up: Upstream, detail: string): void {
+/** The response may not go on, and nothing of it has: ours goes instead. */
+export function responseRefused(owner: LossOwner, up: Upstream, answer: Answer): void {
+  if (owner.closed) return;
+  up.socket.destroy();
+  owner.forget(up);
+  owner.answer(answer, { outcome: 'blocked' }, up === owner.fixed);
+}
+
+/** The rest of a response that has begun may not go on; what was to be said of it has been. */
+export function responseCut(owner: LossOwner): void {
+  if (!owner.closed) owner.fail(CUT, 'cut', closeGently);
+}
+
+/** The request may not go on. `up`: it has the head, and perhaps a part of the body, which must not look whole to it. */
+export function requestStopped(owner: LossOwner, up: Upstream | undefined, answer: Answer): void {
+  if (up === undefined) {
+    owner.answer(answer, { outcome: 'blocked' });
+    return;
+  }
+  const unanswered = up.awaitingHead;
   reset(up.socket);
+  owner.forget(up);
+  if (unanswered) owner.answer(answer, { outcome: 'blocked' }, true);
+  else owner.fail(CUT, 'cut', closeGently);
+}
+
+/** The agent is stopped, or the exchange is no longer allowed. */
+export function revoked(owner: LossOwner): void {
+  if (owner.exchange === undefined) return;
+  const facts: CloseFacts = { outcome: 'blocked', error: 'stopped', closeReason: 'revoked' };
+  owner.fail(facts, 'revoked', (agent) => agent.destroy());
+}
+
+/** The agent's body breaks its framing: the upstream must not take what it has for a whole request. */
+export function bodyBroken(owner: LossOwner, up: Upstream | undefined, detail: string): void {
+  if (up !== undefined) reset(up.socket);
   const facts: CloseFacts = { outcome: 'failed', error: 'bad-request', detail };
-  if (up.answered) owner.fail(facts, 'refused', closeGently);
+  if (up?.answered === true) owner.fail(facts, 'refused', closeGently);
   else owner.answer(owner.failure('bad-request', detail), facts, true);
 }
 
@@ -68,7 +104,7 @@ export function unsolicited(owner: LossOwner, up: Upstream): void {
   if (owner.closed) return;
   up.socket.destroy();
   owner.forget(up);
-  if (owner.exchange !== undefined && up === owner.up) {
+  if (owner.exchange !== undefined && (up === owner.up || up === owner.fixed)) {
     owner.fail({ outcome: 'failed', error: 'upstream-malformed' }, 'upstream-unsolicited', closeSoon);
   } else if (up === owner.fixed) owner.shutdown('upstream-unsolicited', closeGently);
 }
@@ -78,7 +114,7 @@ export function upstreamEnded(owner: LossOwner, up: Upstream): void {
   if (owner.closed) return;
   if (owner.exchange === undefined || up !== owner.up) idleLost(owner, up, false);
   else if (up.awaitingHead) lostBeforeHead(owner, up, false);
-  else if (!up.idle) truncated(owner, false);
+  else if (!up.idle) truncated(owner, up, false);
   // An early answer, then FIN: the agent hears of it and may still finish its body.
   else if (!owner.agent.writableEnded) owner.agent.end();
 }
@@ -88,7 +124,7 @@ export function upstreamClosed(owner: LossOwner, up: Upstream, wasReset: boolean
   if (owner.closed) return;
   if (owner.exchange === undefined || up !== owner.up) idleLost(owner, up, wasReset);
   else if (up.awaitingHead) lostBeforeHead(owner, up, wasReset);
-  else if (!up.idle) truncated(owner, wasReset);
+  else if (!up.idle) truncated(owner, up, wasReset);
   else {
     // The response is whole; nobody is left to take the rest of the request.
     const closeReason = wasReset ? 'upstream-reset' : 'upstream-closed';
@@ -96,9 +132,19 @@ export function upstreamClosed(owner: LossOwner, up: Upstream, wasReset: boolean
   }
 }
 
+/** As {@link upstreamEnded} or {@link upstreamClosed}, which happened while the end of the response was held back. */
+export function upstreamLeft(owner: LossOwner, up: Upstream, wasReset: boolean): void {
+  if (up.socket.destroyed) upstreamClosed(owner, up, wasReset);
+  else upstreamEnded(owner, up);
+}
+
 function idleLost(owner: LossOwner, up: Upstream, wasReset: boolean): void {
   owner.forget(up);
+  const error: ErrorCode = wasReset ? 'upstream-reset' : 'upstream-closed';
   if (up !== owner.fixed) closeSoon(up.socket);
+  // The request it was to get is still held.
+  else if (owner.exchange !== undefined)
+    owner.fail({ outcome: 'failed', error }, error, wasReset ? reset : closeGently);
   else owner.shutdown(wasReset ? 'upstream-reset' : 'upstream-closed', wasReset ? reset : closeGently);
 }
 
@@ -118,7 +164,14 @@ function lostBeforeHead(owner: LossOwner, up: Upstream, wasReset: boolean): void
   }
 }
 
-function truncated(owner: LossOwner, wasReset: boolean): void {
-  const facts: CloseFacts = { outcome: 'failed', error: wasReset ? 'upstream-reset' : 'body-truncated' };
+function truncated(owner: LossOwner, up: Upstream, wasReset: boolean): void {
+  const error: ErrorCode = wasReset ? 'upstream-reset' : 'body-truncated';
+  const facts: CloseFacts = { outcome: 'failed', error };
+  if (up.headHeld && !owner.agentEnded) {
+    up.socket.destroy();
+    owner.forget(up);
+    owner.answer(owner.failure(error), facts, true);
+    return;
+  }
   owner.fail(blame(owner, facts), wasReset ? 'upstream-reset' : 'upstream-closed', wasReset ? reset : closeSoon);
 }

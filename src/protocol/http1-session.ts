@@ -4,24 +4,23 @@ import type { RequestHead, ResponseHead } from '../codec/http1-head.ts';
 import type { Answer } from '../model/answer.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { CloseFacts, Corridor, Reach, RelayContext } from '../model/ports.ts';
+import type { CloseFacts, Corridor, RelayContext } from '../model/ports.ts';
 import { AgentEvents, type AgentOwner } from './http1-agent.ts';
 import { renderAnswer } from './http1-answer.ts';
 import { forwardRequest, type PendingRequest } from './http1-forward.ts';
 import { IdleClock } from './http1-idle.ts';
 import { Intake, type IntakeOwner } from './http1-intake.ts';
-import { Links } from './http1-links.ts';
+import { Links, type LinksOwner } from './http1-links.ts';
 import * as losses from './http1-losses.ts';
+import { holdRequest, type RequestHold, type RequestHoldOwner, withEdits } from './http1-request-filter.ts';
 import { routeRequest } from './http1-route.ts';
 import { closeGently, closeSoon, reset } from './http1-streams.ts';
 import { joinAfterSwitch } from './http1-switch.ts';
-import { Upstream, type UpstreamOwner } from './http1-upstream.ts';
+import type { Upstream } from './http1-upstream.ts';
 import { type Join, tunnelClose } from './splice.ts';
 
-const UPSTREAM_ALPN = ['http/1.1'];
-
 /** One agent stream and the exchanges on it, one after the other. */
-export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
+export class Http1Session implements AgentOwner, IntakeOwner, LinksOwner, RequestHoldOwner {
   readonly agent: Duplex;
   readonly fixed: Upstream | undefined;
   exchange: Exchange | undefined;
@@ -32,23 +31,26 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   readonly #corridor: Corridor;
   readonly #events: AgentEvents;
   readonly #intake: Intake;
-  readonly #links = new Links();
+  readonly #links: Links;
   readonly #tunnelled: boolean;
   readonly #idle: IdleClock;
   #head: RequestHead | undefined;
   #join: Join | undefined;
+  /** The current request's body passes a filter. */
+  #hold: RequestHold | undefined;
   #responseDone = false;
   #poisoned = false;
 
   constructor(agent: Duplex, context: RelayContext) {
-    const { link, limits } = context;
+    const { corridor, link, limits } = context;
     this.agent = agent;
     this.#context = context;
-    this.#corridor = context.corridor;
+    this.#corridor = corridor;
     this.#events = new AgentEvents(agent, this);
     this.#intake = new Intake(agent, limits, this);
     this.#tunnelled = link !== undefined || context.connection.via === 'connect';
-    this.fixed = link === undefined ? undefined : new Upstream(link, agent, context, this);
+    this.#links = new Links(agent, context, this);
+    this.fixed = this.#links.fixed;
     this.#idle = new IdleClock(
       limits.keepaliveMs,
       () => this.exchange !== undefined || this.#intake.headBegun,
@@ -75,7 +77,9 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   agentFinished(): void {
     if (this.agentEnded || this.closed) return;
     this.agentEnded = true;
-    if (this.exchange !== undefined && this.#responseDone && !this.#intake.done) losses.halfRequest(this);
+    const broken = this.exchange !== undefined && !this.#intake.done;
+    if (broken) this.#hold?.abandon();
+    if (broken && (this.#responseDone || this.#hold?.whole === true)) losses.halfRequest(this);
     else this.#intake.end();
     if (this.exchange !== undefined) this.#passAgentEnd();
   }
@@ -114,19 +118,24 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
       return;
     }
     this.#corridor.onRevoked(exchange, this.#revoke);
-    const up = this.fixed ?? this.#links.find(exchange.destination);
-    const pending = { exchange, route, head, bytes };
-    if (up === undefined || (up.ended && up !== this.fixed)) this.#dial(pending);
-    else this.#send(up, pending);
+    const pending = withEdits({ exchange, route, head, bytes }, checked.edits);
+    const hold = holdRequest(this, this.#intake, pending, this.#context);
+    this.#hold = hold;
+    this.up = undefined;
+    if (hold === undefined) this.forward(pending);
+    else hold.begin();
   }
 
   body(bytes: Buffer): void {
-    if (!(this.up as Upstream).socket.write(bytes)) this.#intake.stall();
-    (this.exchange as Exchange).requestBytes += bytes.length;
+    if (this.#hold !== undefined) this.#hold.raw(bytes);
+    else {
+      if (!(this.up as Upstream).socket.write(bytes)) this.#intake.stall();
+      (this.exchange as Exchange).requestBytes += bytes.length;
+    }
   }
 
   requestDone(): void {
-    if (this.#responseDone) this.#finish();
+    if (this.#responseDone && this.#requestOver) this.#finish();
   }
   refused(reason: HeadFault): void {
     this.#reject(reason.code, reason.detail);
@@ -136,47 +145,37 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   }
 
   bodyBroken(detail: string): void {
-    losses.bodyBroken(this, this.up as Upstream, detail);
+    losses.bodyBroken(this, this.up, detail);
   }
 
   // The way to the upstream.
 
-  #dial(pending: PendingRequest): void {
-    this.up = undefined;
-    const exchange = pending.exchange;
-    const tls = { servername: exchange.destination.host, alpn: UPSTREAM_ALPN };
-    this.#corridor.reach(exchange, exchange.request.scheme === 'https' ? tls : undefined).then(
-      (reach) => this.#reached(pending, reach),
-      () => this.#reached(pending, { answer: this.#corridor.failure(exchange, 'internal') }),
-    );
+  forward(pending: PendingRequest): void {
+    this.#links.forward(pending);
   }
 
-  #reached(pending: PendingRequest, reach: Reach): void {
-    if (this.exchange !== pending.exchange) {
-      if ('link' in reach) reach.link.socket.on('error', () => {}).destroy();
-      return;
-    }
-    if ('answer' in reach) {
-      this.answer(reach.answer, { outcome: 'failed' });
-      return;
-    }
-    const up = new Upstream(reach.link, this.agent, this.#context, this);
-    this.#links.add(pending.exchange.destination, up);
-    up.attach();
-    this.#send(up, pending);
+  bodyGiven(): void {
+    if (this.agentEnded) this.#passAgentEnd();
+    this.requestDone();
   }
 
-  #send(up: Upstream, pending: PendingRequest): void {
+  send(up: Upstream, pending: PendingRequest): void {
     this.up = up;
     if (!forwardRequest(up, pending)) this.#intake.stall();
-    this.#intake.flow(this.#corridor, pending.exchange);
+    if (this.#hold === undefined) this.#intake.flow(this.#corridor, pending.exchange);
+    else this.#hold.attach(up);
     if (this.agentEnded) this.#passAgentEnd();
+  }
+
+  get #requestOver(): boolean {
+    return this.#intake.done && this.#hold?.over !== false;
   }
 
   /** The agent's FIN goes on when nothing of its can follow. */
   #passAgentEnd(): void {
     const socket = this.up?.socket;
-    if (socket !== undefined && !this.#intake.hasBacklog && !socket.writableEnded) socket.end();
+    if (socket === undefined || this.#hold?.over === false) return;
+    if (!this.#intake.hasBacklog && !socket.writableEnded) socket.end();
   }
 
   // The upstream's side.
@@ -184,8 +183,8 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
   responseDone(_up: Upstream, extra: boolean): void {
     this.#responseDone = true;
     this.#poisoned = extra;
-    if (this.#intake.done) this.#finish();
-    else if (this.agentEnded) losses.halfRequest(this);
+    if (this.#requestOver) this.#finish();
+    else if (this.agentEnded && !this.#intake.done) losses.halfRequest(this);
   }
 
   upstreamDrained(up: Upstream): void {
@@ -239,7 +238,10 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
     this.agent.write(renderAnswer(answer, { headOnly: head.method === 'HEAD', close }));
     this.#settle(facts);
     if (close) this.shutdown('answered', closeGently);
-    else this.#nextRequest();
+    else {
+      this.#intake.unstall();
+      this.#nextRequest();
+    }
   }
 
   forget(up: Upstream): void {
@@ -265,6 +267,9 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
     const exchange = this.exchange;
     if (exchange === undefined) return;
     this.exchange = undefined;
+    this.#hold?.abandon();
+    this.#hold = undefined;
+    this.up?.release();
     this.#corridor.close(exchange, facts);
   }
 
@@ -290,9 +295,6 @@ export class Http1Session implements AgentOwner, IntakeOwner, UpstreamOwner {
 
   readonly #revoke = (): void => {
     if (this.#join !== undefined) this.#join.revoke();
-    else if (this.exchange !== undefined) {
-      const facts: CloseFacts = { outcome: 'blocked', error: 'stopped', closeReason: 'revoked' };
-      this.fail(facts, 'revoked', (agent) => agent.destroy());
-    }
+    else losses.revoked(this);
   };
 }

@@ -2,12 +2,15 @@ import type { Duplex } from 'node:stream';
 import { BodyFramer } from '../codec/http1-body.ts';
 import { parseResponseHead, type ResponseHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
+import type { Answer } from '../model/answer.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Corridor, Link, RelayContext, RelayLimits } from '../model/ports.ts';
 import * as losses from './http1-losses.ts';
-import { keepHalfOpen } from './http1-streams.ts';
+import { holdResponse, type ResponseHold, type ResponseHoldOwner } from './http1-response-filter.ts';
+import { judgeHead } from './http1-response-head.ts';
 import { switchedTo } from './http1-switch.ts';
 import { Tee } from './http1-tee.ts';
+import { UpstreamEvents, type UpstreamListener } from './http1-upstream-events.ts';
 
 /** Who is told what the upstream did; what goes wrong is handled by `http1-losses.ts` for it. */
 export interface UpstreamOwner extends losses.LossOwner {
@@ -21,12 +24,14 @@ export interface UpstreamOwner extends losses.LossOwner {
 const IDLE = 0;
 const HEAD = 1;
 const BODY = 2;
+/** The response has come completely, and a filter has not given all of it. */
+const HELD = 3;
 
 /**
  * One upstream transport of one agent connection. Writes responses to the agent as they come; each chunk goes on in one
  * piece, whatever mixture of heads and body it is.
  */
-export class Upstream {
+export class Upstream implements ResponseHoldOwner, UpstreamListener {
   readonly link: Link;
   readonly socket: Duplex;
   readonly corridor: Corridor;
@@ -42,13 +47,19 @@ export class Upstream {
   readonly #limits: RelayLimits;
   readonly #owner: UpstreamOwner;
   readonly #reader: HeadReader;
+  readonly #events: UpstreamEvents;
   readonly #tee = new Tee();
   readonly #framer = new BodyFramer(true, this.#tee.note);
   #phase = IDLE;
   #exchange: Exchange | undefined;
   #upgradeAsked = false;
-  #wasReset = false;
+  /** Why nothing is read: the agent, the filter. */
   #stalled = false;
+  #choked = false;
+  /** The current response passes a filter. */
+  #hold: ResponseHold | undefined;
+  /** Bytes nobody asked for came behind it. */
+  #extra = false;
 
   constructor(link: Link, agent: Duplex, context: RelayContext, owner: UpstreamOwner) {
     const { corridor, limits } = context;
@@ -59,6 +70,7 @@ export class Upstream {
     this.corridor = corridor;
     this.#owner = owner;
     this.#reader = new HeadReader(limits, false);
+    this.#events = new UpstreamEvents(this.socket, this);
   }
 
   /** No response is expected, or it has come completely. */
@@ -70,38 +82,33 @@ export class Upstream {
     return this.#phase === HEAD;
   }
 
-  /** Begins to read. */
-  attach(): void {
-    const socket = this.socket;
-    keepHalfOpen(socket);
-    socket.on('error', this.#onError);
-    socket.on('close', this.#onClose);
-    if (socket.destroyed) {
-      queueMicrotask(this.#onClose);
-      return;
-    }
-    socket.on('end', this.#onEnd);
-    socket.on('drain', this.#onDrain);
-    socket.on('data', this.#onData);
-    if (socket.readableEnded) queueMicrotask(this.#onEnd);
-    socket.resume();
+  /** A final response has come, and its head has not gone to the agent. */
+  get headHeld(): boolean {
+    return this.#hold?.begun === false;
   }
 
+  /** Begins to read. */
+  attach(): void {
+    this.#events.attach();
+  }
   /** Stops reading, for a caller that takes the socket over and listens already. */
   detach(): void {
-    const socket = this.socket;
-    socket.off('data', this.#onData);
-    socket.off('drain', this.#onDrain);
-    socket.off('end', this.#onEnd);
-    socket.off('error', this.#onError);
-    socket.off('close', this.#onClose);
+    this.#events.detach();
   }
 
   /** The agent took what waited for it. */
   agentDrained(): void {
     if (!this.#stalled) return;
     this.#stalled = false;
-    this.socket.resume();
+    if (!this.#choked) this.socket.resume();
+  }
+
+  /** The exchange is over: nothing of its response is held any more. */
+  release(): void {
+    this.#hold?.abandon();
+    this.#hold = undefined;
+    if (this.#phase === HELD) this.#phase = IDLE;
+    this.choke(false);
   }
 
   /** A request is about to be written. */
@@ -119,39 +126,48 @@ export class Upstream {
     this.uses += 1;
   }
 
-  readonly #onData = (chunk: Buffer): void => {
+  upstreamData(chunk: Buffer): void {
     if (this.#phase === HEAD) this.#head(chunk);
     else if (this.#phase === BODY) this.#body(chunk, 0);
+    else if (this.#phase === HELD) this.#extra = true;
     else losses.unsolicited(this.#owner, this);
-  };
+  }
 
-  readonly #onEnd = (): void => {
+  upstreamFinished(): void {
     if (this.ended) return;
     this.ended = true;
-    if (this.#phase === BODY && this.#framer.finish()) {
+    if (this.#phase === HELD) return;
+    if (this.#phase !== BODY || !this.#framer.finish()) losses.upstreamEnded(this.#owner, this);
+    else if (this.#hold !== undefined) {
+      this.#phase = HELD;
+      this.#hold.end();
+    } else {
       this.#phase = IDLE;
       this.#owner.responseDone(this, false);
-    } else losses.upstreamEnded(this.#owner, this);
-  };
+    }
+  }
 
-  readonly #onError = (error: NodeJS.ErrnoException): void => {
-    this.#wasReset = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-  };
-
-  readonly #onClose = (): void => {
+  upstreamGone(): void {
     this.ended = true;
-    losses.upstreamClosed(this.#owner, this, this.#wasReset);
-  };
+    if (this.#phase !== HELD) losses.upstreamClosed(this.#owner, this, this.#events.wasReset);
+  }
 
-  readonly #onDrain = (): void => {
+  upstreamDrained(): void {
     this.#owner.upstreamDrained(this);
-  };
+  }
 
-  #send(bytes: Buffer): void {
+  write(bytes: Buffer): void {
     this.answered = true;
     if (this.#agent.write(bytes)) return;
     this.#stalled = true;
     this.socket.pause();
+  }
+
+  choke(choked: boolean): void {
+    if (choked === this.#choked) return;
+    this.#choked = choked;
+    if (choked) this.socket.pause();
+    else if (!this.#stalled) this.socket.resume();
   }
 
   #malformed(detail: string): void {
@@ -177,28 +193,42 @@ export class Upstream {
         this.#final(exchange, head, bytes);
         return;
       }
-      this.#send(bytes.subarray(0, head.end));
+      this.write(bytes.subarray(0, head.end));
       rest = bytes.subarray(head.end);
     }
   }
 
-  #final(exchange: Exchange, head: ResponseHead, bytes: Buffer): void {
-    exchange.headMono = performance.now();
-    exchange.status = head.status;
-    exchange.responseFields = head.fields;
+  #final(exchange: Exchange, head: ResponseHead, received: Buffer): void {
+    const judged = judgeHead(this.corridor, exchange, head, received);
+    if ('answer' in judged) {
+      this.#phase = IDLE;
+      losses.responseRefused(this.#owner, this, judged.answer);
+      return;
+    }
+    const { bytes, end } = judged;
     if (head.status === 101 || (head.status < 300 && exchange.request.method === 'CONNECT')) {
-      this.#switch(head, bytes);
+      this.#switch(head, bytes, end);
       return;
     }
     this.persistent = head.persistent;
     this.#phase = BODY;
     this.#framer.start(head.body, head.length);
     this.#tee.reset();
-    if (head.body !== 'none') this.#tee.tap = this.corridor.content(exchange, 'response');
-    this.#body(bytes, head.end);
+    this.#extra = false;
+    if (head.body !== 'none') {
+      this.#hold = holdResponse(
+        this,
+        { exchange, head, headBytes: bytes.subarray(0, end) },
+        this.corridor,
+        this.#limits,
+      );
+      if (this.#hold?.endsConnection === true) this.persistent = false;
+      this.#tee.tap = this.#hold ?? this.corridor.content(exchange, 'response');
+    }
+    this.#body(bytes, end);
   }
 
-  #switch(head: ResponseHead, bytes: Buffer): void {
+  #switch(head: ResponseHead, bytes: Buffer, end: number): void {
     if (head.status === 101 && !this.#upgradeAsked) {
       this.#malformed('101 to a request that asked for no upgrade');
       return;
@@ -213,8 +243,8 @@ export class Upstream {
         return;
       }
     }
-    this.#send(bytes.subarray(0, head.end));
-    this.#owner.switched(this, head, bytes.subarray(head.end));
+    this.write(bytes.subarray(0, head.end));
+    this.#owner.switched(this, head, bytes.subarray(end));
   }
 
   /** Forwards `bytes` (a head up to `from`, body from there) as far as the response goes. */
@@ -224,12 +254,47 @@ export class Upstream {
       this.#malformed(this.#framer.error);
       return;
     }
-    this.#send(end === bytes.length ? bytes : bytes.subarray(0, end));
+    if (this.#hold !== undefined) {
+      this.#held(this.#hold, bytes, from, end);
+      return;
+    }
+    this.write(end === bytes.length ? bytes : bytes.subarray(0, end));
     (this.#exchange as Exchange).responseBytes += end - from;
     this.#tee.written(this.#framer.done);
     if (this.#framer.done) {
       this.#phase = IDLE;
       this.#owner.responseDone(this, end < bytes.length);
     }
+  }
+
+  #held(hold: ResponseHold, bytes: Buffer, from: number, end: number): void {
+    if (this.#framer.done) {
+      this.#phase = HELD;
+      this.#extra = end < bytes.length;
+    }
+    hold.raw(bytes.subarray(from, end));
+    if (hold.tooLong) {
+      this.#malformed('the trailers are too long');
+      return;
+    }
+    this.#tee.written(this.#framer.done);
+    hold.flush();
+  }
+
+  holdDone(hold: ResponseHold): void {
+    if (hold !== this.#hold) return;
+    this.#hold = undefined;
+    this.#phase = IDLE;
+    const exchange = this.#exchange;
+    this.#owner.responseDone(this, this.#extra);
+    // The agent has not finished its request, and nobody is left to take it.
+    if (this.ended && this.#owner.exchange === exchange) losses.upstreamLeft(this.#owner, this, this.#events.wasReset);
+  }
+
+  holdStopped(hold: ResponseHold, answer: Answer, begun: boolean): void {
+    if (hold !== this.#hold) return;
+    this.#phase = IDLE;
+    if (begun) losses.responseCut(this.#owner);
+    else losses.responseRefused(this.#owner, this, answer);
   }
 }
