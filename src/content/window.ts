@@ -1,5 +1,6 @@
-import type { BodyFound, BodyScanned, Found, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
+import type { BodyScanned, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
 import type { ScanBudget } from './budget.ts';
+import { Tally } from './tally.ts';
 
 export interface WindowOptions {
   readonly what: ScanFor;
@@ -18,11 +19,9 @@ const CARRY = 20_480;
 /** Read again before that, for what an expression looks at in front of a match. */
 const CONTEXT = 1024;
 const FIRST = 2048;
-/** Different rules kept of one body. */
-const MOST_RULES = 64;
 
 /** Base64 and its alphabets: a window must not begin in the middle of a group of four. */
-const LETTER = new Uint8Array(256);
+export const LETTER = new Uint8Array(256);
 for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-')
   LETTER[letter.charCodeAt(0)] = 1;
 
@@ -38,8 +37,7 @@ export class Window {
   #base = 0;
   /** What begins before this offset has been told. */
   #told = 0;
-  readonly #rules: Map<string, BodyFound> = new Map();
-  #unscanned: BodyScanned['unscanned'];
+  readonly #tally: Tally = new Tally();
   #stopped = false;
 
   constructor(options: WindowOptions) {
@@ -77,7 +75,7 @@ export class Window {
 
   /** The rest of the body was not looked at. */
   stop(cause: UnscannedCause, offset: number = this.offset): void {
-    this.#unscanned ??= { cause, offset };
+    this.#tally.unscanned(cause, offset);
     this.#stopped = true;
   }
 
@@ -86,8 +84,7 @@ export class Window {
     if (this.#length > 0) this.#look(true);
     this.#bytes = Buffer.alloc(0);
     this.#length = 0;
-    const found = [...this.#rules.values()];
-    return this.#unscanned === undefined ? { found } : { found, unscanned: this.#unscanned };
+    return this.#tally.scanned;
   }
 
   #room(more: number): void {
@@ -111,25 +108,16 @@ export class Window {
     const scanned = scan.scan(what, bytes);
     for (const found of scanned.found) {
       const offset = this.#base + found.start;
-      if (offset >= this.#told && offset < until) this.#keep(found, offset);
+      if (offset >= this.#told && offset < until) this.#tally.add(found, offset);
     }
     // One window that costs too much says nothing of the next.
     const { unscanned } = scanned;
     if (unscanned !== undefined) {
-      this.#unscanned ??= { cause: unscanned === 'cpu-budget' ? 'candidates' : unscanned, offset: this.#told };
+      this.#tally.unscanned(unscanned === 'cpu-budget' ? 'candidates' : unscanned, this.#told);
     }
     if (last) this.#length = 0;
     else this.#slide(until);
     budget.spend(agent, now() - began);
-  }
-
-  #keep(found: Found, offset: number): void {
-    const known = this.#rules.get(found.rule);
-    if (known !== undefined) {
-      this.#rules.set(found.rule, { ...known, count: known.count + 1 });
-    } else if (this.#rules.size < MOST_RULES) {
-      this.#rules.set(found.rule, { found, offset, count: 1 });
-    }
   }
 
   #slide(until: number): void {
