@@ -57,7 +57,7 @@ function both(keyword: Keyword, at: number): number[] {
   return [lower, lower - 32];
 }
 
-function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint8Array; width: number } {
+export function classes(keywords: readonly Keyword[], folded: boolean): { classOf: Uint8Array; width: number } {
   const classOf = new Uint8Array(256);
   let width = 1;
   for (const keyword of keywords) {
@@ -85,14 +85,14 @@ interface Trie {
   states: number;
 }
 
-function childOf({ roots, first, sibling, by }: Trie, state: number, byteClass: number): number {
+export function childOf({ roots, first, sibling, by }: Trie, state: number, byteClass: number): number {
   if (state === 0) return roots[byteClass] as number;
   let child = first[state] as number;
   while (child !== 0 && by[child] !== byteClass) child = sibling[child] as number;
   return child;
 }
 
-function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie {
+export function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie {
   const most = keywords.reduce((sum, { bytes }) => sum + bytes.length, 1);
   const trie: Trie = {
     roots: new Uint32Array(257),
@@ -157,11 +157,12 @@ const WEIGHT = Float64Array.from({ length: 256 }, (_, byte) => {
   return '_-./'.includes(letter) ? 1.2 : 1;
 });
 
-function windowOf(bytes: Uint8Array): number {
+/** Offset of the three bytes of a keyword that are the rarest in traffic. */
+export function windowOf(bytes: Uint8Array, farthest: number): number {
   const weight = (at: number): number => WEIGHT[bytes[at] as number] as number;
   let best = 0;
   let least = Number.POSITIVE_INFINITY;
-  for (let at = 0; at + 3 <= bytes.length && at <= FARTHEST; at++) {
+  for (let at = 0; at + 3 <= bytes.length && at <= farthest; at++) {
     const score = (weight(at) + weight(at + 2)) * weight(at + 1) + 0.01 * at;
     if (score < least) [least, best] = [score, at];
   }
@@ -178,7 +179,7 @@ function filters(keywords: readonly Keyword[]): Pick<Automaton, 'pairs' | 'windo
   let reach = 0;
   for (const keyword of keywords) {
     if (keyword.bytes.length < 3) continue;
-    const at = windowOf(keyword.bytes);
+    const at = windowOf(keyword.bytes, FARTHEST);
     reach = Math.max(reach, at);
     for (const a of both(keyword, at)) {
       for (const b of both(keyword, at + 1)) {

@@ -11,6 +11,8 @@ export interface EngineOptions {
   readonly candidates?: number;
   /** Called for every match; a keyed hash, so that findings can be compared and carry no secret. */
   readonly digest?: Digest;
+  /** In TypeScript alone, as where WebAssembly is missing: the same matches, slower. */
+  readonly plain?: boolean;
 }
 
 /** Immutable tables for one set of patterns; any number of scanners share them. */
@@ -25,10 +27,10 @@ export interface Engine {
 const CANDIDATES = 4096;
 const STEPS_PER_CANDIDATE = 250;
 
-/** Builds the tables for a set of patterns: all, or those one direction asks for. Milliseconds for a thousand keywords. */
+/** Lays out a set of patterns: all, or those one direction asks for. What is searched with is built by the first scan, in a millisecond. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
   const steps = (options.candidates ?? CANDIDATES) * STEPS_PER_CANDIDATE;
-  const tables = tablesOf(patterns, { steps, digest: options.digest });
+  const tables = tablesOf(patterns, { steps, digest: options.digest }, options.plain === true);
   return {
     patterns,
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),

@@ -1,5 +1,5 @@
-import { createHits, search } from './aho-corasick.ts';
 import { has } from './byte-set.ts';
+import type { Finder, FoundNumber, FoundWord } from './finder.ts';
 import { Lane, mayStart, type View } from './lane.ts';
 import { createRun } from './matcher.ts';
 import { programOf } from './pattern.ts';
@@ -29,15 +29,6 @@ export interface ScanResult {
 const BLOCK = 1 << 16;
 const AT = 64;
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= 48 && byte <= 57;
-}
-
-function endsWith(bytes: Uint8Array, end: number, word: Uint8Array): boolean {
-  for (let i = word.length, at = end; i > 0; ) if (bytes[--at] !== word[--i]) return false;
-  return true;
-}
-
 /** Scans one stream. */
 export class Scanner {
   readonly #tables: Tables;
@@ -47,16 +38,19 @@ export class Scanner {
   readonly #words: Lane;
   readonly #numbers: Lane;
   readonly #addresses: Lane;
-  readonly #hits = createHits();
-  #state = 0;
-  /** Stream offset where the current run of digits began, or -1. */
-  #digits = -1;
+  readonly #finder: Finder;
+  readonly #foundWord: FoundWord = (keyword, end) => {
+    const { pattern, first, last, length } = this.#tables.targets[keyword] as Tables['targets'][number];
+    this.#words.offer(pattern, end - first, end - last, end - length);
+  };
+  readonly #foundNumber: FoundNumber = (start, end) => this.#number(start, end);
   #units = 0;
   #exhausted = false;
 
   constructor(tables: Tables, budget: Budget | undefined) {
     this.#tables = tables;
     this.#budget = budget;
+    this.#finder = tables.finder();
     this.#words = new Lane(this.#view, tables, this.#found);
     this.#numbers = new Lane(this.#view, tables, this.#found);
     this.#addresses = new Lane(this.#view, tables, this.#found);
@@ -73,7 +67,8 @@ export class Scanner {
   end(): ScanResult {
     this.#view.run.final = true;
     if (!this.#exhausted) {
-      if (this.#digits >= 0) this.#number(this.#digits, this.#view.base + this.#view.run.end);
+      const { openNumber } = this.#finder;
+      if (openNumber >= 0) this.#number(openNumber, this.#view.base + this.#view.run.end);
       this.#drain();
     }
     return this.result();
@@ -118,9 +113,10 @@ export class Scanner {
     const { base, run } = this.#view;
     const end = base + run.end;
     if (this.#exhausted) return end;
-    const { automaton, leads } = this.#tables;
-    const word = end - (automaton.depth[this.#state] as number);
-    const number = this.#digits >= 0 ? this.#digits : end;
+    const { leads } = this.#tables;
+    const { openNumber } = this.#finder;
+    const word = this.#words.stopped ? end : end - this.#finder.openWord(this.#view);
+    const number = openNumber >= 0 ? openNumber : end;
     let settled = Math.min(word, number, this.#words.open, this.#numbers.open, this.#addresses.open);
     for (const { pattern, bytes } of leads) {
       const from = pattern.trigger === 'keywords' ? word : pattern.trigger === 'digits' ? number : end;
@@ -156,8 +152,8 @@ export class Scanner {
     for (let from = start; from < end && !this.#exhausted; from += BLOCK) {
       const to = Math.min(from + BLOCK, end);
       this.#drain();
-      this.#readWords(from, to);
-      if (this.#tables.hasDigits) this.#readNumbers(from, to);
+      if (!this.#words.stopped) this.#finder.words(this.#view, from, to, this.#foundWord);
+      if (this.#tables.hasDigits) this.#finder.numbers(this.#view, from, to, this.#foundNumber);
       if (this.#tables.at.length > 0) this.#readAddresses(from, to);
       this.#pay(to - from);
     }
@@ -174,53 +170,6 @@ export class Scanner {
     this.#words.drain();
     this.#numbers.drain();
     this.#addresses.drain();
-  }
-
-  #readWords(from: number, to: number): void {
-    if (this.#words.stopped) return;
-    const { automaton, targets } = this.#tables;
-    const { base, run } = this.#view;
-    const hits = this.#hits;
-    hits.length = 0;
-    this.#state = search(automaton, run.bytes, from, to, this.#state, hits);
-    const list = hits.list;
-    for (let i = 0; i < hits.length; i += 2) {
-      const end = base + (list[i] as number);
-      const output = automaton.outputs[(list[i + 1] as number) - automaton.accepting] as readonly number[];
-      for (let k = 0; k < output.length; k++) {
-        const { pattern, first, last, length, exact } = targets[output[k] as number] as (typeof targets)[number];
-        if (exact !== undefined && !endsWith(run.bytes, list[i] as number, exact)) continue;
-        this.#words.offer(pattern, end - first, end - last, end - length);
-      }
-    }
-  }
-
-  /** Every run of two digits or more has one at every second place. */
-  #readNumbers(from: number, to: number): void {
-    const { bytes } = this.#view.run;
-    const { base } = this.#view;
-    let at = from;
-    if (this.#digits >= 0) {
-      while (at < to && isDigit(bytes[at])) at++;
-      if (at === to) return;
-      this.#number(this.#digits, base + at);
-    }
-    this.#digits = -1;
-    for (;;) {
-      let p = at + 1;
-      while (p < to && !isDigit(bytes[p])) p += 2;
-      if (p >= to) break;
-      const start = isDigit(bytes[p - 1]) ? p - 1 : p;
-      at = p + 1;
-      while (at < to && isDigit(bytes[at])) at++;
-      if (at === to) {
-        this.#digits = base + start;
-        return;
-      }
-      this.#number(base + start, base + at);
-      at++;
-    }
-    if (to - 1 >= at && isDigit(bytes[to - 1])) this.#digits = base + to - 1;
   }
 
   #number(start: number, end: number): void {

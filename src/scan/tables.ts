@@ -1,9 +1,11 @@
-import { type Automaton, buildAutomaton } from './aho-corasick.ts';
+import { type Automaton, buildAutomaton, type Keyword } from './aho-corasick.ts';
+import { type Finder, PlainFinder } from './finder.ts';
 import type { Limits } from './lane.ts';
 import type { CompiledPattern } from './pattern.ts';
+import { wasmFinders } from './wasm-finder.ts';
 
 /** Where a keyword points: the pattern, and the starts to try relative to the end of the keyword. */
-interface Target {
+export interface Target {
   readonly pattern: CompiledPattern;
   /** First and last start, as bytes before the end of the keyword. */
   readonly first: number;
@@ -21,9 +23,13 @@ interface Lead {
 
 /** One set of patterns laid out for scanning. Immutable. */
 export interface Tables extends Limits {
+  /** Made when it is first needed: the WebAssembly engine does without. */
   readonly automaton: Automaton;
-  /** By keyword, in the order the automaton was built with. */
+  readonly keywords: readonly Keyword[];
+  /** By keyword. */
   readonly targets: readonly Target[];
+  /** Finds keywords and numbers in one stream. */
+  readonly finder: () => Finder;
   /** By length of a run of digits, 0 to 31 (31 = and more). */
   readonly digits: readonly (readonly CompiledPattern[])[];
   readonly hasDigits: boolean;
@@ -36,8 +42,11 @@ export interface Tables extends Limits {
 /** Runs of digits longer than this are no numbers of anything. */
 export const LONGEST_RUN = 256;
 
-/** Lays out a set of patterns for scanning. */
-export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits): Tables {
+/**
+ * Lays out a set of patterns for scanning.
+ * @param plain - in TypeScript alone, also where WebAssembly would do.
+ */
+export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits, plain: boolean): Tables {
   const worded = patterns.filter((pattern) => pattern.trigger === 'keywords');
   const anchors = worded.flatMap((pattern) => pattern.anchors.map((anchor) => ({ pattern, anchor })));
   const folded = anchors.some((one) => one.anchor.ignoreCase);
@@ -46,8 +55,19 @@ export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits): 
     .map((pattern) => ({ pattern, bytes: Math.max(0, ...pattern.anchors.map((anchor) => anchor.to)) }))
     .filter((lead) => lead.bytes > 0);
   const reach = patterns.flatMap((pattern) => pattern.anchors.map((one) => one.to + one.bytes.length + pattern.before));
-  return {
-    automaton: buildAutomaton(anchors.map((one) => one.anchor)),
+  const keywords = anchors.map((one) => one.anchor);
+  let automaton: Automaton | undefined;
+  let finders: (() => Finder) | undefined;
+  const tables: Tables = {
+    get automaton() {
+      automaton ??= buildAutomaton(keywords);
+      return automaton;
+    },
+    keywords,
+    finder: () => {
+      finders ??= (plain ? undefined : wasmFinders(tables)) ?? (() => new PlainFinder(tables));
+      return finders();
+    },
     targets: anchors.map(({ pattern, anchor }) => ({
       pattern,
       length: anchor.bytes.length,
@@ -62,4 +82,5 @@ export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits): 
     keep: Math.max(0, ...reach) + LONGEST_RUN + 2,
     ...limits,
   };
+  return tables;
 }

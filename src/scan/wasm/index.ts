@@ -1,0 +1,2 @@
+export { numbers } from './numbers';
+export { words } from './words';
