@@ -14,6 +14,14 @@ export { configurationProblems } from './collector-check.ts';
 export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
 export { type PatternFact, patternFacts, type Tried, tryPatterns } from './collector-patterns.ts';
 export { purgeStored } from './collector-purge.ts';
+export {
+  createReplay,
+  type Replay,
+  type Replayed,
+  type ReplayRules,
+  type StoredExchange,
+  type StoredFinding,
+} from './collector-replay.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
 const SWEEP_MS = 1_000;

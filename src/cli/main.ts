@@ -17,6 +17,7 @@ import { patternsCommand } from './patterns.ts';
 import { policyCommand } from './policy.ts';
 import { purgeCommand } from './purge.ts';
 import { queryCommand } from './query.ts';
+import { replayCommand } from './replay.ts';
 import { reportCommand } from './report.ts';
 import { runCommand } from './run.ts';
 import { startCommand } from './start.ts';
@@ -36,6 +37,7 @@ const COMMANDS = [
   queryCommand,
   baselineCommand,
   policyCommand,
+  replayCommand,
   modeCommand,
   caCommand,
   patternsCommand,

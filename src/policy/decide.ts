@@ -119,7 +119,7 @@ export function decide(set: PolicySet, facts: PolicyFacts, doors: Doors, options
 }
 
 /** `applies_to` names whole dot segments: `post` and `http` fit `http.post`, `pos` does not (§1.5). */
-function applies(policy: Policy, segments: string, agent: string): boolean {
+export function applies(policy: Policy, segments: string, agent: string): boolean {
   if (policy.appliesTo.length > 0 && !policy.appliesTo.some((token) => segments.includes(`.${token}.`))) return false;
   return policy.agents.length === 0 || policy.agents.some((glob) => globText(glob, agent));
 }

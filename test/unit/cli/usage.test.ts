@@ -28,6 +28,7 @@ const COMMANDS = [
   'query',
   'baseline',
   'policy',
+  'replay',
   'mode',
   'ca',
   'patterns',
@@ -57,7 +58,7 @@ test('start documents the flags of the contract', async () => {
 
 test('what is not built is not claimed', async () => {
   const { out } = await weir(['help'], env);
-  assert.doesNotMatch(out, /replay|approve|receipt/);
+  assert.doesNotMatch(out, /approve|receipt/);
 });
 
 const USAGE: readonly (readonly [readonly string[], number, RegExp])[] = [

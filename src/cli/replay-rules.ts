@@ -1,0 +1,120 @@
+import { resolve } from 'node:path';
+import type { ReplayRules } from '../collector.ts';
+import { homely, loadConfig, parseConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { readYamlFile } from '../config/yaml-file.ts';
+import type { PolicySet } from '../policy/policy.ts';
+import { type Cli, CliError, EXIT, safe } from './context.ts';
+
+/** What a file given as `--policy` may hold instead of policies: lists, as `weir policy suggest` writes them. */
+const LISTS: ReadonlySet<string> = new Set(['agents', 'destinations']);
+
+/** The rules of `--config` and `--policy`, and those that are configured now. */
+export interface Rules {
+  readonly candidate: Omit<ReplayRules, 'mode'>;
+  readonly current: Omit<ReplayRules, 'mode'>;
+  /** Where the rows are. */
+  readonly stored: Config;
+  /** What is replayed, for people. */
+  readonly names: readonly string[];
+  /** What cannot be replayed, for people. */
+  readonly notes: readonly string[];
+}
+
+/** Reads everything. Throws ConfigError and CliError. */
+export async function readRules(cli: Cli, files: readonly string[]): Promise<Rules> {
+  const { config: named, stateDir } = cli.options();
+  const load = (config: string | undefined): Config =>
+    loadConfig({ flags: { config, stateDir }, env: cli.env, cwd: cli.cwd }).config;
+  const given = load(named);
+  const current = named === undefined ? given : load(undefined);
+  const { lists, policies } = await readFiles(cli, files);
+  const config = lists.reduce(withLists, given);
+  const own = await configured(given);
+  const candidate = { config, policies: policies ?? own };
+  return {
+    candidate,
+    current: { config: current, policies: named === undefined ? own : await configured(current) },
+    stored: named !== undefined && isDefaultState(given, cli) ? current : given,
+    names: [...(named === undefined ? [] : [named]), ...files],
+    notes:
+      given.policies.receiver === undefined || policies !== undefined
+        ? []
+        : ['policies of the receiver are not replayed: give them as a file (--policy)'],
+  };
+}
+
+/** A file that says nothing of a state directory is a proposal for the one that is there. */
+function isDefaultState(given: Config, cli: Cli): boolean {
+  const nowhere = { HOME: cli.env['HOME'], XDG_STATE_HOME: cli.env['XDG_STATE_HOME'], XDG_CONFIG_HOME: '/nonexistent' };
+  return given.state_dir === loadConfig({ flags: {}, env: nowhere, cwd: cli.cwd }).config.state_dir;
+}
+
+async function configured(config: Config): Promise<PolicySet | undefined> {
+  const { files } = config.policies;
+  if (files.length === 0) return undefined;
+  return await policySet(files.map((file) => ({ file, value: readYamlFile(file, homely(file)) })));
+}
+
+interface Read {
+  readonly file: string;
+  readonly value: ReturnType<typeof readYamlFile>;
+}
+
+async function readFiles(
+  cli: Cli,
+  files: readonly string[],
+): Promise<{ readonly lists: readonly Config[]; readonly policies: PolicySet | undefined }> {
+  const lists: Config[] = [];
+  const policies: Read[] = [];
+  for (const name of files) {
+    const file = resolve(cli.cwd, name);
+    const value = readYamlFile(file, homely(file));
+    if (isLists(value.value)) lists.push(parseConfig({ state_dir: '/', ...(value.value as object) }, homely(file)));
+    else policies.push({ file, value });
+  }
+  return { lists, policies: policies.length === 0 ? undefined : await policySet(policies) };
+}
+
+function isLists(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const keys = Object.keys(value);
+  return keys.length > 0 && keys.every((key) => LISTS.has(key));
+}
+
+async function policySet(read: readonly Read[]): Promise<PolicySet> {
+  // Expressions have an engine of their own, which no other command may pay for.
+  const [{ parsePolicies }, { createSet }] = await Promise.all([
+    import('../policy/parse.ts'),
+    import('../policy/policy.ts'),
+  ]);
+  const parsed = read.map(({ file, value }) =>
+    parsePolicies(value.value, { name: homely(file), kind: 'file', line: (at) => value.line(at) }),
+  );
+  const problems = parsed.flatMap((one) => one.problems.map(({ message }) => safe(message, 400)));
+  if (problems.length > 0) throw new CliError(problems.join('\n'), EXIT.usage);
+  return createSet(parsed.map((one) => one.set));
+}
+
+/** Lists add up, as those of agents and of everybody do. */
+function withLists(config: Config, lists: Config): Config {
+  const agents = new Map(config.agents);
+  for (const [name, added] of lists.agents) {
+    const own = agents.get(name);
+    const both = {
+      allowed_domains: [...(own?.allowed_domains ?? []), ...added.allowed_domains],
+      blocked_domains: [...(own?.blocked_domains ?? []), ...added.blocked_domains],
+    };
+    agents.set(name, { ...(own ?? added), ...both });
+  }
+  const { allowed, blocked, internal } = config.destinations;
+  return {
+    ...config,
+    agents,
+    destinations: {
+      allowed: [...allowed, ...lists.destinations.allowed],
+      blocked: [...blocked, ...lists.destinations.blocked],
+      internal: [...internal, ...lists.destinations.internal],
+    },
+  };
+}
