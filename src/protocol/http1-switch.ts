@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 import type { ResponseHead } from '../codec/http1-head.ts';
 import type { Exchange } from '../model/exchange.ts';
+import type { Corridor } from '../model/ports.ts';
 import type { Upstream } from './http1-upstream.ts';
-import { Join, type JoinEnd, type JoinTaps } from './splice.ts';
+import { Join, type JoinEnd, type JoinLooks } from './splice.ts';
 
 /** An exchange that stops being HTTP/1 with this response: 101, or 2xx to a CONNECT. */
 export interface Switch {
@@ -31,23 +32,18 @@ export function switchedTo({ request }: Exchange, { upgrade }: ResponseHead): st
  * starts the join.
  */
 export function joinAfterSwitch(change: Switch, done: (end: JoinEnd) => void): Join {
-  const { agent, up, exchange, head, rest, kept } = change;
+  const { agent, up, exchange, head, rest, kept, idleMs } = change;
   const protocol = head.upgrade ?? exchange.request.upgrade ?? 'connect';
-  let taps: JoinTaps | undefined;
-  if (protocol !== 'websocket') exchange.connection.tunnelProtocol = protocol;
-  else {
-    const { corridor } = up;
-    taps = { agent: corridor.content(exchange, 'request'), upstream: corridor.content(exchange, 'response') };
-  }
-  if (kept !== undefined) {
-    up.socket.write(kept);
-    exchange.requestBytes += kept.length;
-    taps?.agent?.push(kept);
-  }
-  if (rest.length > 0) {
-    agent.write(rest);
-    exchange.responseBytes += rest.length;
-    taps?.upstream?.push(rest);
-  }
-  return new Join(agent, up.socket, exchange, change.idleMs, done, taps);
+  const looks = protocol === 'websocket' ? looksOf(up.corridor, exchange) : undefined;
+  if (looks === undefined) exchange.connection.tunnelProtocol = protocol;
+  const first = { agent: kept, upstream: rest };
+  return new Join({ agent, upstream: up.socket, counts: exchange, idleMs, looks, first }, done);
+}
+
+function looksOf(corridor: Corridor, exchange: Exchange): JoinLooks {
+  const directions = { agent: 'request', upstream: 'response' } as const;
+  return {
+    filter: (side, sink) => corridor.filter(exchange, directions[side], undefined, sink),
+    tap: (side) => corridor.content(exchange, directions[side]),
+  };
 }
