@@ -6,19 +6,24 @@ export interface DeflateAgreed {
   readonly response: boolean;
 }
 
+const FIELD = 'sec-websocket-extensions';
+
 /**
- * Reads what the server's `Sec-WebSocket-Extensions` says of permessage-deflate.
- * @param values of that field, in order.
+ * Reads what the server agreed to of permessage-deflate.
+ * @param fields - of its response: name, value, name, value …
  * @returns undefined = not agreed: no frame may be compressed.
  */
-export function deflateOf(values: readonly string[]): DeflateAgreed | undefined {
-  for (const extension of values.join(',').split(',')) {
-    const [name, ...parameters] = extension.split(';').map((part) => part.trim().toLowerCase());
-    if (name !== 'permessage-deflate') continue;
-    return {
-      request: !parameters.includes('client_no_context_takeover'),
-      response: !parameters.includes('server_no_context_takeover'),
-    };
+export function deflateOf(fields: readonly string[]): DeflateAgreed | undefined {
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if ((fields[i] as string).toLowerCase() !== FIELD) continue;
+    for (const extension of (fields[i + 1] as string).split(',')) {
+      const [name, ...parameters] = extension.split(';').map((part) => part.trim().toLowerCase());
+      if (name !== 'permessage-deflate') continue;
+      return {
+        request: !parameters.includes('client_no_context_takeover'),
+        response: !parameters.includes('server_no_context_takeover'),
+      };
+    }
   }
   return undefined;
 }
