@@ -8,13 +8,14 @@ export class Tally {
   readonly #rules: Map<string, BodyFound> = new Map();
   #unscanned: BodyScanned['unscanned'];
 
-  /** `offset` in the decoded body. */
-  add(found: Found, offset: number): void {
+  /** `offset` in the decoded body; `place` is asked for the first of each rule. */
+  add(found: Found, offset: number, place?: () => string | undefined): void {
     const known = this.#rules.get(found.rule);
     if (known !== undefined) {
       this.#rules.set(found.rule, { ...known, count: known.count + 1 });
     } else if (this.#rules.size < MOST_RULES) {
-      this.#rules.set(found.rule, { found, offset, count: 1 });
+      const where = place?.();
+      this.#rules.set(found.rule, { found, offset, count: 1, ...(where === undefined ? {} : { place: where }) });
     }
   }
 

@@ -1,5 +1,6 @@
 import type { BodyScanned, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
 import type { ScanBudget } from './budget.ts';
+import { placeOf } from './place.ts';
 import { Tally } from './tally.ts';
 
 export interface WindowOptions {
@@ -108,7 +109,8 @@ export class Window {
     const scanned = scan.scan(what, bytes);
     for (const found of scanned.found) {
       const offset = this.#base + found.start;
-      if (offset >= this.#told && offset < until) this.#tally.add(found, offset);
+      if (offset < this.#told || offset >= until) continue;
+      this.#tally.add(found, offset, () => placeOf(bytes, found.start, found.end, this.#base === 0));
     }
     // One window that costs too much says nothing of the next.
     const { unscanned } = scanned;

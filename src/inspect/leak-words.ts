@@ -110,8 +110,9 @@ export function bodyFindings(
   { rules, shownHost }: { readonly rules: LeakRules; readonly shownHost: (host: string) => string },
 ): readonly Finding[] {
   const leaks: Leak[] = [];
-  const place = `the ${direction} body`;
-  for (const { found, offset, count } of scanned.found) {
+  const body = `the ${direction} body`;
+  for (const { found, offset, count, place: inside } of scanned.found) {
+    const place = inside === undefined ? body : `${body}, ${inside}`;
     const weight = rules.weigh(found, direction === 'request' ? 'body' : 'response', exchange);
     if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
   }

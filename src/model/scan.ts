@@ -70,6 +70,8 @@ export interface BodyFound {
   readonly offset: number;
   /** How often the rule was found. */
   readonly count: number;
+  /** What the first one stands in, in words: `in the form field note`, `in an HTML comment`. */
+  readonly place?: string;
 }
 
 /** What looking at one body came to. */
