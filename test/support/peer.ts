@@ -63,6 +63,14 @@ export class Peer {
     });
   }
 
+  /** Stops and goes on reading. */
+  pause(): void {
+    this.#stream.pause();
+  }
+  resume(): void {
+    this.#stream.resume();
+  }
+
   /** Ends this side's writing (FIN, and close_notify inside TLS). */
   fin(): void {
     this.#stream.end();
