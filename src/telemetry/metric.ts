@@ -1,4 +1,5 @@
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import { createCallMetrics } from './call-metric.ts';
 import { createHostSlots, createNameCap } from './hosts.ts';
 import { healthInstruments, recordInstruments } from './instruments.ts';
 import { decides } from './log.ts';
@@ -66,6 +67,7 @@ const NONE: readonly string[] = [];
 export function createMetrics(): Metrics {
   const own = recordInstruments();
   const state = healthInstruments();
+  const calls = createCallMetrics(errorType);
   const hosts = createHostSlots();
   const agentName = createNameCap(1000);
   const ruleName = createNameCap(500);
@@ -122,13 +124,14 @@ export function createMetrics(): Metrics {
     }
     if (record.firstSeen && record.kind !== 'tunnel') own.firstSeen.add([counted.agent], 1);
     findings(record);
+    if (record.llm !== undefined || record.mcp !== undefined) calls.record(record, counted.agent);
     if (record.kind === 'tunnel') own.tunnel.observe([counted.agent], record.durationMs / 1000);
     if (counted.duration !== undefined) observe(counted.duration, own.duration.bounds, record.durationMs / 1000);
     if (counted.overhead !== undefined) observe(counted.overhead, own.overhead.bounds, record.overheadMs / 1000);
   };
 
   return {
-    instruments: [...Object.values(own), ...Object.values(state)],
+    instruments: [...Object.values(own), ...calls.instruments, ...Object.values(state)],
     record(record) {
       if (record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel') exchange(record);
       else if (record.kind === 'finding') {

@@ -5,13 +5,13 @@ import { putDirect } from './run-span.ts';
 import { DIRECT_CONNECTION } from './semconv.ts';
 import {
   endOf,
-  errorType,
   KIND_CLIENT,
   KIND_INTERNAL,
   linksOf,
   type Put,
   putAttributes,
   type SpanRecord,
+  spanError,
   spanName,
   statusOf,
 } from './span.ts';
@@ -205,7 +205,7 @@ export function createSpanWriter(): SpanWriter {
   const attributes = new AttributeWriter();
   return {
     write(sheet, record) {
-      const error = errorType(record);
+      const error = spanError(record);
       sheet.raw(TRACE);
       sheet.string(record.traceId);
       sheet.raw(SPAN);

@@ -152,7 +152,7 @@ function tracesItself(record: ExchangeRecord): boolean {
   return parentSpanId !== undefined && mcp?.traceparent?.includes(parentSpanId) !== true;
 }
 
-/** `error.type` of span and metric: the status code of a 4xx/5xx, else our code; undefined when nothing is wrong. */
+/** `error.type` of an exchange: the status code of a 4xx/5xx, else our code; undefined when nothing is wrong. */
 export function errorType(record: SpanRecord): string | undefined {
   // How the command ended is its own affair: `grep` exits 1 when it finds nothing.
   if (record.kind === 'run') return undefined;
@@ -162,7 +162,13 @@ export function errorType(record: SpanRecord): string | undefined {
   if (record.outcome === 'blocked') return record.errorType ?? 'policy-denied';
   if (record.outcome === 'failed') return record.errorType ?? 'internal';
   if (record.status !== undefined && record.status >= 400) return String(record.status);
-  return record.errorType ?? (record.mcp === undefined ? undefined : mcpError(record.mcp));
+  return record.errorType;
+}
+
+/** `error.type` of the span: an MCP message may fail where its exchange does not. */
+export function spanError(record: SpanRecord): string | undefined {
+  const error = errorType(record);
+  return error === undefined && record.kind !== 'run' && record.mcp !== undefined ? mcpError(record.mcp) : error;
 }
 
 export function statusOf(record: SpanRecord, error: string | undefined): SpanStatus {
@@ -212,7 +218,7 @@ function parentOf(record: SpanRecord): { readonly parentSpanContext?: SpanContex
 
 /** The span of a closed exchange, CONNECT, tunnel or run. Pure; `resource` is the only thing not taken from the record. */
 export function toSpan(record: SpanRecord, resource: Resource, version: string): ReadableSpan {
-  const error = errorType(record);
+  const error = spanError(record);
   const own = context(record.traceId, record.spanId, false);
   return {
     name: spanName(record),
