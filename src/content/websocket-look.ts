@@ -1,15 +1,13 @@
-import type { BodyFound, BodyScanned, Found, UnscannedCause } from '../model/scan.ts';
+import type { BodyScanned, Found, UnscannedCause } from '../model/scan.ts';
 import type { FilterOptions } from './filter-contract.ts';
+import { placeOf } from './place.ts';
+import { Tally } from './tally.ts';
 import { replaceFound } from './websocket-replace.ts';
-
-/** Different rules kept of one direction. */
-const MOST_RULES = 64;
 
 /** Looks at texts one by one and remembers what was found in all of them. */
 export class Look {
   readonly #options: FilterOptions;
-  readonly #rules: Map<string, BodyFound> = new Map();
-  #unscanned: BodyScanned['unscanned'];
+  readonly #tally = new Tally();
   /** Bytes of all texts before. */
   #offset = 0;
   /** Places that carry a label now. */
@@ -20,8 +18,7 @@ export class Look {
   }
 
   get scanned(): BodyScanned {
-    const found = [...this.#rules.values()];
-    return this.#unscanned === undefined ? { found } : { found, unscanned: this.#unscanned };
+    return this.#tally.scanned;
   }
 
   /** What becomes of one text: it passes as it is, as another one, or not at all. */
@@ -38,7 +35,7 @@ export class Look {
     const places: Found[] = [];
     let stop = false;
     for (const one of found) {
-      this.#keep(one, offset + one.start);
+      this.#tally.add(one, offset + one.start, () => placeOf(text, one.start, one.end, true));
       const act = this.#options.act(one);
       if (act === 'stop') stop = true;
       else if (act === 'replace') places.push(one);
@@ -52,13 +49,7 @@ export class Look {
 
   /** Something was not looked at. */
   unread(cause: UnscannedCause, offset: number = this.#offset): 'pass' | 'stop' {
-    this.#unscanned ??= { cause, offset };
+    this.#tally.unscanned(cause, offset);
     return this.#options.onUnscanned(cause);
-  }
-
-  #keep(found: Found, offset: number): void {
-    const known = this.#rules.get(found.rule);
-    if (known !== undefined) this.#rules.set(found.rule, { ...known, count: known.count + 1 });
-    else if (this.#rules.size < MOST_RULES) this.#rules.set(found.rule, { found, offset, count: 1 });
   }
 }
