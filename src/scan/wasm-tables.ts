@@ -4,11 +4,13 @@ import type { Tables } from './tables.ts';
 
 /** Bytes of the tables `wasm/words.ts` and `wasm/numbers.ts` describe. */
 const FILTER = 64;
-const HEADS = FILTER + 0x8000;
+const GROUPS = FILTER + 0x8000;
+const HEADS = GROUPS + 0x2000;
 const ENTRIES = HEADS + 0x1000;
 const ENTRY = 32;
 const GATE = 24;
-const PLACES = 128;
+const ROWS = 16;
+const PLACES = ROWS + 128;
 const PLACE = 12;
 
 /** Tables for the module, and what leads back from them. Immutable. */
@@ -54,6 +56,15 @@ function gatesOf(gates: Gates, pattern: CompiledPattern): { words: number[]; num
   return made;
 }
 
+/** Adds a window to the group of its hash: two hashes may share one, then the bits are of both. */
+function neighbours(view: DataView, three: number, bytes: Uint8Array, offset: number): void {
+  view.setUint8(FILTER + three, 4);
+  [bytes[offset - 1], bytes[offset + 3]].forEach((byte, i) => {
+    const at = GROUPS + (three & 0x3ff) * 8 + i * 4;
+    view.setUint32(at, view.getUint32(at, true) | (byte === undefined ? -1 : 1 << (byte & 31)), true);
+  });
+}
+
 function wordTable({ keywords, targets }: Tables, order: Uint16Array, gates: Gates): Uint8Array {
   const pool = ENTRIES + (keywords.length + 1) * ENTRY;
   const table = new Uint8Array(keywords.reduce((sum, { bytes }) => sum + bytes.length, pool));
@@ -68,7 +79,7 @@ function wordTable({ keywords, targets }: Tables, order: Uint16Array, gates: Gat
     const at = ENTRIES + id * ENTRY;
     const three = window(bytes, offset);
     const head = HEADS + (hash(three) & 0x7ff) * 2;
-    table[FILTER + hash(three)] = 1;
+    neighbours(view, hash(three), bytes, offset);
     view.setUint32(at, three, true);
     view.setUint16(at + 4, view.getUint16(head, true), true);
     view.setUint16(head, id, true);
@@ -93,8 +104,11 @@ function numberTable({ digits }: Tables, gates: Gates): Uint8Array {
   const table = new Uint8Array(PLACES + places.length * PLACE);
   const view = new DataView(table.buffer);
   let index = 0;
+  const shortest = digits.findIndex((patterns) => patterns.length > 0);
+  view.setUint32(0, Math.max(1, shortest), true);
   digits.forEach((patterns, length) => {
-    view.setUint16(length * 4, index, true);
+    const row = ROWS + length * 4;
+    view.setUint16(row, index, true);
     for (const pattern of patterns) {
       for (const { from, to } of pattern.anchors) {
         const at = PLACES + index * PLACE;
@@ -105,7 +119,7 @@ function numberTable({ digits }: Tables, gates: Gates): Uint8Array {
         index++;
       }
     }
-    view.setUint16(length * 4 + 2, index - view.getUint16(length * 4, true), true);
+    view.setUint16(row + 2, index - view.getUint16(row, true), true);
   });
   return table;
 }

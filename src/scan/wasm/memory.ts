@@ -10,6 +10,8 @@ export const LIST: usize = 0x10000;
 export const LIST_END: usize = 0x30000;
 /** Where `numbers` leaves the run of digits that is open at the end. */
 export const OPEN: usize = 0x400;
+/** Lists of a chunk. */
+export const SCRATCH: usize = 0x4000;
 /** What a byte is, see `runs.ts` and `escapes.ts`. */
 export const CLASSES: usize = 0x800;
 /** What a code point is, one byte each (`escapes.ts`). */

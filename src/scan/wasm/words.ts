@@ -1,24 +1,29 @@
 import { passes } from './gate';
-import { byteAt, INPUT, LIST, LIST_END } from './memory';
+import { byteAt, INPUT, LIST, LIST_END, SCRATCH } from './memory';
 
 /**
  * All keywords in one pass. Of every keyword one window of three bytes was chosen; every position is looked up in a filter by the hash
  * of its three bytes, case bits aside. What hits is compared, then held against the gate of its pattern.
  *
- * A table, from its address: u32 longest keyword; at 64 the filter, a byte per hash; then the heads, u16 per hash; then the keywords, 32
+ * A table, from its address: u32 longest keyword; at 64 the filter, a byte per hash, 0 or 4; then for every group of
+ * hashes (1,024) u32 and u32, bits of the bytes (their lowest five bits) that stand before and behind its windows; then the heads, u16 per hash; then the keywords, 32
  * bytes each, the first of them unused: u32 window, u16 next of the same head, u16 offset of the window, u32 first four bytes without
  * case bits, u32 their mask, u32 address of the bytes in the table, u16 length, u16 whether case is ignored, u32 gate (0 = not
  * known), i16 first and i16 last start, as bytes before the end.
  */
 const FILTER: usize = 64;
-const HEADS: usize = FILTER + 0x8000;
+const GROUPS: usize = FILTER + 0x8000;
+const HEADS: usize = GROUPS + 0x2000;
 const ENTRIES: usize = HEADS + 0x1000;
 const ENTRY: u32 = 5;
+const MULTIPLIER: u32 = 0x9e3779b1;
+/** Positions filtered at a time: their list stays in the fastest memory. */
+const CHUNK: i32 = 4096;
 
 // @ts-expect-error: decorator of AssemblyScript
 @inline
 function hash(at: usize): u32 {
-  return (((load<u32>(at) << 8) | 0x20202000) * 0x9e3779b1) >>> 17;
+  return (((load<u32>(at) << 8) | 0x20202000) * MULTIPLIER) >>> 17;
 }
 
 // @ts-expect-error: decorator of AssemblyScript
@@ -78,6 +83,47 @@ function look(table: usize, at: i32, from: i32, to: i32, length: i32, end: usize
   return list;
 }
 
+/** Positions whose three bytes hit the filter, as u32 from `SCRATCH` on. Without a branch, because none of them would be foreseen. */
+function filtered(filter: usize, from: i32, to: i32): usize {
+  const multiplier = i32x4.splat(MULTIPLIER);
+  const noCase = i32x4.splat(0x20202000);
+  let list = SCRATCH;
+  let at = from;
+  for (; at + 16 <= to; at += 16) {
+    for (let i = 0; i < 4; i++) {
+      const four = v128.or(i32x4.shl(v128.load(INPUT + at + i), 8), noCase);
+      const hashes = i32x4.shr_u(i32x4.mul(four, multiplier), 17);
+      store<u32>(list, at + i);
+      list += <usize>load<u8>(filter + i32x4.extract_lane(hashes, 0));
+      store<u32>(list, at + i + 4);
+      list += <usize>load<u8>(filter + i32x4.extract_lane(hashes, 1));
+      store<u32>(list, at + i + 8);
+      list += <usize>load<u8>(filter + i32x4.extract_lane(hashes, 2));
+      store<u32>(list, at + i + 12);
+      list += <usize>load<u8>(filter + i32x4.extract_lane(hashes, 3));
+    }
+  }
+  for (; at < to; at++) {
+    store<u32>(list, at);
+    list += <usize>load<u8>(filter + hash(INPUT + at));
+  }
+  return list;
+}
+
+/** Keeps those where the bytes before and behind can belong to a keyword of the window's group. */
+function neighboured(groups: usize, end: usize): usize {
+  let list = SCRATCH;
+  for (let entry = SCRATCH; entry < end; entry += 4) {
+    const at = load<u32>(entry);
+    const group = groups + ((hash(INPUT + at) & 0x3ff) << 3);
+    const before = load<u32>(group) >>> (<u32>load<u8>(INPUT + at - 1) & 31);
+    const behind = load<u32>(group, 4) >>> (<u32>load<u8>(INPUT + at, 3) & 31);
+    store<u32>(list, at);
+    list += (before & behind & 1) << 2;
+  }
+  return list;
+}
+
 /**
  * Keywords that end in `from`+1..`to`, by their end, longer ones first: `(end - from) << 15 | number`. Of these `to - from` is at most
  * 65,536. Those whose pattern cannot match there are left out where its gate is known.
@@ -85,30 +131,13 @@ function look(table: usize, at: i32, from: i32, to: i32, length: i32, end: usize
  */
 export function words(table: usize, from: i32, to: i32, length: i32): i32 {
   let list = LIST;
-  const filter = table + FILTER;
-  let at = max(from + 1 - <i32>load<u32>(table), 0);
   const stop = to - 2;
-  for (; at + 8 <= stop; at += 8) {
-    const p = INPUT + at;
-    let hits =
-      <u32>load<u8>(filter + hash(p)) |
-      ((<u32>load<u8>(filter + hash(p + 1))) << 1) |
-      ((<u32>load<u8>(filter + hash(p + 2))) << 2) |
-      ((<u32>load<u8>(filter + hash(p + 3))) << 3) |
-      ((<u32>load<u8>(filter + hash(p + 4))) << 4) |
-      ((<u32>load<u8>(filter + hash(p + 5))) << 5) |
-      ((<u32>load<u8>(filter + hash(p + 6))) << 6) |
-      ((<u32>load<u8>(filter + hash(p + 7))) << 7);
-    while (hits != 0) {
-      list = look(table, at + ctz(hits), from, to, length, list);
+  for (let at = max(from + 1 - <i32>load<u32>(table), 0); at < stop; at += CHUNK) {
+    const end = neighboured(table + GROUPS, filtered(table + FILTER, at, min(at + CHUNK, stop)));
+    for (let entry = SCRATCH; entry < end; entry += 4) {
+      list = look(table, <i32>load<u32>(entry), from, to, length, list);
       if (list == 0) return -1;
-      hits &= hits - 1;
     }
-  }
-  for (; at < stop; at++) {
-    if (load<u8>(filter + hash(INPUT + at)) == 0) continue;
-    list = look(table, at, from, to, length, list);
-    if (list == 0) return -1;
   }
   return <i32>((list - LIST) >> 2);
 }
