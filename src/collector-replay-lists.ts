@@ -22,6 +22,8 @@ export interface ListedRequest {
   readonly path: string | undefined;
   /** It belongs to a `weir run`, which says itself what is read. */
   readonly run: boolean;
+  /** Bytes followed the CONNECT, and it was judged by them, too. */
+  readonly begun: boolean;
 }
 
 /** What lists say of a stored request: one finding, none, or both with the reason why it is not known. */
@@ -73,7 +75,7 @@ export function storedLists(config: Config, categories: Categories): StoredLists
       }
       const read = readsTls(request.host);
       if (request.kind === 'connect') {
-        if (!request.run) return all([request.port === 80 || read ? open : closed], '');
+        if (!request.run && !request.begun) return all([request.port === 80 || read ? open : closed], '');
         return all([open, closed], 'carried nothing');
       }
       // What was a tunnel may be read the next time, request by request.

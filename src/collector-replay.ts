@@ -1,6 +1,6 @@
 import { dataOf } from './collector-library.ts';
 import { LIST_RULES, type ListVerdict, storedLists } from './collector-replay-lists.ts';
-import { modesOf } from './collector-stages.ts';
+import { interceptionOf, modesOf } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
 import { compileCategories } from './inspect/categories.ts';
 import { createAgentKeys } from './inspect/identity.ts';
@@ -61,6 +61,7 @@ const BASE = [
   'error_type',
   'ever_dialled',
   'in_run',
+  'begun',
 ];
 /** Failures that come before anything is judged: no rule was asked. */
 const UNASKED: ReadonlySet<string> = new Set([
@@ -71,6 +72,8 @@ const UNASKED: ReadonlySet<string> = new Set([
   'limit-reached',
 ]);
 const POLICY = 'policy';
+const TUNNEL = 'was a tunnel';
+const NOTHING_INSIDE = 'carried nothing';
 
 /** One way it may have been. */
 interface Said {
@@ -85,6 +88,7 @@ export async function createReplay(rules: ReplayRules): Promise<Replay> {
   const { config, policies } = rules;
   const categories = compileCategories(dataOf('destinations'));
   const lists = storedLists(config, categories);
+  const readsTls = interceptionOf(config.intercept, categories);
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   const modeFor = modesOf(
     config,
@@ -101,18 +105,34 @@ export async function createReplay(rules: ReplayRules): Promise<Replay> {
     if (now) columns.add('started_at');
   }
   const judgeLists = (cells: StoredExchange['cells']): ListVerdict => lists.ask(requestOf(cells, config));
-  const judgePolicies = (cells: StoredExchange['cells']): readonly Said[] => {
-    if (!asks) return [{ finding: undefined }];
-    const { possible, reason } = stored.decideStored(policies, withPath(cells, config));
+  const decide = (cells: StoredExchange['cells']): readonly Said[] => {
+    if (policies === undefined) return [];
+    const { possible, reason } = stored.decideStored(policies, withPath(cells, config), {
+      onAbsent: config.policies.on_absent,
+    });
     return possible.map(({ disposition, decidedBy }) => ({
       finding: disposition === 'none' ? undefined : policyFinding(disposition, decidedBy ?? ''),
       ...(reason === undefined ? {} : { reason }),
     }));
   };
+  const judgePolicies = (cells: StoredExchange['cells']): readonly Said[] => {
+    if (!asks) return [{ finding: undefined }];
+    const said = decide(cells);
+    if (cells['kind'] === 'exchange') return said;
+    const closed = cells['in_run'] !== true && !readsTls(String(cells['host'])) && Number(cells['port']) !== 80;
+    // A CONNECT that is to be read is asked only what holds for all that may be inside.
+    if (cells['kind'] === 'connect' && !closed) return doubted([{ finding: undefined }, ...said], NOTHING_INSIDE);
+    // What was a tunnel may be read the next time, request by request.
+    return closed ? said : doubted([{ finding: undefined }, ...said, ...decide(stored.opened(cells))], TUNNEL);
+  };
   return {
     columns,
     judge: (row) => judged(row, judgeLists(row.cells), judgePolicies(row.cells), modeOf(rules.mode, modeFor, row)),
   };
+}
+
+function doubted(said: readonly Said[], reason: string): readonly Said[] {
+  return said.map((one) => ({ ...one, reason }));
 }
 
 function modeOf(mode: ReplayRules['mode'], modeFor: ModeFor, { cells }: StoredExchange): Mode {
@@ -134,6 +154,7 @@ function requestOf(
     method: String(cells['method']),
     path,
     run: cells['in_run'] === true,
+    begun: cells['begun'] === true,
   };
 }
 
@@ -157,7 +178,7 @@ function withPath(cells: StoredExchange['cells'], config: Config): StoredExchang
 }
 
 function policyFinding(disposition: Disposition, name: string): Finding {
-  return { inspector: POLICY, rule: name, severity: 'high', disposition, message: '' };
+  return { inspector: POLICY, rule: `${POLICY}:${name}`, severity: 'high', disposition, message: '' };
 }
 
 /** What was found stays; what lists and policies say is said anew. */
@@ -167,7 +188,8 @@ function judged(row: StoredExchange, lists: ListVerdict, policies: readonly Said
   const recorded = { verdict, stopped: cells['action'] === 'block', rule: ruleOf(findings) };
   if (UNASKED.has(String(cells['error_type'])) || cells['host'] === 'invalid') return recorded;
   const kept = findings.filter((finding) => !isSaidAnew(finding)).map(findingOf);
-  const before = strongest(findings.filter(isSaidAnew));
+  // What only records says nothing about stopping; it stays as it was.
+  const before = strongest(findings.filter((finding) => isSaidAnew(finding) && RANK[finding.disposition] > RANK.flag));
   const ways = lists.possible.flatMap((list) =>
     policies.map((policy): Replayed => {
       const anew = [list, policy.finding].filter((finding) => finding !== undefined);

@@ -22,6 +22,7 @@ export interface StoredGroup extends StoredExchange {
 const MADE: Readonly<Record<string, string>> = {
   ever_dialled: 'e.peer_address IS NOT NULL',
   in_run: 'e.run_id IS NOT NULL',
+  begun: 'e.tunnel_protocol IS NOT NULL OR e.ja4 IS NOT NULL',
   started_at: 'epoch_ms(e.started_at)::DOUBLE',
   port: 'e.port::DOUBLE',
 };

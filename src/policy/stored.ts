@@ -1,4 +1,5 @@
 import { evaluate } from './cel.ts';
+import type { Failure } from './cel-value.ts';
 import { applies, type DecideOptions } from './decide.ts';
 import { type Action, enforces, type Policy, type PolicySet } from './policy.ts';
 import { type StoredCells, StoredContext } from './stored-context.ts';
@@ -47,14 +48,14 @@ export function attributesOf(set: PolicySet): { readonly attributes: ReadonlySet
  */
 export function decideStored(set: PolicySet, row: StoredCells, options: DecideOptions = {}): StoredDecision {
   const context = new StoredContext(row);
-  const segments = `.${context.name}.`;
   const agent = String(row['agent']);
   const possible: StoredVerdict[] = [];
   let reason: string | undefined;
   for (const policy of set.policies) {
     if (!policy.enabled || policy.shadow || !DECIDES.has(policy.action)) continue;
-    if (context.name !== '' && !applies(policy, segments, agent)) continue;
-    const said = ask(policy, context, options);
+    const concerned = concerns(policy, context.name, agent);
+    if (concerned === 'no') continue;
+    const said = ask(policy, context, options, concerned === 'yes');
     if (said === 'pass') continue;
     if ('certain' in said) return decided(possible, said.certain, reason);
     possible.push(...said.doubtful);
@@ -80,14 +81,23 @@ function decided(possible: readonly StoredVerdict[], last: StoredVerdict, reason
   return { possible: [first, ...others], reason: reason ?? '' };
 }
 
-function ask(policy: Policy, context: StoredContext, options: DecideOptions): Said {
+/** `applies_to` and `agents`; without the method the first may be a question. */
+function concerns(policy: Policy, name: string, agent: string): 'yes' | 'no' | 'maybe' {
+  if (name !== '') return applies(policy, `.${name}.`, agent) ? 'yes' : 'no';
+  const { appliesTo } = policy;
+  if (!applies({ ...policy, appliesTo: [] }, '', agent)) return 'no';
+  return appliesTo.length === 0 || appliesTo.includes('http') ? 'yes' : 'maybe';
+}
+
+function ask(policy: Policy, context: StoredContext, options: DecideOptions, concerned: boolean): Said {
   context.takeMissing();
-  if (context.name === '') return doubt(policy, 'reads the method, which is not stored as it was');
   if (policy.compiled.readsComputed) return doubt(policy, 'reads attributes by computed names');
   const evaluation = evaluate(policy.compiled, context);
-  if (evaluation.outcome !== 'ERROR') return evaluation.outcome === 'MATCH' ? matched(policy) : 'pass';
+  if (evaluation.outcome === 'NO_MATCH') return 'pass';
+  if (!concerned) return doubt(policy, 'depends on the method, which is not stored');
+  if (evaluation.outcome === 'MATCH') return matched(policy);
   const missing = context.takeMissing();
-  const { code } = evaluation.failure;
+  const { code } = (evaluation as { readonly failure: Failure }).failure;
   // An error of another kind may have hidden what the missing value would have brought about.
   if (code === 'unread' || missing !== undefined) return doubt(policy, missing === undefined ? NOW : reasonOf(missing));
   const strict = code !== 'absent' || options.onAbsent === 'block';
@@ -125,4 +135,13 @@ function reasonOf(attribute: string): string {
   if (BODY.test(attribute)) return `reads the body (${attribute})`;
   if (!READABLE.has(attribute)) return 'reads what is not stored';
   return `reads ${attribute}, which is not stored`;
+}
+
+/** Stands where nothing is known of a text. */
+const UNKNOWN = '…';
+
+/** What a tunnel may have carried, had it been read: the same destination, and nothing known of the request. */
+export function opened(row: StoredCells): StoredCells {
+  const hidden = ['method', 'path', 'protocol', 'content_type', 'tenant', 'credential_fp', 'user_agent', 'id'];
+  return { ...row, kind: 'exchange', scheme: 'https', ...Object.fromEntries(hidden.map((name) => [name, UNKNOWN])) };
 }

@@ -10,6 +10,8 @@ export const WINDOW = 8192;
 /** Characters of a target that are kept: attributes above 2048 bytes are cut by backends. */
 const TARGET_MAX = 2000;
 const HIDDEN = '…';
+/** Pairs of a query that are looked at. */
+const PAIRS = 256;
 
 /** Query keys whose short values say how something is listed or shown, never what or for whom. */
 const HARMLESS = new Set(
@@ -89,9 +91,13 @@ export function createTarget(redactor: Redactor, detail: UrlDetail): (target: st
       path = path.replace(/^([a-z][a-z0-9+.-]*:\/\/|)[^/]*@/i, '$1');
     let shown = cleanPath(redactor, path);
     if (question >= 0) {
-      const pairs = target.slice(question + 1, question + 1 + TARGET_MAX * 2).split('&', 256);
-      shown += `?${pairs.map(shownPair).join('&')}`;
+      const query = target.slice(question + 1, question + 1 + TARGET_MAX * 2);
+      const pairs = query.split('&', PAIRS + 1);
+      shown += `?${pairs.slice(0, PAIRS).map(shownPair).join('&')}`;
+      // What is left out is seen to be, or a rule that is replayed would take this for all there was.
+      if (cut || pairs.length > PAIRS || question + 1 + query.length < target.length) shown += HIDDEN;
     }
+    if (fragment >= 0) shown += `#${HIDDEN}`;
     // Labels are shorter than what they replace: the tail of a cut window could be half a secret.
     if (cut && question < 0 && shown.length < TARGET_MAX + 1024)
       shown = shown.slice(0, Math.max(1, shown.length - 1024));

@@ -99,7 +99,7 @@ describe('weir replay', () => {
     const seen = await replay('--policy', policy('attrs["http.request.method"] == "POST"'), '--agent', 'researcher');
     const [first, ...rest] = seen.changed.filter(({ host }) => host === 'api.example.com');
     assert.deepEqual(rest, []);
-    assert.deepEqual([first?.outcome, first?.rule, first?.count], ['newly-stopped', 'p', 1]);
+    assert.deepEqual([first?.outcome, first?.rule, first?.count], ['newly-stopped', 'policy:p', 1]);
     assert.deepEqual(first?.examples, [refOf(records[5]?.id as string)]);
     const all = await replay('--policy', policy('true'));
     assert.equal(
@@ -173,7 +173,10 @@ describe('weir replay', () => {
       out,
       /^10 exchanges since .* under .*policies\.json, as if in enforce:\n {2}7 unchanged\n {2}2 newly stopped\n/,
     );
-    assert.match(out, /\nNEWLY STOPPED\nCOUNT {2}AGENT .*\n {4}1 {2}researcher {2}\S+:443 +(?:p|aws-access-key) +/);
+    assert.match(
+      out,
+      /\nNEWLY STOPPED\nCOUNT {2}AGENT .*\n {4}1 {2}researcher {2}\S+:443 +(?:policy:p|aws-access-key) +/,
+    );
   });
 
   it('mistakes in the rules are usage errors', async () => {

@@ -67,8 +67,10 @@ test('query values', () => {
   assert.equal(shown({ target: '/?page=this-is-a-rather-long-value-for-a-page' }).target, '/?page=…');
   assert.equal(shown({ target: '/?justatoken' }).target, '/?…');
   assert.equal(shown({ target: `/?${TOKEN}=1` }).target, '/?…=…');
-  assert.equal(shown({ target: '/a?b=#frag' }).target, '/a?b=');
-  assert.equal(shown({ target: '/a#frag=secret' }).target, '/a');
+  assert.equal(shown({ target: '/a?b=#frag' }).target, '/a?b=#…');
+  assert.equal(shown({ target: '/a#frag=secret' }).target, '/a#…');
+  assert.equal(shown({ target: `/?${'a=&'.repeat(300)}page=2` }).target, `/?${Array(256).fill('a=').join('&')}…`);
+  assert.equal(shown({ target: `/?q=${'x'.repeat(5000)}&page=2` }).target, '/?q=……');
   assert.equal(shown({ target: '/s?q=plain&token=hunter2' }, 'full').target, '/s?q=plain&token=…');
   assert.equal(shown({ target: `/s?q=x%20${TOKEN}` }, 'full').target, '/s?q=x [GITHUB PERSONAL ACCESS TOKEN_REDACTED]');
   assert.equal(shown({ target: '/private/path?q=1' }, 'host').target, '/');
