@@ -77,6 +77,19 @@ function entryOf(raw: unknown, file: string, index: number): Entry {
 }
 
 /**
+ * What stands between two words where they are marked up: line ends written out (also in JSON in JSON), tags, the stars of emphasis,
+ * the marks of quoted lines, no-break spaces. Not `_` and `-`: names of programs are made of words with these.
+ */
+const MARKUP = String.raw`\\{1,3}[nrt]|<[^<>]{1,40}>|\u00a0`;
+
+/** Phrases are read through markup: `\s{1,3}` between two words is all of it. */
+function throughMarkup(expression: string): string {
+  return expression
+    .replace(/\\s\{([01]),3\}/g, (_all, least: string) => String.raw`(?:[\s*>]|${MARKUP}){${least},6}`)
+    .replaceAll(String.raw`[\s,]{1,3}`, String.raw`(?:[\s,*>]|${MARKUP}){1,6}`);
+}
+
+/**
  * Checks one entry of a pattern file for shape.
  * @param raw - the entry as the YAML parser returned it.
  * @param index - its place in the file from 0, for errors about entries without an id.
@@ -88,8 +101,9 @@ export function readPattern(raw: unknown, file: string, index: number): PatternE
   const category = text(entry, 'category');
   const kind = word(entry, 'kind', KINDS, KINDS.includes(category) ? category : 'credential') as Kind;
   const trigger = word(entry, 'trigger', TRIGGERS, 'keywords') as Trigger;
-  const expression = text(entry, 'expression');
-  if (expression.length > LONGEST_EXPRESSION) {
+  const written = text(entry, 'expression');
+  const expression = kind === 'injection' ? throughMarkup(written) : written;
+  if (written.length > LONGEST_EXPRESSION) {
     throw new Error(`${where}: expression is longer than ${LONGEST_EXPRESSION} characters; make it several patterns`);
   }
   const placeholders = word(entry, 'placeholders', ['skip', 'keep'], kind === 'credential' ? 'skip' : 'keep');
