@@ -20,3 +20,11 @@ export function luhnHolds(digits: readonly number[]): boolean {
   });
   return sum % 10 === 0;
 }
+
+export function weighted(digits: readonly number[], weights: readonly number[]): number {
+  return weights.reduce((sum, weight, i) => sum + weight * (digits[i] as number), 0);
+}
+
+export function isDate(month: number, day: number): boolean {
+  return month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}

@@ -1,15 +1,7 @@
-import { digitsOf, luhnHolds, plain } from './digits.ts';
+import { digitsOf, isDate, luhnHolds, plain, weighted } from './digits.ts';
 import type { Check } from './pattern.ts';
 
 /** Check digits of national numbers, each as its issuer documents it. Separators inside the numbers are ignored. */
-
-function weighted(digits: readonly number[], weights: readonly number[]): number {
-  return weights.reduce((sum, weight, i) => sum + weight * (digits[i] as number), 0);
-}
-
-function isDate(month: number, day: number): boolean {
-  return month >= 1 && month <= 12 && day >= 1 && day <= 31;
-}
 
 /** SSA: no area 000, 666 or 900-999, no group 00, no serial 0000. */
 function usSsn(value: string): boolean {

@@ -1,6 +1,8 @@
 import { MONEY } from './money.ts';
+import { NATIONAL } from './national.ts';
 import type { Check } from './pattern.ts';
 import { PEOPLE } from './people.ts';
+import { WALLETS } from './wallets.ts';
 
 const CRC = Uint32Array.from({ length: 256 }, (_, byte) => {
   let value = byte;
@@ -64,6 +66,8 @@ function awsKeyId(value: string): boolean {
 export const VALIDATORS: ReadonlyMap<string, Check> = new Map<string, Check>([
   ...MONEY,
   ...PEOPLE,
+  ...NATIONAL,
+  ...WALLETS,
   ['github-crc', githubCrc],
   ['jwt', jwt],
   ['aws-key-id', awsKeyId],

@@ -1,14 +1,15 @@
-import { windowOf } from './aho-corasick.ts';
+import { type Keyword, windowOf } from './aho-corasick.ts';
 import type { ByteSet, CompiledPattern, Program } from './pattern.ts';
 import type { Tables } from './tables.ts';
 
-/** Bytes of the tables `wasm/words.ts` and `wasm/numbers.ts` describe. */
+/** The tables `wasm/words.ts` and `wasm/numbers.ts` describe. */
 const FILTER = 64;
 const GROUPS = FILTER + 0x8000;
-const HEADS = GROUPS + 0x2000;
-const ENTRIES = HEADS + 0x1000;
+const SPANS = GROUPS + 0x2000;
+const HEADS = SPANS + 0x4000;
+const WINDOWS = HEADS + 0x808;
 const ENTRY = 32;
-const GATE = 24;
+const GATE = 20;
 const ROWS = 16;
 const PLACES = ROWS + 128;
 const PLACE = 12;
@@ -33,17 +34,38 @@ const MOST_KEYWORDS = 0x7fff;
 /** Of keywords; more is no list of patterns, and the memory has an end. */
 const MOST_BYTES = 1 << 19;
 
+function fold(byte: number): number {
+  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+}
+
+/** Up to four bytes as a number, little-endian. */
+function little(bytes: Uint8Array, at: number, count: number, bits: number): number {
+  let value = 0;
+  for (let i = 0; i < count; i++) value |= ((bytes[at + i] as number) | bits) << (8 * i);
+  return value >>> 0;
+}
+
 function hash(window: number): number {
   return Math.imul(window << 8, 0x9e3779b1) >>> 17;
 }
 
-/** A letter and its other case are the same, and some signs as well: what hits is compared. */
-function window(bytes: Uint8Array, at: number): number {
-  return (bytes[at] as number) | ((bytes[at + 1] as number) << 8) | ((bytes[at + 2] as number) << 16) | 0x202020;
+/** A keyword with the window that is looked for. */
+interface Word {
+  /** As index of `Tables.keywords`, and its rank: hits are sorted by it. */
+  readonly index: number;
+  readonly id: number;
+  readonly offset: number;
+  readonly window: number;
+  readonly hash: number;
 }
 
-function fold(byte: number): number {
-  return byte >= 65 && byte <= 90 ? byte + 32 : byte;
+/** As many bytes behind the window as `spanned` looks at, the rarest window of these. */
+function wordOf({ bytes }: Keyword, index: number, id: number): Word {
+  const span = bytes.length >= 6 ? 6 : Math.min(4, bytes.length);
+  const offset = windowOf(bytes, bytes.length - span);
+  // A letter and its other case are the same, and some signs as well: what hits is compared.
+  const window = little(bytes, offset, 3, 0x20);
+  return { index, id, offset, window, hash: hash(window) };
 }
 
 type Gates = Map<CompiledPattern, { words: number[]; numbers: number[] }>;
@@ -56,46 +78,69 @@ function gatesOf(gates: Gates, pattern: CompiledPattern): { words: number[]; num
   return made;
 }
 
-/** Adds a window to the group of its hash: two hashes may share one, then the bits are of both. */
-function neighbours(view: DataView, three: number, bytes: Uint8Array, offset: number): void {
-  view.setUint8(FILTER + three, 4);
-  [bytes[offset - 1], bytes[offset + 3]].forEach((byte, i) => {
-    const at = GROUPS + (three & 0x3ff) * 8 + i * 4;
+/** 64 bits, high and low word, times a constant, its highest 17 bits. */
+function spanHash(high: number, low: number): number {
+  const product = ((BigInt(high) << 32n) | BigInt(low)) * 0x9e3779b97f4a7c15n;
+  return Number((product >> 47n) & 0x1ffffn);
+}
+
+/** Says that what follows from the window on is looked for. */
+function addSpan(table: Uint8Array, { bytes, ignoreCase }: Keyword, offset: number): void {
+  const case4 = ignoreCase ? 0x20 : 0;
+  let bit: number;
+  if (bytes.length >= 6) {
+    const low = little(bytes, offset, 4, 0x20);
+    const high = little(bytes, offset + 4, 2, 0x20);
+    bit = spanHash(((high << 16) | (low >>> 16)) >>> 0, (low << 16) >>> 0);
+  } else if (bytes.length >= 4) bit = spanHash(little(bytes, offset, 4, case4), 0);
+  else bit = spanHash((little(bytes, offset, 3, case4) << 8) >>> 0, 0);
+  table[SPANS + (bit >>> 3)] = (table[SPANS + (bit >>> 3)] as number) | (1 << (bit & 7));
+}
+
+/** Two hashes may share a group, then the bits are of both. */
+function addNeighbours(view: DataView, { bytes }: Keyword, word: Word): void {
+  view.setUint8(FILTER + word.hash, 4);
+  [bytes[word.offset - 1], bytes[word.offset + 3]].forEach((byte, i) => {
+    const at = GROUPS + (word.hash & 0x3ff) * 8 + i * 4;
     view.setUint32(at, view.getUint32(at, true) | (byte === undefined ? -1 : 1 << (byte & 31)), true);
   });
 }
 
 function wordTable({ keywords, targets }: Tables, order: Uint16Array, gates: Gates): Uint8Array {
-  const pool = ENTRIES + (keywords.length + 1) * ENTRY;
-  const table = new Uint8Array(keywords.reduce((sum, { bytes }) => sum + bytes.length, pool));
+  const words = Array.from(order, (index, id) => wordOf(keywords[index] as Keyword, index, id));
+  words.sort((a, b) => (a.hash & 0x3ff) - (b.hash & 0x3ff) || a.id - b.id);
+  const entries = WINDOWS + words.length * 4;
+  let free = entries + words.length * ENTRY;
+  const table = new Uint8Array(keywords.reduce((sum, { bytes }) => sum + bytes.length, free));
   const view = new DataView(table.buffer);
-  let free = pool;
-  let longest = 0;
-  for (let id = 1; id < order.length; id++) {
-    const index = order[id] as number;
-    const { bytes, ignoreCase } = keywords[index] as Tables['keywords'][number];
-    const { pattern, first, last } = targets[index] as Tables['targets'][number];
-    const offset = windowOf(bytes, bytes.length);
-    const at = ENTRIES + id * ENTRY;
-    const three = window(bytes, offset);
-    const head = HEADS + (hash(three) & 0x7ff) * 2;
-    neighbours(view, hash(three), bytes, offset);
-    view.setUint32(at, three, true);
-    view.setUint16(at + 4, view.getUint16(head, true), true);
-    view.setUint16(head, id, true);
-    view.setUint16(at + 6, offset, true);
-    view.setUint32(at + 8, window(bytes, 0) + ((bytes.length > 3 ? (bytes[3] as number) | 32 : 0) << 24), true);
-    view.setUint32(at + 12, bytes.length > 3 ? 0xffffffff : 0xffffff, true);
-    view.setUint32(at + 16, free, true);
-    view.setUint16(at + 20, bytes.length, true);
-    view.setUint16(at + 22, ignoreCase ? 1 : 0, true);
-    view.setInt16(at + 28, first, true);
-    view.setInt16(at + 30, last, true);
+  view.setUint32(4, words.length, true);
+  let head = 0;
+  words.forEach((word, place) => {
+    const { pattern, first, last } = targets[word.index] as Tables['targets'][number];
+    const keyword = keywords[word.index] as Keyword;
+    const { bytes, ignoreCase } = keyword;
+    for (; head <= (word.hash & 0x3ff); head++) view.setUint16(HEADS + head * 2, place, true);
+    view.setUint32(WINDOWS + place * 4, word.window, true);
+    addNeighbours(view, keyword, word);
+    addSpan(table, keyword, word.offset);
+    const at = entries + place * ENTRY;
+    const four = Math.min(4, bytes.length);
+    const bits = ignoreCase ? 0x20 : 0;
+    view.setUint32(at, little(bytes, 0, four, bits), true);
+    view.setUint32(at + 4, four === 4 ? 0xffffffff : 0xffffff, true);
+    view.setUint32(at + 8, bits * 0x01010101, true);
+    view.setUint32(at + 12, free, true);
+    view.setUint16(at + 16, bytes.length, true);
+    view.setUint16(at + 18, ignoreCase ? 1 : 0, true);
+    view.setInt16(at + 24, first, true);
+    view.setInt16(at + 26, last, true);
+    view.setUint16(at + 28, word.offset, true);
+    view.setUint16(at + 30, word.id, true);
     for (let i = 0; i < bytes.length; i++) table[free++] = ignoreCase ? fold(bytes[i] as number) : (bytes[i] as number);
-    longest = Math.max(longest, bytes.length);
+    view.setUint32(0, Math.max(view.getUint32(0, true), bytes.length), true);
     gatesOf(gates, pattern).words.push(at + GATE);
-  }
-  view.setUint32(0, longest, true);
+  });
+  for (; head <= 0x400; head++) view.setUint16(HEADS + head * 2, words.length, true);
   return table;
 }
 
@@ -137,7 +182,7 @@ export function wasmTables(tables: Tables): WasmTables | undefined {
   const byLength = [...keywords.keys()].sort(
     (a, b) => (targets[b] as { length: number }).length - (targets[a] as { length: number }).length || a - b,
   );
-  const order = Uint16Array.from([0, ...byLength]);
+  const order = Uint16Array.from(byLength);
   const gates: Gates = new Map();
   return {
     words: wordTable(tables, order, gates),
