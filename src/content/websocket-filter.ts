@@ -2,12 +2,11 @@ import { type FrameHead, FrameHeadReader } from '../codec/websocket-head.ts';
 import { MOST_CONTROL, writeClose, writeFrame } from '../codec/websocket-write.ts';
 import type { ContentFilter } from '../model/ports.ts';
 import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
-import type { FilterOptions } from './filter-contract.ts';
 import { Inflation } from './websocket-inflate.ts';
-import { Look } from './websocket-look.ts';
+import { Look, type LookOptions } from './websocket-look.ts';
 import { type Message, Spans, unmasked } from './websocket-message.ts';
 
-export interface WebSocketFilterOptions extends FilterOptions {
+export interface WebSocketFilterOptions extends LookOptions {
   /** permessage-deflate of this direction, when it was agreed. `takeover`: a message may refer to the ones before it. */
   readonly deflate: { readonly takeover: boolean } | undefined;
   /** What a Close frame says of why the connection ends: printable, short. */

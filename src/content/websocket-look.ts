@@ -4,16 +4,21 @@ import { placeOf } from './place.ts';
 import { Tally } from './tally.ts';
 import { replaceFound } from './websocket-replace.ts';
 
+export interface LookOptions extends FilterOptions {
+  /** The scan threw: let what it was given pass unread, or stop. */
+  onFailed(error: unknown): 'pass' | 'stop';
+}
+
 /** Looks at texts one by one and remembers what was found in all of them. */
 export class Look {
-  readonly #options: FilterOptions;
+  readonly #options: LookOptions;
   readonly #tally = new Tally();
   /** Bytes of all texts before. */
   #offset = 0;
   /** Places that carry a label now. */
   replaced = 0;
 
-  constructor(options: FilterOptions) {
+  constructor(options: LookOptions) {
     this.#options = options;
   }
 
@@ -23,15 +28,25 @@ export class Look {
 
   /** What becomes of one text: it passes as it is, as another one, or not at all. */
   at(text: Buffer): 'pass' | 'stop' | Buffer {
-    const { scanBytes, budget, agent, scan, what, now } = this.#options;
+    const { scanBytes, budget, agent, now } = this.#options;
     const offset = this.#offset;
     if (text.length === 0) return 'pass';
     this.#offset += text.length;
     if (scanBytes > 0 && this.#offset > scanBytes) return this.unread('scan-bytes', offset);
     if (!budget.left(agent)) return this.unread('cpu-budget', offset);
     const began = now();
+    try {
+      return this.#judged(text, offset);
+    } catch (error) {
+      return this.#options.onFailed(error);
+    } finally {
+      budget.spend(agent, now() - began);
+    }
+  }
+
+  #judged(text: Buffer, offset: number): 'pass' | 'stop' | Buffer {
+    const { scan, what } = this.#options;
     const { found, unscanned } = scan.scan(what, text);
-    budget.spend(agent, now() - began);
     const places: Found[] = [];
     let stop = false;
     for (const one of found) {

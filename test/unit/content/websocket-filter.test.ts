@@ -25,11 +25,12 @@ interface Setup
   extends Partial<Pick<WebSocketFilterOptions, 'what' | 'deflate' | 'scan' | 'scanBytes' | 'decodeRatio'>> {
   readonly act?: Act;
   readonly unscanned?: 'pass' | 'stop';
+  readonly failed?: 'pass' | 'stop';
 }
 
 /** All of it through one filter, cut at these places; waits for `drained` as a relay does. */
 async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = []): Promise<Ran> {
-  const { act = 'replace', unscanned = 'pass', ...change } = setup;
+  const { act = 'replace', unscanned = 'pass', failed = 'stop', ...change } = setup;
   const parts: Buffer[] = [];
   const asked: UnscannedCause[] = [];
   let drained: (() => void) | undefined;
@@ -45,6 +46,7 @@ async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = [
       asked.push(cause);
       return unscanned;
     },
+    onFailed: () => failed,
     reason: ({ found }) => `No: ${found[0]?.found.name ?? 'unscanned'}`,
     out: {
       data: (payload) => parts.push(payload),
@@ -294,6 +296,22 @@ describe('WebSocketFilter', () => {
       assert.ok(passed.out.equals(bytes), cause);
       const stopped = await run(bytes, { ...setup, unscanned: 'stop' });
       assert.deepEqual([stopped.out.length, stopped.stopped?.forward[0]?.opcode], [0, 8], cause);
+    }
+  });
+
+  it('a scan that fails: what it was about passes, or ends the connection; nothing is thrown', async () => {
+    const scan = {
+      nameOf: () => 'x',
+      scan: () => {
+        throw new Error('broken table');
+      },
+    };
+    const packedToo = wsFrame(1, deflated('x'), packed);
+    const setup: Setup = { scan, deflate: { takeover: false } };
+    for (const bytes of [wsFrame(1, Buffer.from('x')), packedToo, wsFrame(9, Buffer.from('x'))]) {
+      assert.ok((await run(bytes, { ...setup, failed: 'pass' })).out.equals(bytes));
+      const { out, stopped } = await run(bytes, setup);
+      assert.deepEqual([out.length, stopped?.back[0]?.opcode], [0, 8]);
     }
   });
 

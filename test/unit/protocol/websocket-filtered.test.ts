@@ -38,6 +38,7 @@ describe('HTTP/1 relay with WebSocket filters', () => {
         deflate: deflate === undefined ? undefined : { takeover: deflate[direction] },
         act: () => act,
         onUnscanned: () => 'pass',
+        onFailed: () => 'stop',
         reason: () => 'a secret in it',
         out: {
           data: (payload) => sink.data(payload),
