@@ -58,13 +58,16 @@ export class Decoder {
     this.#options = options;
   }
 
-  /** The bytes must not change afterwards. */
-  push(bytes: Uint8Array): void {
+  /** The bytes must not change afterwards. `done`: they have been decoded. */
+  push(bytes: Uint8Array, done?: () => void): void {
     if (this.#over || bytes.length === 0) return;
     this.#first ??= this.#start(bytes[0] as number);
+    const first = this.#first;
     this.waiting += bytes.length;
-    this.#first.write(bytes, () => {
+    first.write(bytes, (error) => {
       this.waiting -= bytes.length;
+      // zlib says of the bytes it broke off at that they were written.
+      if (!error && !first.destroyed) done?.();
     });
   }
 

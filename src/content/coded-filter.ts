@@ -1,0 +1,140 @@
+import type { ContentFilter } from '../model/ports.ts';
+import { Decoding } from './decoding.ts';
+import { Encoder } from './encode.ts';
+import { errorEvent } from './event-stream.ts';
+import type { BodyFilterOptions, BodyPlan } from './filter.ts';
+
+/** Bytes that may wait for decoder and encoder before no more are taken. */
+const MOST_WAITING = 256 << 10;
+
+/** A body with a content encoding that goes on while it comes: decoded, looked at, encoded again the same way. */
+export class CodedFilter implements ContentFilter {
+  readonly shape = 'free';
+  readonly #options: BodyFilterOptions;
+  readonly #events: boolean;
+  readonly #encodings: readonly string[];
+  readonly #decoding: Decoding;
+  #encoder: Encoder | undefined;
+  /** As it came, and not decoded yet. */
+  readonly #raw: Buffer[] = [];
+  /** Encoded behind the point where the body was stopped. */
+  #last: Buffer[] | undefined;
+  #ending = false;
+  #full = false;
+  /** `unreadable`: what was decoded before is still being encoded; `as-is`: the rest goes on as it comes. */
+  #state: 'decoding' | 'decoded' | 'unreadable' | 'as-is' | 'over' = 'decoding';
+
+  constructor(options: BodyFilterOptions, plan: BodyPlan, encodings: readonly string[]) {
+    this.#options = options;
+    this.#events = plan.events;
+    this.#encodings = encodings;
+    this.#decoding = new Decoding(options, plan, encodings, {
+      data: (payload) => this.#encoding().write(payload, () => this.#room()),
+      stopped: () => this.#stop(),
+      ended: () => this.#decoded(),
+      broken: () => this.#broken(),
+      limited: () => undefined,
+    });
+  }
+
+  write(payload: Buffer): boolean {
+    if (this.#state === 'as-is') this.#options.out.data(payload);
+    else if (this.#state === 'unreadable') this.#raw.push(payload);
+    else if (this.#state === 'decoding' && payload.length > 0) {
+      this.#raw.push(payload);
+      this.#decoding.push(payload, () => {
+        this.#raw.shift();
+        this.#room();
+      });
+      this.#full = this.#waiting > MOST_WAITING;
+    }
+    return !this.#full;
+  }
+
+  end(): void {
+    this.#ending = true;
+    if (this.#state === 'decoding') this.#decoding.end();
+    else if (this.#state === 'decoded') this.#close();
+    else if (this.#state === 'as-is') this.#done();
+  }
+
+  abandon(): void {
+    this.#state = 'over';
+    this.#decoding.destroy();
+    this.#encoder?.destroy();
+  }
+
+  get #waiting(): number {
+    return this.#decoding.waiting + (this.#encoder?.waiting ?? 0);
+  }
+
+  #room(): void {
+    if (!this.#full || this.#waiting > MOST_WAITING) return;
+    this.#full = false;
+    if (this.#state !== 'over') this.#options.out.drained();
+  }
+
+  #encoding(): Encoder {
+    const { out } = this.#options;
+    this.#encoder ??= new Encoder({
+      encodings: this.#encodings,
+      raw: this.#decoding.raw,
+      onData: (chunk) => (this.#last === undefined ? out.data(chunk) : this.#last.push(chunk)),
+      onEnd: () => (this.#last === undefined ? this.#done() : out.stop(this.#decoding.scanned, this.#forward())),
+    });
+    return this.#encoder;
+  }
+
+  /** Whatever comes behind the end of the encoding means nothing, and is left out. */
+  #decoded(): void {
+    this.#state = 'decoded';
+    this.#full = false;
+    if (this.#ending) this.#close();
+    else this.#options.out.drained();
+  }
+
+  /** The end, as its encoding writes it; a body without a byte stays one. */
+  #close(): void {
+    if (this.#encoder === undefined && this.#raw.length === 0 && !this.#decoding.any) this.#done();
+    else this.#encoding().end();
+  }
+
+  /** What could be decoded, and behind it what could not, as it came: the receiver is to see what there is. */
+  #broken(): void {
+    this.#state = 'unreadable';
+    const go = (): void => {
+      if (this.#state !== 'unreadable') return;
+      this.#state = 'as-is';
+      for (const payload of this.#raw.splice(0)) this.#options.out.data(payload);
+      if (this.#ending) this.#done();
+      else if (this.#full) this.#options.out.drained();
+      this.#full = false;
+    };
+    if (this.#encoder === undefined) go();
+    else this.#encoder.flush(go);
+  }
+
+  #done(): void {
+    const { scanned, redactor } = this.#decoding;
+    this.abandon();
+    this.#options.out.end(scanned, redactor.replaced);
+  }
+
+  #stop(): void {
+    this.#state = 'over';
+    if (!this.#events) {
+      this.abandon();
+      this.#options.out.stop(this.#decoding.scanned);
+      return;
+    }
+    this.#last = [];
+    this.#encoding().write(errorEvent(this.#decoding.scanned));
+    this.#encoding().end();
+  }
+
+  #forward(): { readonly forward: Buffer } {
+    const forward = Buffer.concat(this.#last ?? []);
+    this.abandon();
+    return { forward };
+  }
+}
