@@ -1,11 +1,13 @@
 import type { Connection } from '../model/connection.ts';
 import type { Exchange } from '../model/exchange.ts';
-import type { Finding } from '../model/finding.ts';
+import type { Cut, Finding } from '../model/finding.ts';
 import type { HostSet } from '../model/glob.ts';
+import { Pieces } from '../model/pieces.ts';
 import type { Inspector } from '../model/ports.ts';
 import type { ScanPort } from '../model/scan.ts';
 import type { LeakRules } from './leak-rules.ts';
-import { HeadText } from './leak-text.ts';
+import { headPieces, splitPlace } from './leak-split.ts';
+import { HeadText, labelOf } from './leak-text.ts';
 import { INCOMING, type Leak, leakFindings, OUTGOING } from './leak-words.ts';
 
 export interface LeakOptions {
@@ -28,6 +30,8 @@ interface Clean {
 
 const NONE: readonly Finding[] = [];
 const NO_HOME: HostSet = { empty: true, has: () => false };
+/** Filled anew for every head. */
+const PIECES = new Pieces<Pick<Cut, 'part' | 'start' | 'end'>>();
 /** Shorter names hold no secret: the shortest known forms have 16 characters and more. */
 const SHORTEST_HOST = 16;
 
@@ -99,9 +103,34 @@ function headLeaks(options: LeakOptions, exchange: Exchange, clean: Clean, text:
   const { fields, hostField, method, target } = request;
   text.fill({ fields, hostField, method, target, of: 'request' }, clean.fields, clean.target);
   collect(options, exchange, text, 'request', leaks);
+  if (leaks.length === before) splitLeaks(options, exchange, text, leaks);
   if (leaks.length > before) return;
   clean.fields = request.fields;
   clean.target = request.target;
+}
+
+/** Secrets that were cut into several values, when there is anything new among them. */
+function splitLeaks({ scan, rules }: LeakOptions, exchange: Exchange, text: HeadText, leaks: Leak[]): void {
+  if (text.bytes.length === 0) return;
+  const { target, fields } = exchange.request;
+  headPieces(PIECES, target, fields);
+  const { bytes } = PIECES;
+  if (bytes.length === 0) return;
+  for (const found of scan.scan('request', bytes).found) {
+    const parts = PIECES.of(found);
+    const weight = parts === undefined ? undefined : rules.weigh(found, 'request', exchange);
+    if (parts === undefined || weight === undefined) continue;
+    leaks.push({
+      found,
+      weight,
+      place: splitPlace(parts, target, fields),
+      count: 1,
+      located: parts.map((part) => ({
+        ...part,
+        label: part.part === 'target' ? encodeURIComponent(labelOf(found.label)) : labelOf(found.label),
+      })),
+    });
+  }
 }
 
 /** What the text of a head holds, with the places to cut. */
