@@ -15,8 +15,9 @@ export interface WebSocketFilterOptions extends LookOptions {
 
 /** A message that is longer is not held, and not looked at from there on. */
 const MOST_MESSAGE = 1 << 20;
-/** Bytes that may wait for the decoder before no more are taken. */
+/** Bytes that may wait for the decoder. */
 const MOST_QUEUED = 256 << 10;
+const BINARY = 2;
 const CLOSE = 8;
 /** RFC 6455 §7.4.1: a message violates the policy of whoever closes. */
 const POLICY_VIOLATION = 1008;
@@ -198,7 +199,7 @@ export class WebSocketFilter implements ContentFilter {
   /** What there is of a message is looked at. `whole`: it goes on. `begun`: it does, and so does the rest, unread. `cut`: no more comes. */
   #settle(message: Message, part: 'whole' | 'begun' | 'cut'): void {
     const text = message.plain.take();
-    const seen = this.#look.at(text);
+    const seen = this.#look.at(text, message.opcode === BINARY);
     if (seen === 'stop' || (part === 'begun' && this.#look.unread('long-frame') === 'stop')) {
       this.#stop();
       return;

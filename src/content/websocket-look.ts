@@ -26,8 +26,8 @@ export class Look {
     return this.#tally.scanned;
   }
 
-  /** What becomes of one text: it passes as it is, as another one, or not at all. */
-  at(text: Buffer): 'pass' | 'stop' | Buffer {
+  /** What becomes of one text: it passes as it is, as another one (of the same length when `fixed`), or not at all. */
+  at(text: Buffer, fixed = false): 'pass' | 'stop' | Buffer {
     const { scanBytes, budget, agent, now } = this.#options;
     const offset = this.#offset;
     if (text.length === 0) return 'pass';
@@ -36,7 +36,7 @@ export class Look {
     if (!budget.left(agent)) return this.unread('cpu-budget', offset);
     const began = now();
     try {
-      return this.#judged(text, offset);
+      return this.#judged(text, offset, fixed);
     } catch (error) {
       return this.#options.onFailed(error);
     } finally {
@@ -44,7 +44,7 @@ export class Look {
     }
   }
 
-  #judged(text: Buffer, offset: number): 'pass' | 'stop' | Buffer {
+  #judged(text: Buffer, offset: number, fixed: boolean): 'pass' | 'stop' | Buffer {
     const { scan, what } = this.#options;
     const { found, unscanned } = scan.scan(what, text);
     const places: Found[] = [];
@@ -59,7 +59,7 @@ export class Look {
     if (stop || (cause !== undefined && this.unread(cause, offset) === 'stop')) return 'stop';
     if (places.length === 0) return 'pass';
     this.replaced += places.length;
-    return replaceFound(text, places);
+    return replaceFound(text, places, fixed);
   }
 
   /** Something was not looked at. */

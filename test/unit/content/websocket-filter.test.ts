@@ -246,13 +246,8 @@ describe('WebSocketFilter', () => {
     body.write('SECRET-soon', 5);
     const rewritten = await run(wsFrame(2, body, client), {}, cuts);
     const [message] = await wsMessages(rewritten.frames);
-    assert.ok(
-      message?.[1]
-        .subarray(0, 5 + LABEL.length)
-        .toString()
-        .endsWith(LABEL),
-    );
-    assert.equal(message?.[1].length, body.length - 'SECRET-soon'.length + LABEL.length);
+    assert.equal(message?.[1].subarray(0, 18).toString(), `.....${LABEL.slice(0, 11)}..`);
+    assert.equal(message?.[1].length, body.length, 'a binary message keeps its length');
   });
 
   it('a long compressed message passes unread, and the next one is read', async () => {
@@ -260,7 +255,7 @@ describe('WebSocketFilter', () => {
     const noise = Buffer.from(Array.from({ length: 3 << 20 }, (_, i) => ((i * i * 31) % 256) ^ (i >> 9)));
     const bytes = Buffer.concat([
       wsFrame(2, await deflater.message(noise), packed),
-      wsFrame(2, await deflater.message(Buffer.concat([noise.subarray(-500), Buffer.from(' SECRET-abc')])), packed),
+      wsFrame(1, await deflater.message(Buffer.concat([noise.subarray(-500), Buffer.from(' SECRET-abc')])), packed),
     ]);
     const cuts = Array.from({ length: 60 }, (_, i) => (i + 1) * 65_536);
     const { frames, asked } = await run(
@@ -406,9 +401,11 @@ describe('WebSocketFilter, any stream', () => {
         assert.deepEqual(asked, []);
         const said = (await wsMessages(frames, takeover)).filter(([opcode]) => opcode < 8);
         const label = (text: string) => text.replace(/(?<![a-z])SECRET-[a-z]+/g, LABEL);
+        const fixed = (text: string) =>
+          text.replace(/(?<![a-z])SECRET-[a-z]+/g, (all) => LABEL.slice(0, all.length).padEnd(all.length, '*'));
         assert.deepEqual(
           said.map(([opcode, text]) => [opcode, text.toString()]),
-          sent.map(({ opcode, text }) => [opcode, label(text)]),
+          sent.map(({ opcode, text }) => [opcode, opcode === 1 ? label(text) : fixed(text)]),
         );
         if (sent.every(({ text }) => label(text) === text)) {
           // Pings overtake the frames of a message that is held.
