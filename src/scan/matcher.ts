@@ -1,5 +1,6 @@
-import { bytesOf } from './byte-set.ts';
+import { bytesOf, intersection, isEmpty } from './byte-set.ts';
 import type { Node } from './expression.ts';
+import { ALL, first } from './measure.ts';
 import type { ByteSet } from './pattern.ts';
 
 /**
@@ -123,6 +124,18 @@ function runBackward(table: Uint8Array, min: number, max: number, next: Step): S
   };
 }
 
+/** As `runForward`, where what follows cannot begin with a byte of the set: giving back leads nowhere. */
+function runAll(table: Uint8Array, min: number, max: number, next: Step): Step {
+  return (run, at) => {
+    const room = run.end - at;
+    let count = 0;
+    while (count < max && count < room && table[run.bytes[at + count] as number] === 1) count++;
+    run.steps += count + 1;
+    if (count < max && count >= room) run.hitEnd = true;
+    return count < min ? -1 : next(run, at + count);
+  };
+}
+
 /** A repetition of more than one byte: how often so far stands in `run.counts`, put back on the way out. */
 function loop(builder: Builder, node: Node & { type: 'repeat' }, next: Step, behind: boolean): Step {
   const slot = builder.counters++;
@@ -200,6 +213,23 @@ function branches(steps: readonly Step[]): Step {
   };
 }
 
+function sequence(builder: Builder, items: readonly Node[], next: Step): Step {
+  let after = next;
+  let follow = ALL;
+  for (const item of items.toReversed()) {
+    if (
+      item.type === 'repeat' &&
+      item.item.type === 'set' &&
+      !item.lazy &&
+      isEmpty(intersection(item.item.set, follow))
+    ) {
+      after = runAll(tableOf(builder, item.item.set), item.min, item.max, after);
+    } else after = build(builder, item, after, false);
+    follow = first(item, follow);
+  }
+  return after;
+}
+
 /** The step for a node that goes on with `next`; look-behinds are read from right to left, as JavaScript does. */
 function build(builder: Builder, node: Node, next: Step, behind: boolean): Step {
   switch (node.type) {
@@ -207,10 +237,10 @@ function build(builder: Builder, node: Node, next: Step, behind: boolean): Step 
       const table = tableOf(builder, node.set);
       return behind ? oneBackward(table, next) : oneForward(table, next);
     }
-    case 'sequence': {
-      const order = behind ? node.items : node.items.toReversed();
-      return order.reduce((after, item) => build(builder, item, after, behind), next);
-    }
+    case 'sequence':
+      return behind
+        ? node.items.reduce((after, item) => build(builder, item, after, true), next)
+        : sequence(builder, node.items, next);
     case 'choice':
       return branches(node.items.map((item) => build(builder, item, next, behind)));
     case 'repeat': {

@@ -18,7 +18,7 @@ export interface Measures {
 }
 
 const NONE: ByteSet = new Uint32Array(8);
-const ALL: ByteSet = complement(NONE);
+export const ALL: ByteSet = complement(NONE);
 /** Longer gates refuse hardly more and cost at every candidate. */
 const GATE = 24;
 
@@ -107,7 +107,7 @@ export function boundaryOf(node: Node): ByteSet | undefined {
 }
 
 /** Bytes a match of the node can begin with, given what follows where it can be empty. */
-function first(node: Node, follow: ByteSet): ByteSet {
+export function first(node: Node, follow: ByteSet): ByteSet {
   switch (node.type) {
     case 'set':
       return node.set;
