@@ -1,3 +1,4 @@
+import { bodyFilter } from './collector-filter.ts';
 import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
@@ -83,6 +84,10 @@ export function contentStage(options: ContentOptions): ContentStage {
           contentEncoding: fields === undefined ? undefined : fieldOf(fields, 'content-encoding'),
         }),
       );
+    },
+    filter(exchange, direction, length, sink) {
+      if (exchange.ruling.mode === 'monitor' || !wanted(exchange.identity.agent, direction)) return undefined;
+      return isWebSocket(exchange) ? undefined : bodyFilter(options, exchange, direction, length, sink);
     },
     trailers(exchange, direction, fields) {
       if (!wanted(exchange.identity.agent, direction)) return undefined;

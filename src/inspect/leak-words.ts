@@ -99,34 +99,49 @@ const CAUSES: Readonly<Record<UnscannedCause, string>> = {
   'too-late': 'decoding it took too long',
 };
 
+export interface BodyTold {
+  readonly rules: LeakRules;
+  readonly shownHost: (host: string) => string;
+  /** The body was looked at before it went on: what was found is taken out, or stopped it. Else it had been forwarded already. */
+  readonly held?: { readonly unscanned: 'flag' | 'block' };
+}
+
 /**
- * What was found in a body that has been forwarded already. A finding that asks for a block cannot be obeyed any more: its
+ * What was found in a body. Of one that has been forwarded already, a finding that asks for a block cannot be obeyed any more: its
  * record says `verdict: block`, `action: forward`, `would: block` in every mode (`verdict/enforce.ts`, `enforceLate`).
  */
 export function bodyFindings(
   exchange: Exchange,
   direction: 'request' | 'response',
   scanned: BodyScanned,
-  { rules, shownHost }: { readonly rules: LeakRules; readonly shownHost: (host: string) => string },
+  { rules, shownHost, held }: BodyTold,
 ): readonly Finding[] {
   const leaks: Leak[] = [];
   const body = `the ${direction} body`;
+  const located = held === undefined ? {} : ({ located: 'body' } as const);
   for (const { found, offset, count, place: inside } of scanned.found) {
     const place = inside === undefined ? body : `${body}, ${inside}`;
     const weight = rules.weigh(found, direction === 'request' ? 'body' : 'response', exchange);
-    if (weight !== undefined) leaks.push({ found, weight, place, offset, count });
+    if (weight !== undefined) leaks.push({ found, weight, place, offset, count, ...located });
   }
   const inspector = direction === 'request' ? OUTGOING : INCOMING;
   const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost, inspector);
-  return scanned.unscanned === undefined ? findings : [...findings, unscanned(direction, scanned.unscanned)];
+  return scanned.unscanned === undefined
+    ? findings
+    : [...findings, unscanned(direction, scanned.unscanned, held?.unscanned)];
 }
 
-function unscanned(direction: string, { cause, offset }: NonNullable<BodyScanned['unscanned']>): Finding {
+function unscanned(
+  direction: string,
+  { cause, offset }: NonNullable<BodyScanned['unscanned']>,
+  disposition: Finding['disposition'] = 'allow',
+): Finding {
   return {
     inspector: OUTGOING,
     rule: 'unscanned',
-    severity: 'info',
-    disposition: 'allow',
+    severity: disposition === 'block' ? 'medium' : 'info',
+    disposition,
+    ...(disposition === 'block' ? { blockReason: 'unscanned' } : {}),
     message: `the ${direction} body was not scanned from byte ${offset} on (${cause}): ${CAUSES[cause]}`,
   };
 }
