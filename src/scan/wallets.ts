@@ -40,7 +40,7 @@ function holdsMnemonic(run: readonly number[]): boolean {
   for (const length of MNEMONICS) {
     for (let from = 0; from + length <= run.length; from++) {
       const words = run.slice(from, from + length);
-      if (new Set(words).size > 2 && mnemonicHolds(words)) return true;
+      if (mnemonicHolds(words)) return true;
     }
   }
   return false;

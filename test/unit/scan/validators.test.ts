@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { crc32 } from 'node:zlib';
+import { BIP39_WORDS } from '../../../src/scan/bip39-words.ts';
 import { entropyOf } from '../../../src/scan/entropy.ts';
 import { keccak256 } from '../../../src/scan/keccak.ts';
 import { VALIDATORS } from '../../../src/scan/validators.ts';
@@ -53,6 +54,36 @@ const EXAMPLES: readonly (readonly [name: string, value: string, detects: boolea
   ['za-id', '8001015009087', true],
   ['sg-nric', 'S1234567D', true],
   ['sg-nric', 'F1234567N', true],
+  ['at-svnr', '1237 010180', true],
+  ['ie-pps', '1234567T', true],
+  ['ie-pps', '1234567FA', true],
+  ['cz-rodne-cislo', '710319/2745', true],
+  ['bg-egn', '7523169263', false],
+  ['hr-oib', '33392005961', true],
+  ['baltic-code', '37605030299', true],
+  ['baltic-code', '33309240064', true],
+  ['gr-amka', '01013099997', true],
+  ['is-kennitala', '120174-3399', true],
+  ['mx-curp', 'HEGG560427MVZRRL04', false],
+  ['ar-cuit', '20-05536168-2', true],
+  ['cl-rut', '12.531.909-2', true],
+  ['jp-my-number', '1234 5678 9018', true],
+  ['tw-id', 'A123456789', false],
+  ['hk-id', 'A123456(3)', true],
+  ['th-id', '3-1006-00445-63-5', true],
+  ['il-id', '039337423', true],
+  ['au-medicare', '2123 45670 1', false],
+  ['nz-ird', '49-091-850', true],
+  ['nz-ird', '136-410-132', true],
+  ['us-npi', '1234567893', true],
+  ['us-dea', 'AB1234563', false],
+  ['mrz', 'L898902C36UTO7408122F1204159ZE184226B<<<<<10', true],
+  ['mrz', 'I<UTOD231458907<<<<<<<<<<<<<<<\n7408122F1204159UTO<<<<<<<<<<<6', true],
+  ['mrz', 'D231458907UTO7408122F1204159<<<<<<<6', true],
+  ['bip39', 'legal winner thank year wave sausage worth useful legal winner thank yellow', true],
+  ['bip39', `${'abandon '.repeat(11)}about`, true],
+  ['bip39', `${'abandon '.repeat(23)}art`, true],
+  ['strkey', 'SDJHRQF4GCMIIKAAAQ6IHY42X73FQFLHUULAPSKKD4DFDM7UXWWCRHBE', false],
   ['bech32', 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4', true],
   ['bech32', 'bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0', true],
   ['base58check', '1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa', true],
@@ -69,6 +100,29 @@ for (const [name, value, detects] of EXAMPLES) {
     }
   });
 }
+
+test('a mnemonic is found among other words, and a changed or missing word is noticed', () => {
+  const words = 'legal winner thank year wave sausage worth useful legal winner thank yellow'.split(' ');
+  assert.ok(holds('bip39', `keep this safe ${words.join(', ')} and never share`));
+  assert.ok(holds('bip39', words.map((word, i) => `${i + 1}. ${word}`).join('\n')));
+  assert.ok(!holds('bip39', words.slice(1).join(' ')));
+  let noticed = 0;
+  for (let i = 0; i < words.length; i++) {
+    if (!holds('bip39', words.with(i, 'zebra').join(' '))) noticed++;
+  }
+  // Four bits of checksum: one change in sixteen goes unnoticed.
+  assert.ok(noticed >= 9, `${noticed} of 12`);
+});
+
+test("BIP-39's word list is the published one", () => {
+  assert.equal(BIP39_WORDS.length, 2048);
+  assert.equal(
+    createHash('sha256')
+      .update(`${BIP39_WORDS.join('\n')}\n`)
+      .digest('hex'),
+    '2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda',
+  );
+});
 
 test('numbers whose rules are about form', () => {
   for (const ssn of ['456-78-9012', '219 09 9998', '899991234']) assert.ok(holds('us-ssn', ssn), ssn);
