@@ -15,6 +15,7 @@ import {
 } from './collector-parts.ts';
 import type { Policies } from './collector-policies.ts';
 import { readingStage } from './collector-reading.ts';
+import { reload } from './collector-reload.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
 import { createScanning, type Scanning, scanOptions } from './collector-scan.ts';
 import { createShown, type Shown } from './collector-shown.ts';
@@ -116,6 +117,7 @@ export class House {
         baselineReady(this, config, log, () => {
           this.baselineLoaded = true;
         }),
+        policies.ready,
         // The first exchange would compile the patterns itself, all at once.
         new Promise<void>((resolve) => {
           this.#scanWarm = resolve;
@@ -197,30 +199,20 @@ export class House {
   }
 
   /** SIGHUP and the admin API: a whole new set or the old one. Rejects with the reason. */
-  async reload(actor: string): Promise<string> {
-    const next = await this.options.configSource.reload();
-    const fixed = FIXED.filter((key) => JSON.stringify(this.config[key]) !== JSON.stringify(next[key]));
-    const kept = Object.fromEntries(FIXED.map((key) => [key, this.config[key]]));
-    const staged = await this.policies.stage(next.policies);
-    this.overrides.agents.clear();
-    delete this.overrides.global;
-    const before = this.policies.use(staged);
-    try {
-      this.recompile({ ...next, ...kept });
-    } catch (error) {
-      this.policies.use(before);
-      throw error;
-    }
-    this.audit(actor, 'reload', 'configuration reloaded');
-    return fixed.length === 0
-      ? 'configuration reloaded'
-      : `configuration reloaded; these need a restart: ${fixed.join(', ')}`;
+  reload(actor: string): Promise<string> {
+    return reload(this, actor);
   }
 
   /** An audit event: row and log (product.md §3). */
   audit(actor: string, verb: string, message: string, agent: string = this.config.agent): void {
     const finding = { inspector: 'audit', rule: verb, severity: 'info', disposition: 'flag', message } as const;
     this.recorder.post({ kind: 'audit', id: ulid(), at: Date.now(), agent, actor, finding });
+  }
+
+  /** Less is protected than before: an audit event, and a warning in the log. */
+  lowered(actor: string, verb: string, message: string): void {
+    this.audit(actor, verb, message);
+    this.options.log.warn({ actor }, message);
   }
 
   /** Findings of agents rather than exchanges: hourly digests, all of them with `flush`. */
@@ -285,16 +277,3 @@ export class House {
     });
   }
 }
-
-/** What a reload cannot change; named to whoever changed it. */
-const FIXED = [
-  'listen',
-  'state_dir',
-  'store',
-  'telemetry',
-  'admin',
-  'health',
-  'limits',
-  'baseline',
-  'allow_from',
-] as const;

@@ -1,48 +1,83 @@
+import { join } from 'node:path';
 import { Approvals } from './collector-policy-approvals.ts';
 import { PolicyCounts } from './collector-policy-counts.ts';
+import { environmentOf, moreOf } from './collector-policy-facts.ts';
 import type { PolicyStage } from './collector-policy-inspector.ts';
+import type { PolicyReceiver } from './collector-policy-receiver.ts';
+import { watchFiles } from './collector-policy-watch.ts';
 import type { Config } from './config/schema.ts';
+import { parseSecureUrl } from './config/values.ts';
 import type { Exchange } from './model/exchange.ts';
 import type { Inspector } from './model/ports.ts';
 import type { LiveExchange } from './pipeline/live.ts';
-import type { Attributes, AttributeValue } from './policy/cel-context.ts';
 import type { PolicySet } from './policy/policy.ts';
 import type { Throttle } from './policy/throttle.ts';
 
 type Engine = typeof import('./collector-policy-engine.ts');
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface PolicyLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
 }
 
+/** What the house does for its policies. */
+export interface PolicyHost {
+  readonly isSelf: (address: string, port: number) => boolean;
+  /** Somewhere requests are really stopped. */
+  readonly enforcing: () => boolean;
+  /** There is another set: stages are compiled and what is open is judged again. */
+  readonly swapped: () => void;
+  /** Audit event: less is stopped than before. */
+  readonly loosened: (message: string) => void;
+}
+
 /** The policies of one configuration, read and compiled; not in force yet. */
 export interface Staged {
   readonly settings: Config['policies'];
   readonly files: PolicySet | undefined;
+  readonly receiver: PolicyReceiver | undefined;
 }
 
-/** What a stage asks for beside the policies themselves. */
-export interface StageWants {
-  readonly readsTls: (exchange: Exchange) => boolean;
+export interface PoliciesOptions {
+  readonly settings: Config['policies'];
+  readonly stateDir: string;
+  readonly env: Environment;
+  readonly log: PolicyLog;
 }
+
+/** How long the first requests wait for a receiver that was never asked before. */
+const FIRST_PULL_MS = 2_000;
 
 /**
- * The policies of a collector: read, swapped, counted, approved. The engine (a CEL parser, RE2) is loaded when the first policy is:
- * a start without policies pays nothing for them.
+ * The policies of a collector: read, pulled, swapped, counted, approved. The engine (a CEL parser, RE2, an HTTP client) is loaded when
+ * there is something for it: a start without policies pays nothing.
  */
 export class Policies {
   readonly counts: PolicyCounts;
   readonly approvals: Approvals = new Approvals();
+  /** Settles when the first set of a receiver is in, or after a while. */
+  readonly ready: Promise<void>;
+  readonly #options: PoliciesOptions;
   readonly #environment: string | undefined;
+  #isReady: () => void = () => undefined;
+  #host: PolicyHost | undefined;
   #engine: Engine | undefined;
   #throttle: Throttle | undefined;
   #staged: Staged;
   #set: PolicySet | undefined;
+  #loadedAt: number = Date.now();
+  #problems: readonly string[] = [];
+  #unwatch: () => void = () => undefined;
 
-  constructor(settings: Config['policies'], env: Readonly<Record<string, string | undefined>>, log: PolicyLog) {
-    this.#staged = { settings, files: undefined };
+  constructor(options: PoliciesOptions) {
+    const { settings, env, log } = options;
+    this.#options = options;
+    this.#staged = { settings, files: undefined, receiver: undefined };
     this.#environment = environmentOf(env);
+    this.ready = new Promise((resolve) => {
+      this.#isReady = resolve;
+    });
     this.counts = new PolicyCounts((policy, reason) =>
       log.warn({ policy: policy.name, where: policy.where, reason }, 'policy-not-evaluated'),
     );
@@ -50,30 +85,98 @@ export class Policies {
 
   /** Reads and compiles what a configuration names. Rejects with PolicyError; nothing has changed then. */
   async stage(settings: Config['policies']): Promise<Staged> {
-    if (settings.files.length === 0) return { settings, files: undefined };
+    const url = receiverUrl(settings, this.#options.env);
+    if (settings.files.length === 0 && url === undefined) return { settings, files: undefined, receiver: undefined };
     const engine = await this.#load();
-    return { settings, files: engine.readPolicyFiles(settings.files) };
+    const files = settings.files.length === 0 ? undefined : engine.readPolicyFiles(settings.files);
+    const known = this.#staged.receiver;
+    if (url === undefined) return { settings, files, receiver: undefined };
+    if (known?.url === url) return { settings, files, receiver: known };
+    return { settings, files, receiver: await this.#receiver(url) };
   }
 
   /** From the next compilation of stages on. Returns what was in force, to go back to. */
   use(staged: Staged): Staged {
     const before = this.#staged;
     this.#staged = staged;
+    this.#problems = [];
+    this.#loadedAt = Date.now();
     this.#combine();
     return before;
   }
 
-  /** The set as the next stages get it. */
+  /** After `use`, once it is certain: watches the files, asks the receiver, lets go of what was before. */
+  run(host: PolicyHost, before?: Staged): void {
+    this.#host = host;
+    const { settings, receiver } = this.#staged;
+    this.#unwatch();
+    this.#unwatch = settings.files.length === 0 ? () => undefined : watchFiles(settings.files, () => this.reread());
+    if (before?.receiver !== receiver) before?.receiver?.stop();
+    if (receiver === undefined) this.#isReady();
+    else if (before?.receiver !== receiver || before === undefined) {
+      if (receiver.set !== undefined) this.#isReady();
+      setTimeout(() => this.#isReady(), FIRST_PULL_MS).unref();
+      void receiver.start().then(() => this.#isReady());
+    }
+  }
+
+  stop(): void {
+    this.#unwatch();
+    this.#staged.receiver?.stop();
+  }
+
+  /** The set as the next stages get it; undefined = nothing to ask, or a receiver that was never heard. */
   get set(): PolicySet | undefined {
     return this.#set;
   }
 
-  /** Nothing to ask: no inspector at all. */
-  inspectors(wants: StageWants): readonly Inspector[] {
+  /** A receiver is configured and nothing was ever loaded from it: everything is refused (strathon-compat §6.9). */
+  get unloaded(): boolean {
+    return this.#staged.receiver !== undefined && this.#staged.receiver.set === undefined;
+  }
+
+  get state() {
+    const { settings, files, receiver } = this.#staged;
+    return { settings, files, receiver, problems: this.#problems, loadedAt: this.#loadedAt };
+  }
+
+  /** What is no longer stopped that was; nothing when nothing was asked before. */
+  lessThan(before: PolicySet | undefined): string[] {
+    const engine = this.#engine;
+    if (engine === undefined || before === undefined) return [];
+    const text = engine.loosenedText(engine.loosened(before, this.#set ?? engine.createSet([])));
+    return text === '' ? [] : [`policies: ${text}`];
+  }
+
+  /** Files again: all of them, or the old set and why. */
+  reread(): void {
+    const engine = this.#engine;
+    if (engine === undefined) return;
+    const { log } = this.#options;
+    const before = this.#set;
+    try {
+      const files = engine.readPolicyFiles(this.#staged.settings.files);
+      this.#problems = [];
+      const old = this.#staged.files;
+      if (old !== undefined && engine.fingerprintOf(old) === engine.fingerprintOf(files)) return;
+      this.#staged = { ...this.#staged, files };
+      this.#loadedAt = Date.now();
+    } catch (error) {
+      const problems = error instanceof engine.PolicyError ? error.problems : [String(error)];
+      if (problems.join('\n') !== this.#problems.join('\n')) log.warn({ problems }, 'policies-kept');
+      this.#problems = problems;
+      return;
+    }
+    this.#combine();
+    this.#swap(this.lessThan(before).join(''), 'policy files changed');
+  }
+
+  /** What stages ask: nothing when there is nothing to ask. */
+  inspectors(readsTls: (exchange: Exchange) => boolean): readonly Inspector[] {
     const { counts, approvals } = this;
     const engine = this.#engine;
-    const { settings } = this.#staged;
-    if (engine === undefined || this.#set === undefined) return [];
+    const { settings, receiver, files } = this.#staged;
+    if (engine === undefined || (files === undefined && receiver === undefined)) return [];
     this.#throttle ??= engine.createThrottle();
     const throttle = this.#throttle;
     const environment = this.#environment;
@@ -86,9 +189,29 @@ export class Policies {
       approved: (policy, exchange) => approvals.approved(policy, exchange),
       asked: (policy, exchange) => approvals.want(policy, exchange),
       more: (exchange, { protocol }) => moreOf(exchange as LiveExchange, environment, protocol),
-      readsTls: wants.readsTls,
+      readsTls,
     };
     return engine.policyInspectors(stage);
+  }
+
+  async #receiver(url: string): Promise<PolicyReceiver> {
+    const { PolicyReceiver: Receiver } = await import('./collector-policy-receiver.ts');
+    const { stateDir, env, log } = this.#options;
+    const receiver = new Receiver({
+      url,
+      key: env['STRATHON_API_KEY'] || undefined,
+      file: join(stateDir, 'private', 'policies.json'),
+      isSelf: (address, port) => this.#host?.isSelf(address, port) === true,
+      enforcing: () => this.#host?.enforcing() === true,
+      acceptShrink: () => this.#staged.settings.accept_shrink,
+      changed: (less) => {
+        this.#combine();
+        this.#swap(less, `policies of ${new URL(url).origin} changed`);
+      },
+      log: (level, fields, message) => log[level](fields, message),
+    });
+    await receiver.restore();
+    return receiver;
   }
 
   async #load(): Promise<Engine> {
@@ -97,35 +220,27 @@ export class Policies {
   }
 
   #combine(): void {
-    const parts = [this.#staged.files].filter((set) => set !== undefined);
-    this.#set = this.#engine === undefined || parts.length === 0 ? undefined : this.#engine.createSet(parts);
+    const { files, receiver } = this.#staged;
+    const parts = [files, receiver?.set].filter((set) => set !== undefined);
+    const wanting = this.#engine === undefined || this.unloaded || parts.length === 0;
+    this.#set = wanting ? undefined : this.#engine?.createSet(parts);
     this.counts.keep(this.#set?.policies ?? []);
+  }
+
+  #swap(less: string, message: string): void {
+    this.#options.log.info({ policies: this.#set?.policies.length ?? 0 }, message);
+    this.#host?.swapped();
+    if (less !== '') this.#host?.loosened(`${message}: ${less}`);
   }
 }
 
-/** What an exchange does not hold for everybody: the baseline's word, tenant, credential, environment. */
-type Read = (exchange: LiveExchange, environment?: string, protocol?: string) => AttributeValue | undefined;
-
-const MORE: ReadonlyMap<string, Read> = new Map<string, Read>([
-  ['weir.baseline.state', ({ baselineState }) => baselineState],
-  ['weir.destination.tenant', ({ tenant }) => tenant],
-  ['weir.credential.fingerprint', ({ credentialFp }) => credentialFp],
-  ['strathon.project.environment', (_, environment) => environment],
-  ['deployment.environment', (_, environment) => environment],
-  ['weir.tunnel.protocol', (_, __, protocol) => protocol],
-]);
-
-function moreOf(exchange: LiveExchange, environment?: string, protocol?: string): Attributes {
-  return {
-    get: (key) => MORE.get(key)?.(exchange, environment, protocol),
-    keys: () => MORE.keys(),
-  };
-}
-
-/** `deployment.environment.name`, or its old name, of OTEL_RESOURCE_ATTRIBUTES: what spans say, policies say too. */
-function environmentOf(env: Readonly<Record<string, string | undefined>>): string | undefined {
-  const pairs = (env['OTEL_RESOURCE_ATTRIBUTES'] ?? '').split(',').map((pair) => pair.split('=', 2));
-  const named = (name: string): string | undefined => pairs.find(([key]) => key?.trim() === name)?.[1]?.trim();
-  const value = named('deployment.environment.name') ?? named('deployment.environment');
-  return value === undefined || value === '' ? undefined : value;
+/** The configuration's word, else the environment's. Throws Error for an address that would send the key in clear. */
+export function receiverUrl({ receiver }: Config['policies'], env: Environment): string | undefined {
+  const named = receiver ?? (env['STRATHON_EGRESS_RECEIVER_URL'] || undefined);
+  if (named === undefined || receiver !== undefined) return named;
+  try {
+    return parseSecureUrl(named);
+  } catch (error) {
+    throw new Error(`STRATHON_EGRESS_RECEIVER_URL ${(error as Error).message}`, { cause: error });
+  }
 }

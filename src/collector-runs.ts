@@ -29,6 +29,8 @@ export interface Runs {
   end(id: string, end: RunEnd): Promise<ReportFacts>;
   /** Runs going on. */
   count(): number;
+  /** Ceilings of those. */
+  modes(): readonly Mode[];
   /** Ended since the start; each leaves one span. */
   ended(): number;
   /** After a reload: parent proxies and interception are compiled anew. */
@@ -64,6 +66,10 @@ class RunBook implements Runs {
 
   count(): number {
     return this.#live.size;
+  }
+
+  modes(): readonly Mode[] {
+    return [...this.#live.values()].map((run) => this.#modeOf(run));
   }
 
   ended(): number {

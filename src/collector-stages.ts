@@ -133,7 +133,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       ...leaks.inspectors,
       addressInspector({ internal: config.destinations.internal }),
       rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
-      ...(inputs.policies?.inspectors({ readsTls }) ?? []),
+      ...(inputs.policies?.inspectors(readsTls) ?? []),
     ],
     baseline,
     accounts: inputs.accounts,

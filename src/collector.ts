@@ -5,6 +5,7 @@ import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
 import { localAddresses } from './collector-parts.ts';
 import { Policies } from './collector-policies.ts';
+import { policyHost } from './collector-policy-host.ts';
 import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
@@ -77,7 +78,8 @@ export async function createCollector(options: CollectorOptions): Promise<Collec
   const { config } = options;
   // It is taken in when the stored baseline is there; what is wrong with it is said while somebody looks.
   if (config.baseline.seed !== undefined) seedFile(config.baseline.seed);
-  const policies = new Policies(config.policies, options.env, options.log);
+  const { env, log } = options;
+  const policies = new Policies({ settings: config.policies, stateDir: config.state_dir, env, log });
   policies.use(await policies.stage(config.policies));
   const state = openStateDir(config.state_dir, (message) => options.log.warn({}, message));
   let house: House | undefined;
@@ -113,6 +115,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         const fixed = createIsSelf([...bound, ...own], localAddresses);
         // Runs open and close ports of their own.
         house.isSelf = (address, port) => fixed(address, port) || listener.isSelf(address, port);
+        house.policies.run(policyHost(house));
       } catch (error) {
         await recorder.shutdown(500);
         await admin.stop();
@@ -133,6 +136,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
     async stop(reason) {
       options.log.info({ reason }, 'stopping');
       for (const timer of timers) clearInterval(timer);
+      house.policies.stop();
       corridor.drain();
       await listener.drain(house.config.limits.drain_s * 1000);
       await corridor.settled();

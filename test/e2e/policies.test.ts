@@ -7,6 +7,12 @@ import { eventually } from '../support/weir.ts';
 const POLICIES = {
   policies: [
     {
+      name: 'gone',
+      priority: 200,
+      match_expression: 'attrs["strathon.http.url"].startsWith("https://gone.read.example")',
+      action: 'block',
+    },
+    {
       name: 'let-health-pass',
       priority: 100,
       action: 'allow',
@@ -183,8 +189,8 @@ describe('policies in the traffic', () => {
 
   it('a host that every request would be refused for is not dialled', async () => {
     const dialled = world.tls.connections();
-    const answer = await world.ask('https://evil.read.example/', { agent: agentOf('enforce') });
-    assert.equal(answer.status, 403);
+    const answer = await world.ask('https://gone.read.example/', { agent: agentOf('enforce') });
+    assertRefused(answer, { url: '', by: 'gone' });
     assert.equal(world.tls.connections(), dialled);
   });
 });

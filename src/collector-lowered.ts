@@ -1,0 +1,93 @@
+import type { AgentConfig, Config } from './config/schema.ts';
+import type { Mode } from './model/finding.ts';
+
+export const RANK: Readonly<Record<Mode, number>> = { monitor: 0, redact: 1, enforce: 2 };
+
+type Rules = Config['destinations']['blocked'];
+
+/** What a configuration protects less than the one before it, one sentence each: audit events of a reload (product.md §3). */
+export function loweredBy(before: Config, after: Config): string[] {
+  const found: string[] = [];
+  const say = (worse: boolean, text: string): void => {
+    if (worse) found.push(text);
+  };
+  say(RANK[after.mode] < RANK[before.mode], `mode: ${after.mode}, was ${before.mode}`);
+  lists(found, '', before.destinations, after.destinations);
+  const internal = added(before.destinations.internal, after.destinations.internal);
+  say(internal.length > 0, `destinations.internal: ${shown(internal)} may be reached now`);
+  for (const [name, agent] of before.agents) agents(found, name, agent, after.agents.get(name));
+  say(before.identify === 'required' && after.identify !== 'required', 'identify: optional, was required');
+  say(
+    before.baseline.on_unknown === 'block' && after.baseline.on_unknown !== 'block',
+    'baseline.on_unknown: flag, was block',
+  );
+  say(
+    before.tls.on_unverifiable === 'block' && after.tls.on_unverifiable !== 'block',
+    'tls.on_unverifiable: tunnel, was block',
+  );
+  say(before.intercept !== 'none' && after.intercept === 'none', 'intercept: none; TLS is not read any more');
+  const disabled = after.patterns.disable.filter((id) => !before.patterns.disable.includes(id));
+  say(disabled.length > 0, `patterns.disable: ${disabled.join(', ')}`);
+  const files = before.policies.files.filter((file) => !after.policies.files.includes(file));
+  say(files.length > 0, `policies.files: ${files.join(', ')} no longer read`);
+  say(
+    before.policies.receiver !== undefined && after.policies.receiver === undefined,
+    'policies.receiver: no longer asked',
+  );
+  say(
+    before.policies.on_absent === 'block' && after.policies.on_absent !== 'block',
+    'policies.on_absent: not-applicable, was block',
+  );
+  return found;
+}
+
+function agents(found: string[], name: string, before: AgentConfig, after: AgentConfig | undefined): void {
+  const key = `agents.${name}`;
+  if (after === undefined) {
+    found.push(`${key}: is gone; its rules with it`);
+    return;
+  }
+  if (before.mode !== undefined && RANK[after.mode ?? before.mode] < RANK[before.mode])
+    found.push(`${key}.mode: ${after.mode}, was ${before.mode}`);
+  lists(
+    found,
+    `${key}.`,
+    { allowed: before.allowed_domains, blocked: before.blocked_domains },
+    { allowed: after.allowed_domains, blocked: after.blocked_domains },
+  );
+  if (before.rate_limit > 0 && (after.rate_limit === 0 || rate(after) > rate(before)))
+    found.push(`${key}.rate_limit: more than before`);
+  if (before.token !== undefined && after.token === undefined) found.push(`${key}.token: is gone`);
+  const categories = before.blocked_categories.filter((one) => !after.blocked_categories.includes(one));
+  if (categories.length > 0) found.push(`${key}.blocked_categories: without ${categories.join(', ')}`);
+}
+
+function rate({ rate_limit, rate_window }: AgentConfig): number {
+  return rate_limit / rate_window;
+}
+
+function lists(
+  found: string[],
+  prefix: string,
+  before: { readonly allowed: Rules; readonly blocked: Rules },
+  after: { readonly allowed: Rules; readonly blocked: Rules },
+): void {
+  const names =
+    prefix === '' ? ['destinations.allowed', 'destinations.blocked'] : ['allowed_domains', 'blocked_domains'];
+  const gone = added(after.blocked, before.blocked);
+  if (gone.length > 0) found.push(`${prefix}${names[1]}: without ${shown(gone)}`);
+  if (before.allowed.length === 0) return;
+  const more = added(before.allowed, after.allowed);
+  if (after.allowed.length === 0) found.push(`${prefix}${names[0]}: empty now`);
+  else if (more.length > 0) found.push(`${prefix}${names[0]}: ${shown(more)} added`);
+}
+
+function added(before: Rules, after: Rules): Rules {
+  const known = new Set(before.map((rule) => JSON.stringify(rule)));
+  return after.filter((rule) => !known.has(JSON.stringify(rule)));
+}
+
+function shown(rules: Rules): string {
+  const names = rules.slice(0, 5).map(({ host }) => host);
+  return rules.length > names.length ? `${names.join(', ')} and ${rules.length - names.length} more` : names.join(', ');
+}

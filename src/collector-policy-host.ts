@@ -1,0 +1,39 @@
+import type { House } from './collector-house.ts';
+import type { PolicyHost } from './collector-policies.ts';
+import type { AgentConfig } from './config/schema.ts';
+
+const NOWHERE = { host: '', port: 0 };
+
+/** What policies may do with the house: swap its stages, and say that less is stopped than before. */
+export function policyHost(house: House): PolicyHost {
+  return {
+    isSelf: (address, port) => house.isSelf(address, port),
+    enforcing: () => enforces(house),
+    swapped: () => {
+      try {
+        house.recompile();
+      } catch (error) {
+        house.options.log.error({ error: String(error) }, 'policies-not-compiled');
+      }
+    },
+    loosened: (message) => house.lowered('policies', 'policies-loosened', message),
+  };
+}
+
+/** Somewhere a request would really be stopped: by the global mode, an agent's, a destination's, or that of a run. */
+function enforces({ config, overrides, stages, runs }: House): boolean {
+  const lists = [config.destinations, ...[...config.agents.values()].map(listsOf)];
+  const rules = lists.flatMap(({ allowed, blocked }) => [...allowed, ...blocked]);
+  const modes = [
+    overrides.global ?? config.mode,
+    ...overrides.agents.values(),
+    ...[...config.agents.keys()].map((agent) => stages.modeFor(agent, NOWHERE)),
+    ...rules.map(({ mode }) => mode),
+    ...runs.modes(),
+  ];
+  return modes.includes('enforce');
+}
+
+function listsOf({ allowed_domains, blocked_domains }: AgentConfig) {
+  return { allowed: allowed_domains, blocked: blocked_domains };
+}
