@@ -131,7 +131,7 @@ function either(findings: readonly (Finding | undefined)[], reason: string): Lis
 const ADDRESS = { address: '', port: 0 } as const;
 
 /** An exchange as far as lists look at one. */
-function exchangeOf({ kind, agent, scheme, host, port, method, path }: ListedRequest): Exchange {
+export function exchangeOf({ kind, agent, scheme, host, port, method, path }: ListedRequest): Exchange {
   const request = { method, scheme, authority: host, target: path ?? '/', protocol: '1.1', fields: [] } as const;
   return {
     kind: kind === 'exchange' ? kind : 'connect',

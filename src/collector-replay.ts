@@ -1,17 +1,23 @@
 import { dataOf } from './collector-library.ts';
-import { LIST_RULES, type ListVerdict, storedLists } from './collector-replay-lists.ts';
-import { interceptionOf, modesOf } from './collector-stages.ts';
+import { dispositionsUnder, type StoredFinding } from './collector-replay-findings.ts';
+import { LIST_RULES, type ListedRequest, type ListVerdict, storedLists } from './collector-replay-lists.ts';
+import { isKept, POLICY, type Said, storedPolicies } from './collector-replay-policies.ts';
+import { modesOf } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
 import { compileCategories } from './inspect/categories.ts';
 import { createAgentKeys } from './inspect/identity.ts';
-import type { Disposition, Finding, Mode, Severity } from './model/finding.ts';
+import type { Disposition, Finding, Mode } from './model/finding.ts';
 import type { PolicySet } from './policy/policy.ts';
 import { enforce, type ModeFor } from './verdict/enforce.ts';
 import { deciding, judge } from './verdict/judge.ts';
 
+export type { StoredFinding } from './collector-replay-findings.ts';
+
 /** What is held against the stored rows. */
 export interface ReplayRules {
   readonly config: Config;
+  /** What was in force when the rows were written, as far as that is known. Default: `config`. */
+  readonly current?: Config;
   /** Policies that are asked; undefined = none. */
   readonly policies: PolicySet | undefined;
   /** As if everything ran in this mode; `configured`: as the configuration says for each. */
@@ -22,13 +28,6 @@ export interface ReplayRules {
 export interface StoredExchange {
   readonly cells: Readonly<Record<string, unknown>>;
   readonly findings: readonly StoredFinding[];
-}
-
-export interface StoredFinding {
-  readonly inspector: string;
-  readonly rule: string;
-  readonly severity: Severity;
-  readonly disposition: Disposition;
 }
 
 /** What the rules make of it; `verdict` is mode-free, undefined where several agree with what is stored. */
@@ -71,68 +70,41 @@ const UNASKED: ReadonlySet<string> = new Set([
   'not-recorded',
   'limit-reached',
 ]);
-const POLICY = 'policy';
-const TUNNEL = 'was a tunnel';
-const NOTHING_INSIDE = 'carried nothing';
-
-/** One way it may have been. */
-interface Said {
-  readonly finding: Finding | undefined;
-  readonly reason?: string;
-}
-
 /** Compiles rules for rows. Rejects with a sentence for people for a configuration that means nothing. */
 export async function createReplay(rules: ReplayRules): Promise<Replay> {
-  // Expressions have an engine of their own.
-  const stored = await import('./policy/stored.ts');
-  const { config, policies } = rules;
+  const { config } = rules;
   const categories = compileCategories(dataOf('destinations'));
   const lists = storedLists(config, categories);
-  const readsTls = interceptionOf(config.intercept, categories);
+  const policies = await storedPolicies(config, rules.policies, categories);
+  const dispositions = dispositionsUnder(config, rules.current ?? config);
   const keys = createAgentKeys(config.agents.keys(), config.agent);
-  const modeFor = modesOf(
-    config,
-    { agents: new Map(), stopped: new Set(), everyoneStopped: false },
-    keys.configKey,
-    categories,
-  );
-  const columns = new Set<string>(BASE);
-  if (lists.readPaths) columns.add('path');
-  const asks = policies !== undefined && (policies.policies.length > 0 || policies.defaultAction === 'block');
-  if (asks) {
-    const { attributes, now } = stored.attributesOf(policies);
-    for (const column of stored.columnsOf(attributes)) columns.add(column);
-    if (now) columns.add('started_at');
-  }
-  const judgeLists = (cells: StoredExchange['cells']): ListVerdict => lists.ask(requestOf(cells, config));
-  const decide = (cells: StoredExchange['cells']): readonly Said[] => {
-    if (policies === undefined) return [];
-    const { possible, reason } = stored.decideStored(policies, withPath(cells, config), {
-      onAbsent: config.policies.on_absent,
-    });
-    return possible.map(({ disposition, decidedBy }) => ({
-      finding: disposition === 'none' ? undefined : policyFinding(disposition, decidedBy ?? ''),
-      ...(reason === undefined ? {} : { reason }),
-    }));
-  };
-  const judgePolicies = (cells: StoredExchange['cells']): readonly Said[] => {
-    if (!asks) return [{ finding: undefined }];
-    const said = decide(cells);
-    if (cells['kind'] === 'exchange') return said;
-    const closed = cells['in_run'] !== true && !readsTls(String(cells['host'])) && Number(cells['port']) !== 80;
-    // A CONNECT that is to be read is asked only what holds for all that may be inside.
-    if (cells['kind'] === 'connect' && !closed) return doubted([{ finding: undefined }, ...said], NOTHING_INSIDE);
-    // What was a tunnel may be read the next time, request by request.
-    return closed ? said : doubted([{ finding: undefined }, ...said, ...decide(stored.opened(cells))], TUNNEL);
-  };
+  const overrides = { agents: new Map(), stopped: new Set<string>(), everyoneStopped: false };
+  const modeFor = modesOf(config, overrides, keys.configKey, categories);
+  const paths = lists.readPaths ? ['path'] : [];
   return {
-    columns,
-    judge: (row) => judged(row, judgeLists(row.cells), judgePolicies(row.cells), modeOf(rules.mode, modeFor, row)),
+    columns: new Set<string>([...BASE, ...paths, ...policies.columns, ...dispositions.columns]),
+    judge(row) {
+      const { cells, findings } = row;
+      const request = requestOf(cells, config);
+      return judged(row, {
+        lists: lists.ask(request),
+        policies: policies.ask(cells),
+        connect: policies.askConnect(cells),
+        findings: dispositions.apply(findings, request, cells),
+        mode: modeOf(rules.mode, modeFor, row),
+      });
+    },
   };
 }
 
-function doubted(said: readonly Said[], reason: string): readonly Said[] {
-  return said.map((one) => ({ ...one, reason }));
+/** What the rules say of one row. */
+interface Opinions {
+  readonly lists: ListVerdict;
+  readonly policies: readonly Said[];
+  readonly connect: readonly Said[];
+  /** Recorded ones as they would be disposed of. */
+  readonly findings: readonly StoredFinding[];
+  readonly mode: Mode;
 }
 
 function modeOf(mode: ReplayRules['mode'], modeFor: ModeFor, { cells }: StoredExchange): Mode {
@@ -140,10 +112,7 @@ function modeOf(mode: ReplayRules['mode'], modeFor: ModeFor, { cells }: StoredEx
   return modeFor(String(cells['agent']), { host: String(cells['host']), port: Number(cells['port']) });
 }
 
-function requestOf(
-  cells: StoredExchange['cells'],
-  config: Config,
-): Parameters<ReturnType<typeof storedLists>['ask']>[0] {
+function requestOf(cells: StoredExchange['cells'], config: Config): ListedRequest {
   const path = pathOf(cells, config);
   return {
     kind: cells['kind'] as 'exchange',
@@ -167,43 +136,32 @@ function pathOf(cells: StoredExchange['cells'], config: Config): string | undefi
   return /…|_REDACTED\]|<U\+/.test(shown) || !/^[/*]|^$/.test(shown) ? undefined : shown;
 }
 
-/** `telemetry.url: host` leaves a slash of every path. */
-function isKept(path: string, { telemetry }: Config): boolean {
-  return telemetry.url !== 'host' || path !== '/';
-}
-
-function withPath(cells: StoredExchange['cells'], config: Config): StoredExchange['cells'] {
-  const path = cells['path'];
-  return typeof path !== 'string' || isKept(path, config) ? cells : { ...cells, path_kept: false };
-}
-
-function policyFinding(disposition: Disposition, name: string): Finding {
-  return { inspector: POLICY, rule: `${POLICY}:${name}`, severity: 'high', disposition, message: '' };
-}
-
 /** What was found stays; what lists and policies say is said anew. */
-function judged(row: StoredExchange, lists: ListVerdict, policies: readonly Said[], mode: Mode): Replayed {
-  const { cells, findings } = row;
+function judged(row: StoredExchange, opinions: Opinions): Replayed {
+  const { cells } = row;
+  const { findings, lists, policies, connect, mode } = opinions;
   const verdict = cells['verdict'] as Disposition;
-  const recorded = { verdict, stopped: cells['action'] === 'block', rule: ruleOf(findings) };
+  const recorded = { verdict, stopped: cells['action'] === 'block', rule: ruleOf(row.findings) };
   if (UNASKED.has(String(cells['error_type'])) || cells['host'] === 'invalid') return recorded;
   const kept = findings.filter((finding) => !isSaidAnew(finding)).map(findingOf);
   // What only records says nothing about stopping; it stays as it was.
-  const before = strongest(findings.filter((finding) => isSaidAnew(finding) && RANK[finding.disposition] > RANK.flag));
+  const before = strongest(row.findings.filter((one) => isSaidAnew(one) && RANK[one.disposition] > RANK.flag));
+  const way = (list: Finding | undefined, policy: Finding | undefined, outer: Finding | undefined): Replayed => {
+    const anew = [list, policy].filter((finding) => finding !== undefined);
+    const all = [...anew, ...kept];
+    const same = findings === row.findings && strongest(anew) === before;
+    const again = judge(all);
+    const now = same ? { ...again, disposition: verdict } : again;
+    const whole = outer === undefined ? all : [...all, outer];
+    const { action } = enforce(outer === undefined ? now : judge(whole), whole, mode);
+    return { verdict: now.disposition, stopped: action === 'block', rule: deciding(whole)?.rule ?? '' };
+  };
   const ways = lists.possible.flatMap((list) =>
-    policies.map((policy): Replayed => {
-      const anew = [list, policy.finding].filter((finding) => finding !== undefined);
-      const same = strongest(anew) === before;
-      const all = [...anew, ...kept];
-      const judgedAgain = judge(all);
-      const now = same ? { disposition: verdict, ...ruleAs(judgedAgain.rule) } : judgedAgain;
-      const { action } = enforce(now, all, mode);
-      return { verdict: now.disposition, stopped: action === 'block', rule: deciding(all)?.rule ?? '' };
-    }),
+    policies.flatMap((policy) => connect.map((outer) => way(list, policy.finding, outer.finding))),
   );
   // Whether it was judged at all cannot be seen any more.
   if (cells['outcome'] === 'client-gone' && cells['ever_dialled'] === false) ways.push(recorded);
-  return settled(ways, reasonOf(row, lists, policies));
+  return settled(ways, reasonOf(row, opinions));
 }
 
 function settled(ways: readonly Replayed[], reason: string): Replayed {
@@ -215,8 +173,8 @@ function settled(ways: readonly Replayed[], reason: string): Replayed {
   return { verdict, stopped: undefined, rule: stopping.rule, reason };
 }
 
-function reasonOf({ cells }: StoredExchange, lists: ListVerdict, policies: readonly Said[]): string {
-  const given = lists.reason ?? policies.find(({ reason }) => reason !== undefined)?.reason;
+function reasonOf({ cells }: StoredExchange, { lists, policies, connect }: Opinions): string {
+  const given = lists.reason ?? [...policies, ...connect].find(({ reason }) => reason !== undefined)?.reason;
   if (given !== undefined) return given;
   return cells['outcome'] === 'client-gone' ? 'was broken off, perhaps before it was judged' : '';
 }
@@ -232,10 +190,6 @@ function strongest(findings: readonly { readonly disposition: Disposition }[]): 
     (best, { disposition }) => (RANK[disposition] > RANK[best] ? disposition : best),
     'allow',
   );
-}
-
-function ruleAs(rule: string | undefined): { readonly rule?: string } {
-  return rule === undefined ? {} : { rule };
 }
 
 function ruleOf(findings: readonly StoredFinding[]): string {

@@ -22,6 +22,9 @@ export interface StoredGroup extends StoredExchange {
 const MADE: Readonly<Record<string, string>> = {
   ever_dialled: 'e.peer_address IS NOT NULL',
   in_run: 'e.run_id IS NOT NULL',
+  // What the agent met when it was no longer learning, and everything it did there since: where unknown is blocked nothing of it is learned.
+  unknown: 'met.since IS NOT NULL AND e.started_at >= met.since',
+  foreign: 'used.since IS NOT NULL AND e.started_at >= used.since',
   begun: 'e.tunnel_protocol IS NOT NULL OR e.ja4 IS NOT NULL',
   started_at: 'epoch_ms(e.started_at)::DOUBLE',
   port: 'e.port::DOUBLE',
@@ -46,16 +49,19 @@ export async function* storedGroups(
   columns: ReadonlySet<string>,
   window: ReplayWindow,
 ): AsyncGenerator<readonly StoredGroup[]> {
-  const names = [...columns];
+  const names = [...columns].filter((name) => name !== 'fingerprint');
   const cells = names.map((name) => `${MADE[name] ?? `e."${name}"`} AS "${name}"`);
+  const found = finding(columns.has('fingerprint'));
   const query = await openQuery(
     source,
     `WITH found AS (
-       SELECT exchange_id, string_agg(DISTINCT ${finding()}, '${NEXT}' ORDER BY ${finding()}) AS findings
+       SELECT exchange_id, string_agg(DISTINCT ${found}, '${NEXT}' ORDER BY ${found}) AS findings
        FROM findings WHERE exchange_id IS NOT NULL AND occurred_at >= ${from(window)} GROUP BY exchange_id)
      SELECT ${cells.join(', ')}, found.findings, count(*)::DOUBLE, min(epoch_ms(e.started_at))::DOUBLE,
        max(epoch_ms(e.started_at))::DOUBLE, arg_max(e.ref, e.started_at, 3)
-     FROM all_exchanges e LEFT JOIN found ON found.exchange_id = e.id WHERE ${where(window)} GROUP BY ALL`,
+     FROM all_exchanges e LEFT JOIN found ON found.exchange_id = e.id
+       ${columns.has('unknown') ? MET : ''} ${columns.has('foreign') ? USED : ''}
+     WHERE ${where(window)} GROUP BY ALL`,
   );
   try {
     for (let rows = await next(query); rows !== undefined; rows = await next(query))
@@ -69,9 +75,20 @@ function next(query: OpenQuery): Promise<unknown[][] | undefined> {
   return query.next();
 }
 
-function finding(): string {
-  return `concat_ws('${FIELD}', inspector, rule, severity, disposition)`;
+function finding(fingerprint: boolean): string {
+  const more = fingerprint ? ", regexp_extract(message, 'fingerprint ([0-9a-f]{16})', 1)" : '';
+  return `concat_ws('${FIELD}', inspector, rule, severity, disposition${more})`;
 }
+
+/** First contacts after the learning. */
+const MET = `LEFT JOIN (SELECT agent, host, port, min(started_at) AS since FROM all_exchanges
+    WHERE first_seen AND baseline_state <> 'learning' GROUP BY ALL) met
+  ON met.agent = e.agent AND met.host = e.host AND met.port = e.port`;
+/** Credentials and tenants that were reported as never used there. */
+const USED = `LEFT JOIN (SELECT x.agent, x.host, x.credential_fp, x.tenant, min(x.started_at) AS since
+    FROM all_exchanges x JOIN findings f ON f.exchange_id = x.id AND f.inspector = 'account' GROUP BY ALL) used
+  ON used.agent = e.agent AND used.host = e.host AND used.credential_fp IS NOT DISTINCT FROM e.credential_fp
+    AND used.tenant IS NOT DISTINCT FROM e.tenant`;
 
 function from({ since }: ReplayWindow): string {
   return `to_timestamp(${Math.max(0, Math.floor(since / 1000))})`;
@@ -106,8 +123,9 @@ function findingsOf(text: string): readonly StoredFinding[] {
   const cached = known.get(text);
   if (cached !== undefined) return cached;
   const findings = text.split(NEXT).map((one): StoredFinding => {
-    const [inspector = '', rule = '', severity = '', disposition = ''] = one.split(FIELD);
-    return { inspector, rule, severity, disposition } as StoredFinding;
+    const [inspector = '', rule = '', severity = '', disposition = '', fingerprint] = one.split(FIELD);
+    const finding = { inspector, rule, severity, disposition } as StoredFinding;
+    return fingerprint ? { ...finding, fingerprint } : finding;
   });
   if (known.size >= KNOWN) known.clear();
   known.set(text, findings);

@@ -53,7 +53,7 @@ async function replay(cli: Cli, options: ReplayOptions): Promise<void> {
   for (const note of rules.notes) cli.note(note);
   const { createReplay } = await import('../collector.ts');
   const { mode } = options;
-  const candidate = await createReplay({ ...rules.candidate, mode });
+  const candidate = await createReplay({ ...rules.candidate, current: rules.current.config, mode });
   const current = options.diff ? await createReplay({ ...rules.current, mode }) : undefined;
   const summary = await run(cli, rules.stored, { candidate, current }, options);
   cli.print(plain(summary, options), () =>

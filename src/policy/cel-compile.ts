@@ -2,7 +2,7 @@ import type { ASTNode } from '@marcbachmann/cel-js';
 import { UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import { at } from './cel-access.ts';
 import { Context, slotOf } from './cel-context.ts';
-import { equalsText, inTexts, onText, orderedNumber } from './cel-fast.ts';
+import { direct, equalsText, inTexts, onText, orderedNumber } from './cel-fast.ts';
 import { callOf } from './cel-functions.ts';
 import { type Loop, logic, MACROS, type Run } from './cel-macros.ts';
 import { CompileError, type Notes } from './cel-notes.ts';
@@ -112,10 +112,10 @@ function attribute(key: string, notes: Notes): Run {
   notes.reads.add(key);
   const absent = new Failure('absent', `attrs[${JSON.stringify(key)}] is not set`, key);
   const slot = slotOf(key);
-  return (context) => {
+  return direct((context) => {
     const value = context.attribute(slot, key);
     return value === undefined ? absent : value;
-  };
+  });
 }
 
 function dotted(node: ASTNode & { op: '.' }, scope: Scope, notes: Notes): Run {

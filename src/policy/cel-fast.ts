@@ -8,13 +8,26 @@ import { equal, Failure, MapValue, mismatch, type Result, Unread, type Value } f
  * literal list, searched for a literal. Same meaning, a third of the time.
  */
 
+/**
+ * What is known of an unread value holds for the value itself: an operation that has no result for want of it passes it on, and
+ * nothing is known of that result.
+ */
+const DIRECT: WeakSet<Run> = new WeakSet();
+
+/** Marks the reading of an attribute. */
+export function direct(run: Run): Run {
+  DIRECT.add(run);
+  return run;
+}
+
 /** `x == "literal"`, `x != "literal"`, either way round. */
 export function equalsText(run: Run, text: string, expected: boolean): Run {
+  const isRead = DIRECT.has(run);
   return (context) => {
     const value = run(context);
     if (typeof value === 'string') return (value === text) === expected;
     if (!(value instanceof Failure)) return !expected;
-    return value instanceof Unread && value.ask('==', text) === false ? !expected : value;
+    return isRead && value instanceof Unread && value.ask('==', text) === false ? !expected : value;
   };
 }
 
@@ -57,11 +70,12 @@ export function onText(name: string, run: Run, part: string): Run | undefined {
   const holds = TESTS.get(name);
   if (holds === undefined) return undefined;
   const weight = searchWeight(part);
+  const isRead = DIRECT.has(run);
   return (context) => {
     const value = run(context);
     if (typeof value === 'string') return context.spend(value.length * weight) ? TOO_EXPENSIVE : holds(value, part);
     if (!(value instanceof Failure)) return listContains(name, value, part, context);
-    return value instanceof Unread ? value.ask(name, part) : value;
+    return isRead && value instanceof Unread ? value.ask(name, part) : value;
   };
 }
 

@@ -42,11 +42,16 @@ export function attributesOf(set: PolicySet): { readonly attributes: ReadonlySet
   return { attributes, now };
 }
 
+export interface StoredOptions extends DecideOptions {
+  /** An error stops nothing: so it is for a CONNECT whose requests will be asked one by one. */
+  readonly errorsPass?: boolean;
+}
+
 /**
  * Asks the policies about a request of which only the row is left. As `decide` does, but where a policy depends on what is not
  * stored, both ways are followed; nothing is ever guessed.
  */
-export function decideStored(set: PolicySet, row: StoredCells, options: DecideOptions = {}): StoredDecision {
+export function decideStored(set: PolicySet, row: StoredCells, options: StoredOptions = {}): StoredDecision {
   const context = new StoredContext(row);
   const agent = String(row['agent']);
   const possible: StoredVerdict[] = [];
@@ -89,7 +94,7 @@ function concerns(policy: Policy, name: string, agent: string): 'yes' | 'no' | '
   return appliesTo.length === 0 || appliesTo.includes('http') ? 'yes' : 'maybe';
 }
 
-function ask(policy: Policy, context: StoredContext, options: DecideOptions, concerned: boolean): Said {
+function ask(policy: Policy, context: StoredContext, options: StoredOptions, concerned: boolean): Said {
   context.takeMissing();
   if (policy.compiled.readsComputed) return doubt(policy, 'reads attributes by computed names');
   const evaluation = evaluate(policy.compiled, context);
@@ -100,6 +105,7 @@ function ask(policy: Policy, context: StoredContext, options: DecideOptions, con
   const { code } = (evaluation as { readonly failure: Failure }).failure;
   // An error of another kind may have hidden what the missing value would have brought about.
   if (code === 'unread' || missing !== undefined) return doubt(policy, missing === undefined ? NOW : reasonOf(missing));
+  if (options.errorsPass === true) return 'pass';
   const strict = code !== 'absent' || options.onAbsent === 'block';
   return strict && enforces(policy.action) ? { certain: { disposition: 'block', decidedBy: '_fail_closed' } } : 'pass';
 }
@@ -144,4 +150,10 @@ const UNKNOWN = '…';
 export function opened(row: StoredCells): StoredCells {
   const hidden = ['method', 'path', 'protocol', 'content_type', 'tenant', 'credential_fp', 'user_agent', 'id'];
   return { ...row, kind: 'exchange', scheme: 'https', ...Object.fromEntries(hidden.map((name) => [name, UNKNOWN])) };
+}
+
+/** The CONNECT a request came in: the same agent and destination; of its own head nothing is stored. */
+export function outer(row: StoredCells): StoredCells {
+  const hidden = Object.fromEntries(['user_agent', 'id'].map((name) => [name, UNKNOWN]));
+  return { ...row, kind: 'connect', method: 'CONNECT', scheme: 'tcp', path: '', visibility: 'tunnel', ...hidden };
 }

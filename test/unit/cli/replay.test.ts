@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
@@ -11,6 +11,34 @@ import { tempDir, weir } from './world.ts';
 const NOW = Date.now();
 const HOUR = 3_600_000;
 const BLOCK = finding({ inspector: 'scan', rule: 'aws-access-key', message: 'in the body' });
+
+const READY = { baselineState: 'ready' } as const;
+const FIRST = finding({
+  inspector: 'baseline',
+  rule: 'first-seen',
+  severity: 'info',
+  disposition: 'flag',
+  message: 'new',
+});
+const FOREIGN = finding({
+  inspector: 'account',
+  rule: 'credential-first-seen',
+  severity: 'medium',
+  disposition: 'flag',
+  message: 'foreign',
+});
+const OWN_PATTERN = `patterns:
+  - id: acme-ticket
+    name: Acme Ticket
+    severity: critical
+    category: token
+    expression: '(?<![A-Za-z0-9])ACMETICKET-[0-9]{10}(?![0-9])'
+    keywords: [ACMETICKET-]
+    label: ACME TICKET
+    examples: ['ACMETICKET-{{}}0012345678', 'a ACMETICKET-{{}}0012345679', 'ACMETICKET-{{}}9912345678']
+    counter_examples: ['ACMETICKET-1', 'ACMETICKET-', 'acmeticket-0012345678']
+    reference: https://docs.acme.example/tickets
+`;
 
 /** A month's rows in small: what was allowed, what would have been blocked, what was. */
 const ROWS: Partial<ExchangeRecord>[] = [
@@ -30,6 +58,22 @@ const ROWS: Partial<ExchangeRecord>[] = [
   },
   { host: 'old.example', startedAt: NOW - 40 * 24 * HOUR },
   { host: 'verify.weir.invalid', outcome: 'answered' },
+  // Met after the learning, told once and learned.
+  { host: 'new.example', startedAt: NOW - 3 * HOUR, ...READY, firstSeen: true, verdict: 'flag', findings: [FIRST] },
+  { host: 'new.example', startedAt: NOW - 2 * HOUR, ...READY },
+  { host: 'new.example', startedAt: NOW - HOUR, ...READY },
+  { host: 'known.example', ...READY },
+  { host: 'llm.example', startedAt: NOW - 3 * HOUR, ...READY, credentialFp: 'own' },
+  {
+    host: 'llm.example',
+    startedAt: NOW - 2 * HOUR,
+    ...READY,
+    credentialFp: 'foreign',
+    verdict: 'flag',
+    findings: [FOREIGN],
+  },
+  { host: 'llm.example', startedAt: NOW - HOUR, ...READY, credentialFp: 'foreign' },
+  { host: 'tickets.example', target: '/t/ACMETICKET-0012345678' },
 ];
 
 interface Summary {
@@ -79,12 +123,12 @@ describe('weir replay', () => {
   it('enforce is what is asked for unless something else is said', async () => {
     const seen = await replay();
     assert.equal(seen.code, 4);
-    assert.equal(seen.exchanges, 10, 'a week, and nothing of weir verify');
+    assert.equal(seen.exchanges, 18, 'a week, and nothing of weir verify');
     assert.deepEqual(of(seen, 'newly-stopped'), [['researcher', 'leak.example', 'aws-access-key', 1]]);
     // No list says so any more.
     assert.deepEqual(of(seen, 'no-longer-stopped'), [['researcher', 'denied.example', 'destination-not-allowed', 1]]);
-    assert.deepEqual([seen.unchanged, seen.undecidable], [8, 0]);
-    assert.equal((await replay('--since', '60d')).exchanges, 11);
+    assert.deepEqual([seen.unchanged, seen.undecidable], [16, 0]);
+    assert.equal((await replay('--since', '60d')).exchanges, 19);
     assert.equal((await replay('--agent', 'coder')).exchanges, 1);
   });
 
@@ -104,7 +148,7 @@ describe('weir replay', () => {
     const all = await replay('--policy', policy('true'));
     assert.equal(
       of(all, 'newly-stopped').reduce((sum, [, , , n]) => sum + Number(n), 0),
-      9,
+      17,
     );
     assert.equal(all.still_stopped, 1);
     assert.equal(all.changed.find(({ host }) => host === 'api.example.com')?.examples.length, 3);
@@ -154,6 +198,46 @@ describe('weir replay', () => {
     assert.deepEqual([open?.outcome, open?.reason], ['undecidable', 'was a tunnel']);
   });
 
+  it('recorded findings under other dispositions', async () => {
+    const flagged = file('scan.yaml', 'scan: {requests: {credential: flag}}\n');
+    const quiet = (await replay('--config', flagged)).changed.filter(({ host }) => host === 'leak.example');
+    assert.deepEqual(quiet, [], 'flagged is not stopped');
+    const suppressed = file('scan.yaml', 'scan: {suppress: [{rule: aws-access-key, host: leak.example}]}\n');
+    assert.equal((await replay('--config', suppressed)).newly_stopped, 0);
+    const off = file('scan.yaml', 'patterns: {disable: [aws-access-key]}\n');
+    assert.equal((await replay('--config', off)).newly_stopped, 0);
+    const elsewhere = file('scan.yaml', 'scan: {suppress: [{rule: aws-access-key, host: other.example}]}\n');
+    assert.equal((await replay('--config', elsewhere)).newly_stopped, 1);
+  });
+
+  it('where the unknown is blocked, what was met after the learning stays unknown', async () => {
+    const strict = file('strict.yaml', 'baseline: {on_unknown: block}\n');
+    const seen = (await replay('--config', strict)).changed.filter(({ host }) => /^(?:new|known)\./.test(host));
+    assert.deepEqual(
+      seen.map(({ host, rule, count }) => [host, rule, count]),
+      [
+        ['new.example', 'not-in-baseline', 2],
+        ['new.example', 'first-seen', 1],
+      ],
+    );
+    const foreign = (await replay('--config', strict)).changed.filter(({ host }) => host === 'llm.example');
+    assert.deepEqual(
+      foreign.map(({ rule, count }) => [rule, count]),
+      [['credential-first-seen', 2]],
+    );
+  });
+
+  it('new patterns: in host and path, which is all that is stored', async () => {
+    const patterns = join(dir, 'patterns');
+    mkdirSync(patterns, { recursive: true, mode: 0o700 });
+    writeFileSync(join(patterns, 'own.yaml'), OWN_PATTERN, { mode: 0o600 });
+    const seen = await replay('--config', file('own.yaml', `patterns: {directories: [${patterns}]}\n`));
+    assert.deepEqual(
+      of(seen, 'newly-stopped').filter(([, , rule]) => rule === 'acme-ticket'),
+      [['researcher', 'tickets.example', 'acme-ticket', 1]],
+    );
+  });
+
   it('--diff compares with the configuration as it is', async () => {
     const seen = await replay('--diff', '--policy', policy('attrs["weir.agent"] == "coder"'));
     assert.deepEqual(
@@ -171,7 +255,7 @@ describe('weir replay', () => {
     const { out } = await weir(['replay', '--policy', policy('attrs["http.request.method"] == "POST"')], env);
     assert.match(
       out,
-      /^10 exchanges since .* under .*policies\.json, as if in enforce:\n {2}7 unchanged\n {2}2 newly stopped\n/,
+      /^18 exchanges since .* under .*policies\.json, as if in enforce:\n {2}15 unchanged\n {2}2 newly stopped\n/,
     );
     assert.match(
       out,

@@ -126,3 +126,8 @@ test('a policy below one that decides everything is told', () => {
   const scoped = rows.map((row) => (row.name === 'everything' ? { ...row, applies_to: ['post'] } : row));
   assert.ok(all(scoped).every((examined) => !codes(examined).includes('overshadowed')));
 });
+
+test('what is known of a URL is not known of what is made of it', () => {
+  const made = one('(attrs["strathon.http.url"] == "https://a.example/" ? "evil" : "b").startsWith("e")');
+  assert.equal(made.canMatchInTunnel, true);
+});

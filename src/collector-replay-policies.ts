@@ -1,0 +1,110 @@
+import { interceptionOf } from './collector-stages.ts';
+import type { Config } from './config/schema.ts';
+import type { Categories } from './inspect/categories.ts';
+import type { Disposition, Finding } from './model/finding.ts';
+import type { PolicySet } from './policy/policy.ts';
+
+type Cells = Readonly<Record<string, unknown>>;
+
+/** Inspector of findings of policies. */
+export const POLICY = 'policy';
+const TUNNEL = 'was a tunnel';
+const NOTHING_INSIDE = 'carried nothing';
+
+/** One way it may have been. */
+export interface Said {
+  readonly finding: Finding | undefined;
+  readonly reason?: string;
+}
+
+export interface StoredPolicies {
+  readonly columns: ReadonlySet<string>;
+  /** What policies say of it. */
+  ask(cells: Cells): readonly Said[];
+  /** What they say of the CONNECT it came in, where some are written for CONNECT alone. */
+  askConnect(cells: Cells): readonly Said[];
+}
+
+const NOTHING: readonly Said[] = [{ finding: undefined }];
+
+/** The policies of a configuration for requests of which only rows are left. */
+export async function storedPolicies(
+  config: Config,
+  set: PolicySet | undefined,
+  categories: Categories,
+): Promise<StoredPolicies> {
+  if (set === undefined || (set.policies.length === 0 && set.defaultAction === 'allow'))
+    return { columns: new Set(), ask: () => NOTHING, askConnect: () => NOTHING };
+  // Expressions have an engine of their own.
+  const { attributesOf, columnsOf, decideStored, opened, outer } = await import('./policy/stored.ts');
+  const readsTls = interceptionOf(config.intercept, categories);
+  const forConnect = connectPolicies(set);
+  const passes = set.policies.some(({ enabled, action }) => enabled && LETS_PASS.has(action));
+  const decide = (policies: PolicySet, cells: Cells, errorsPass = false): readonly Said[] => {
+    const { possible, reason } = decideStored(policies, withPath(cells, config), {
+      onAbsent: config.policies.on_absent,
+      errorsPass,
+    });
+    return possible.map(({ disposition, decidedBy }) => ({
+      finding: disposition === 'none' ? undefined : policyFinding(disposition, decidedBy ?? ''),
+      ...(reason === undefined ? {} : { reason }),
+    }));
+  };
+  const { attributes, now } = attributesOf(set);
+  return {
+    columns: new Set([
+      ...columnsOf(attributes),
+      ...(now ? ['started_at'] : []),
+      ...(forConnect.policies.length > 0 ? ['via'] : []),
+    ]),
+    ask(cells) {
+      const said = decide(set, cells);
+      if (cells['kind'] === 'exchange') return said;
+      const closed = cells['in_run'] !== true && !readsTls(String(cells['host'])) && Number(cells['port']) !== 80;
+      // A CONNECT that is to be read is asked only what holds for all that may be inside.
+      if (cells['kind'] === 'connect' && !closed) return doubted([...NOTHING, ...said], NOTHING_INSIDE);
+      // What was a tunnel may be read the next time, request by request.
+      return closed ? said : doubted([...NOTHING, ...said, ...decide(set, opened(cells))], TUNNEL);
+    },
+    askConnect(cells) {
+      if (forConnect.policies.length === 0 || cells['kind'] !== 'exchange' || cells['via'] !== 'connect')
+        return NOTHING;
+      const said = decide(forConnect, outer(cells), true);
+      // One that lets pass may come first for some request inside.
+      return passes ? doubted([...NOTHING, ...said], 'depends on its CONNECT') : said;
+    },
+  };
+}
+
+const LETS_PASS: ReadonlySet<string> = new Set(['allow', 'redact']);
+
+/** What stops a CONNECT that is going to be read and none of the requests inside (policy/early.ts). */
+function connectPolicies({ policies }: PolicySet): PolicySet {
+  const stops = policies.filter(
+    ({ action, appliesTo }) =>
+      (action === 'block' || action === 'steer') && appliesTo.length > 0 && appliesTo.every(isConnect),
+  );
+  return { policies: stops, defaultAction: 'allow' };
+}
+
+function isConnect(token: string): boolean {
+  return token === 'connect' || token === 'http.connect';
+}
+
+function doubted(said: readonly Said[], reason: string): readonly Said[] {
+  return said.map((one) => ({ ...one, reason }));
+}
+
+/** `telemetry.url: host` leaves a slash of every path. */
+export function isKept(path: string, { telemetry }: Config): boolean {
+  return telemetry.url !== 'host' || path !== '/';
+}
+
+function withPath(cells: Cells, config: Config): Cells {
+  const path = cells['path'];
+  return typeof path !== 'string' || isKept(path, config) ? cells : { ...cells, path_kept: false };
+}
+
+function policyFinding(disposition: Disposition, name: string): Finding {
+  return { inspector: POLICY, rule: `${POLICY}:${name}`, severity: 'high', disposition, message: '' };
+}
