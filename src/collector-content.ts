@@ -1,4 +1,4 @@
-import { bodyFilter } from './collector-filter.ts';
+import { bodyFilter, webSocketFilter } from './collector-filter.ts';
 import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
@@ -87,7 +87,8 @@ export function contentStage(options: ContentOptions): ContentStage {
     },
     filter(exchange, direction, length, sink) {
       if (exchange.ruling.mode === 'monitor' || !wanted(exchange.identity.agent, direction)) return undefined;
-      return isWebSocket(exchange) ? undefined : bodyFilter(options, exchange, direction, length, sink);
+      if (isWebSocket(exchange)) return webSocketFilter(options, exchange, direction, sink);
+      return bodyFilter(options, exchange, direction, length, sink);
     },
     trailers(exchange, direction, fields) {
       if (!wanted(exchange.identity.agent, direction)) return undefined;
@@ -117,7 +118,8 @@ function takenOut(
   return values === undefined ? { findings: told } : { findings: told, values };
 }
 
-/** Bytes are frames: after a 101, or on a stream of HTTP/2 that was opened for it (RFC 8441 §4). */
+/** Bytes are frames: after a 101, or on a stream of HTTP/2 that was opened for it and is not refused (RFC 8441 §4). */
 function isWebSocket({ request, status }: Exchange): boolean {
-  return request.upgrade === 'websocket' && (status === 101 || request.protocol === '2');
+  if (request.upgrade !== 'websocket') return false;
+  return status === 101 || (request.protocol === '2' && (status === undefined || status < 300));
 }

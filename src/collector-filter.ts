@@ -1,6 +1,8 @@
+import { deflateOf } from './codec/websocket-extensions.ts';
 import type { ContentOptions } from './collector-content.ts';
 import { filterBody } from './content/filter.ts';
 import type { FilterOptions } from './content/filter-contract.ts';
+import { WebSocketFilter } from './content/websocket-filter.ts';
 import type { LeakRules } from './inspect/leak-rules.ts';
 import type { Weight } from './inspect/leak-weight.ts';
 import { bodyFindings } from './inspect/leak-words.ts';
@@ -8,7 +10,9 @@ import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
 import type { Finding } from './model/finding.ts';
 import type { ContentFilter } from './model/ports.ts';
+import { printable } from './model/printable.ts';
 import type { Act, BodyScanned, Found, PartScanPort } from './model/scan.ts';
+import { refOf } from './model/ulid.ts';
 import { failed } from './pipeline/checkpoint.ts';
 import type { StageSink } from './pipeline/stages.ts';
 import { enforce } from './verdict/enforce.ts';
@@ -93,6 +97,31 @@ export function bodyFilter(
     length,
   });
 }
+
+/** The filter of one direction of a WebSocket. */
+export function webSocketFilter(
+  options: ContentOptions,
+  exchange: Exchange,
+  direction: Direction,
+  sink: StageSink,
+): ContentFilter {
+  return new WebSocketFilter({
+    ...holding(options, exchange, direction, sink),
+    // Asked with the first compressed message: a request's filter is older than the response that agrees to it.
+    deflate: () => {
+      const agreed = deflateOf(exchange.responseFields ?? []);
+      return agreed === undefined ? undefined : { takeover: agreed[direction] };
+    },
+    reason: ({ found }) => {
+      const name = found[0]?.found.name;
+      const why = name === undefined ? 'a message that cannot be scanned' : printable(name, MOST_NAME);
+      return `Blocked by Weir: ${why} (ref ${refOf(exchange.id)})`;
+    },
+  });
+}
+
+/** Leaves room for the rest of a Close frame's 123 bytes (RFC 6455 §5.5). */
+const MOST_NAME = 60;
 
 /** product.md §3, last row: content that cannot be read stops agents that have `blocked_categories`. */
 function blocksUnscanned({ config, configKey }: ContentOptions, agent: string): boolean {

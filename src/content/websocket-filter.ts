@@ -7,8 +7,8 @@ import { Look, type LookOptions } from './websocket-look.ts';
 import { type Message, Spans, unmasked } from './websocket-message.ts';
 
 export interface WebSocketFilterOptions extends LookOptions {
-  /** permessage-deflate of this direction, when it was agreed. `takeover`: a message may refer to the ones before it. */
-  readonly deflate: { readonly takeover: boolean } | undefined;
+  /** permessage-deflate of this direction, if it was agreed. `takeover`: a message may refer to the ones before it. */
+  deflate(): { readonly takeover: boolean } | undefined;
   /** What a Close frame says of why the connection ends: printable, short. */
   reason(scanned: BodyScanned): string;
 }
@@ -144,8 +144,8 @@ export class WebSocketFilter implements ContentFilter {
     if (opcode >= CLOSE) return rsv === 0;
     if (opcode === 0) return this.#message !== undefined && rsv === 0;
     if (this.#message !== undefined) return false;
-    const { deflate } = this.#options;
-    const compressed = rsv === 4 && deflate !== undefined;
+    const deflate = rsv === 4 ? this.#options.deflate() : undefined;
+    const compressed = deflate !== undefined;
     const message: Message = { opcode, compressed, how: 'hold', frames: new Spans(), plain: new Spans() };
     this.#message = message;
     if (!compressed) {
@@ -212,7 +212,7 @@ export class WebSocketFilter implements ContentFilter {
     // Part of a message with a label in it would be a promise of more.
     if (part === 'cut') return;
     message.how = 'rewrite';
-    if (message.compressed && this.#options.deflate?.takeover === true) this.#desynced = true;
+    if (message.compressed && this.#options.deflate()?.takeover === true) this.#desynced = true;
     this.#write(message.opcode, seen === 'pass' ? text : seen, part === 'whole');
   }
 

@@ -64,7 +64,7 @@ function pass(parts: readonly Buffer[], { takeover, act, unscanned }: Setup): Pr
       ...windowOptions(),
       decodeRatio: 100,
       holdMs: 0,
-      deflate: takeover === undefined ? undefined : { takeover },
+      deflate: () => (takeover === undefined ? undefined : { takeover }),
       act: () => act,
       onUnscanned: (cause) => {
         asked.push(cause);

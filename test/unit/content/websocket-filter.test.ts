@@ -21,16 +21,16 @@ interface Ran {
   readonly asked: readonly UnscannedCause[];
 }
 
-interface Setup
-  extends Partial<Pick<WebSocketFilterOptions, 'what' | 'deflate' | 'scan' | 'scanBytes' | 'decodeRatio'>> {
+interface Setup extends Partial<Pick<WebSocketFilterOptions, 'what' | 'scan' | 'scanBytes' | 'decodeRatio'>> {
   readonly act?: Act;
+  readonly deflate?: ReturnType<WebSocketFilterOptions['deflate']>;
   readonly unscanned?: 'pass' | 'stop';
   readonly failed?: 'pass' | 'stop';
 }
 
 /** All of it through one filter, cut at these places; waits for `drained` as a relay does. */
 async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = []): Promise<Ran> {
-  const { act = 'replace', unscanned = 'pass', failed = 'stop', ...change } = setup;
+  const { act = 'replace', unscanned = 'pass', failed = 'stop', deflate, ...change } = setup;
   const parts: Buffer[] = [];
   const asked: UnscannedCause[] = [];
   let drained: (() => void) | undefined;
@@ -39,8 +39,8 @@ async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = [
     ...windowOptions(),
     decodeRatio: 100,
     holdMs: 0,
-    deflate: undefined,
     ...change,
+    deflate: () => deflate,
     act: () => act,
     onUnscanned: (cause) => {
       asked.push(cause);

@@ -35,7 +35,7 @@ describe('HTTP/1 relay with WebSocket filters', () => {
         what: direction,
         decodeRatio: 100,
         holdMs: 0,
-        deflate: deflate === undefined ? undefined : { takeover: deflate[direction] },
+        deflate: () => (deflate === undefined ? undefined : { takeover: deflate[direction] }),
         act: () => act,
         onUnscanned: () => 'pass',
         onFailed: () => 'stop',
