@@ -71,6 +71,8 @@ export function recorderOptions(
       url: config.telemetry.url,
       sampleUnremarkable: config.telemetry.sample.unremarkable,
       journalMaxBytes: config.telemetry.journal.max_bytes,
+      genai: config.telemetry.genai,
+      dialects: config.telemetry.dialects,
     },
     store: {
       path: config.store.path,

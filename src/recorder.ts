@@ -27,6 +27,7 @@ import { createMetrics } from './telemetry/metric.ts';
 import { createLogs, createTraces, OTLP_BATCH } from './telemetry/otlp.ts';
 import { routeDiagnostics, startOtlpMetrics } from './telemetry/otlp-metrics.ts';
 import { writePrometheus } from './telemetry/prometheus.ts';
+import { genAiVersion } from './telemetry/shape.ts';
 
 /** How long records wait for a store that is slow to open before the journal goes on without knowing its position. */
 const STORE_WAIT_MS = 1500;
@@ -129,7 +130,9 @@ class Recorder {
   }
 
   #consumers(endpoint: Endpoint) {
-    const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable };
+    const { genai, dialects } = data.telemetry;
+    const shape = { genai, dialects, version: genAiVersion(process.env) };
+    const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable, shape };
     const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
     if (this.#slot !== undefined) consumers.push({ consumer: this.#slot, maxBatch: STORE_BATCH, lingerMs: 0 });
     if (endpoint.traces) {

@@ -24,6 +24,8 @@ export interface RecorderData {
     /** 0 to 1. */
     readonly sampleUnremarkable: number;
     readonly journalMaxBytes: number;
+    readonly genai: 'auto' | 'on' | 'off';
+    readonly dialects: readonly ('otel' | 'strathon' | 'openinference' | 'langfuse')[];
   };
   /** undefined = no rows (`weir run` without a writable state directory). */
   readonly store:

@@ -1,3 +1,5 @@
+import { printable } from '../model/printable.ts';
+
 /** Where telemetry goes, per signal; undefined = that signal is not exported. */
 export interface Endpoint {
   /** Base URL for exporters; undefined = they read `OTEL_EXPORTER_OTLP_*` themselves. */
@@ -5,6 +7,8 @@ export interface Endpoint {
   readonly traces: boolean;
   readonly logs: boolean;
   readonly metrics: boolean;
+  /** Encoded as protobuf instead of JSON (`OTEL_EXPORTER_OTLP[_SIGNAL]_PROTOCOL`). */
+  readonly protobuf: { readonly traces: boolean; readonly logs: boolean; readonly metrics: boolean };
   /** For the start lines. */
   readonly sentence: string;
   /** Settings that cannot be honoured. */
@@ -36,8 +40,20 @@ function shown(url: string): string {
   }
 }
 
+const PROTOCOLS: ReadonlySet<string> = new Set(['http/json', 'http/protobuf']);
+
+function protobufOf(env: Environment): Endpoint['protobuf'] {
+  const of = (signal: string): boolean => {
+    const own = env[`OTEL_EXPORTER_OTLP_${signal}_PROTOCOL`]?.trim();
+    return (own || env['OTEL_EXPORTER_OTLP_PROTOCOL']?.trim()) === 'http/protobuf';
+  };
+  return { traces: of('TRACES'), logs: of('LOGS'), metrics: of('METRICS') };
+}
+
+const JSON_ONLY: Endpoint['protobuf'] = { traces: false, logs: false, metrics: false };
+
 function off(sentence: string, problems: readonly string[] = []): Endpoint {
-  return { url: undefined, traces: false, logs: false, metrics: false, sentence, problems };
+  return { url: undefined, traces: false, logs: false, metrics: false, protobuf: JSON_ONLY, sentence, problems };
 }
 
 function problemsOf(env: Environment): string[] {
@@ -45,8 +61,10 @@ function problemsOf(env: Environment): string[] {
   for (const name of ['', '_TRACES', '_LOGS', '_METRICS']) {
     const variable = `OTEL_EXPORTER_OTLP${name}_PROTOCOL`;
     const protocol = env[variable]?.trim();
-    if (protocol !== undefined && protocol !== '' && protocol !== 'http/json') {
-      problems.push(`${variable} is ignored: Weir exports OTLP as http/json`);
+    if (protocol !== undefined && protocol !== '' && !PROTOCOLS.has(protocol)) {
+      problems.push(
+        `${variable}=${printable(protocol, 20)} is ignored: Weir exports OTLP as http/json or http/protobuf`,
+      );
     }
   }
   const temporality = env[TEMPORALITY]?.trim().toLowerCase() ?? '';
@@ -94,10 +112,17 @@ export async function resolveEndpoint(
     .map(([name]) => (name === 'traces' ? 'spans' : name));
   if (names.length === 0) return off('OTEL_*_EXPORTER is none for every signal: nothing is exported');
   const problems = problemsOf(env);
+  const protobuf = protobufOf(env);
   const listed = new Intl.ListFormat('en-GB').format(names);
   if (setting !== 'auto') {
     if (!URL.canParse(setting)) return off('telemetry.endpoint is no URL: nothing is exported', problems);
-    return { url: setting.replace(/\/+$/, ''), ...signals, sentence: `${listed} go to ${shown(setting)}`, problems };
+    return {
+      url: setting.replace(/\/+$/, ''),
+      ...signals,
+      protobuf,
+      sentence: `${listed} go to ${shown(setting)}`,
+      problems,
+    };
   }
   const general = isSet(env, 'OTEL_EXPORTER_OTLP_ENDPOINT');
   const has = (signal: string): boolean => general || isSet(env, `OTEL_EXPORTER_OTLP_${signal}_ENDPOINT`);
@@ -110,9 +135,9 @@ export async function resolveEndpoint(
     const first = ['', '_TRACES', '_LOGS', '_METRICS'].map((name) => env[`OTEL_EXPORTER_OTLP${name}_ENDPOINT`]);
     const address = first.find((value) => value !== undefined && value.trim() !== '') as string;
     const sentence = `telemetry goes to ${shown(address)} (OTEL_EXPORTER_OTLP_ENDPOINT)`;
-    return { url: undefined, ...fromEnv, sentence, problems };
+    return { url: undefined, ...fromEnv, protobuf, sentence, problems };
   }
-  if (await probe(LOCAL)) return { url: LOCAL, ...signals, sentence: `${listed} go to ${LOCAL}`, problems };
+  if (await probe(LOCAL)) return { url: LOCAL, ...signals, protobuf, sentence: `${listed} go to ${LOCAL}`, problems };
   return off(
     `nothing answers OTLP on ${LOCAL}: spans are not exported (set OTEL_EXPORTER_OTLP_ENDPOINT or telemetry.endpoint)`,
     problems,

@@ -156,15 +156,22 @@ const whole = (value: number | undefined): number | undefined => (Number.isSafeI
 
 /**
  * Onto the span of the exchange. An agent that traces itself has a span of its own with the same tokens, which every backend would
- * add up (telemetry.md §1.4): its call is told under our names.
+ * add up (telemetry.md §1.4): its call is told under our names. `unpriced`: only the tokens are.
  */
-export function putLlm(put: Put, facts: LlmFacts, traced: boolean, version: GenAiVersion = '1.41'): void {
+export function putLlm(
+  put: Put,
+  facts: LlmFacts,
+  traced: boolean,
+  version: GenAiVersion = '1.41',
+  unpriced = false,
+): void {
   for (const row of LLM_ATTRIBUTES) {
     // The exchange has its own, which knows more than the body.
     if (row.name === 'error.type' || (row.version !== undefined && row.version !== version)) continue;
     const value = row.of(facts);
     if (value === undefined) continue;
-    put(traced ? ownName(row) : row.name, typeof value === 'object' ? [...value] : value);
+    const renamed = traced || (unpriced && row.name.startsWith('gen_ai.usage.'));
+    put(renamed ? ownName(row) : row.name, typeof value === 'object' ? [...value] : value);
   }
 }
 

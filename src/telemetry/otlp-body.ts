@@ -1,6 +1,7 @@
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import { Sheet } from '../model/sheet.ts';
 import { createSpanWriter } from './otlp-json.ts';
+import type { SpanShape } from './shape.ts';
 import type { SpanRecord } from './span.ts';
 
 /** What an exporter of the SDK makes request bodies with. */
@@ -32,8 +33,12 @@ interface RecordSerializer extends Serializer {
 }
 
 /** Makes export requests of records directly, with the frame the SDK's own serializer writes around them. */
-function createSerializer(own: Serializer, toSpan: (record: SpanRecord) => ReadableSpan): RecordSerializer {
-  const spans = createSpanWriter();
+function createSerializer(
+  own: Serializer,
+  toSpan: (record: SpanRecord) => ReadableSpan,
+  shape: SpanShape | undefined,
+): RecordSerializer {
+  const spans = createSpanWriter(shape);
   let frame: readonly [string, string] = ['', ''];
   let framed: ReadableSpan['resource'] | undefined;
   let current: Buffer | undefined;
@@ -82,6 +87,7 @@ function isSerializer(value: unknown): value is Serializer {
 export function exporterOfRecords(
   exporter: SpanExporter,
   toSpan: (record: SpanRecord) => ReadableSpan,
+  shape?: SpanShape,
 ): { export(records: SpanRecord[], done: Done): void; shutdown(): Promise<void> } {
   const shutdown = (): Promise<void> => exporter.shutdown();
   const delegate = (exporter as { _delegate?: { _serializer?: unknown } })._delegate;
@@ -89,7 +95,7 @@ export function exporterOfRecords(
   if (delegate === undefined || !isSerializer(own)) {
     return { shutdown, export: (records, done) => exporter.export(records.map(toSpan), done) };
   }
-  const serializer = createSerializer(own, toSpan);
+  const serializer = createSerializer(own, toSpan, shape);
   delegate._serializer = serializer;
   return {
     shutdown,

@@ -3,6 +3,7 @@ import type { RunRecord } from '../model/record.ts';
 import type { Sheet } from '../model/sheet.ts';
 import { putDirect } from './run-span.ts';
 import { DIRECT_CONNECTION } from './semconv.ts';
+import { DEFAULT_SHAPE, type SpanShape } from './shape.ts';
 import {
   endOf,
   KIND_CLIENT,
@@ -150,6 +151,7 @@ class AttributeWriter {
   /** Positions that still hold of the record before. */
   #known = 0;
   #count = 0;
+  readonly #shape: SpanShape;
   #sheet: Sheet | undefined;
   /** Where the attributes of the record before begin, and of it the run that is not copied yet. */
   #start = 0;
@@ -173,13 +175,17 @@ class AttributeWriter {
     this.#lengths[i] = sheet.length - at;
   };
 
+  constructor(shape: SpanShape) {
+    this.#shape = shape;
+  }
+
   write(sheet: Sheet, record: SpanRecord, error: string | undefined): void {
     if (sheet !== this.#sheet) this.#known = 0;
     this.#sheet = sheet;
     this.#count = 0;
     this.#from = this.#to = this.#start;
     this.#start = sheet.length;
-    putAttributes(this.#put, record, error);
+    putAttributes(this.#put, record, error, this.#shape);
     if (this.#to > this.#from) sheet.again(this.#from, this.#to);
     this.#known = this.#count;
   }
@@ -201,8 +207,8 @@ export interface SpanWriter {
  * Writes spans of closed records as OTLP/JSON: byte for byte what the SDK's serializer makes of `toSpan`, in a fifth of the
  * time and without two objects per attribute.
  */
-export function createSpanWriter(): SpanWriter {
-  const attributes = new AttributeWriter();
+export function createSpanWriter(shape: SpanShape = DEFAULT_SHAPE): SpanWriter {
+  const attributes = new AttributeWriter(shape);
   return {
     write(sheet, record) {
       const error = spanError(record);
@@ -217,7 +223,7 @@ export function createSpanWriter(): SpanWriter {
         sheet.string(parent);
       }
       sheet.raw(NAME);
-      sheet.string(spanName(record));
+      sheet.string(spanName(record, shape));
       sheet.raw(run === undefined ? START : RUN_START);
       writeNanos(sheet, record.startedAt);
       sheet.raw(END);

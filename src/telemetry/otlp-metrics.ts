@@ -87,7 +87,9 @@ export async function startOtlpMetrics(
 ): Promise<{ shutdown(deadlineMs: number): Promise<void> }> {
   const [{ NodeSDK }, { OTLPMetricExporter }, sdk, { ROOT_CONTEXT }] = await Promise.all([
     import('@opentelemetry/sdk-node'),
-    import('@opentelemetry/exporter-metrics-otlp-http'),
+    options.endpoint.protobuf.metrics
+      ? import('@opentelemetry/exporter-metrics-otlp-proto')
+      : import('@opentelemetry/exporter-metrics-otlp-http'),
     import('@opentelemetry/sdk-metrics'),
     import('@opentelemetry/api'),
   ]);

@@ -8,6 +8,7 @@ import { type LogEvent, toLogEvents } from './log.ts';
 import { exporterOfRecords } from './otlp-body.ts';
 import { countRejected } from './otlp-partial.ts';
 import { ATTR, ATTRIBUTE_BYTES, SCOPE } from './semconv.ts';
+import type { SpanShape } from './shape.ts';
 import { type SpanRecord, sampled, toSpan, unremarkable } from './span.ts';
 
 export type Log = (level: 'info' | 'warn' | 'error', message: string, fields?: Record<string, unknown>) => void;
@@ -22,6 +23,7 @@ export interface OtlpOptions {
   readonly containment: () => string;
   /** `telemetry.sample.unremarkable`, 0 to 1. */
   readonly unremarkable: number;
+  readonly shape?: SpanShape;
   readonly log: Log;
 }
 
@@ -124,13 +126,21 @@ const isExchange = (record: WeirRecord): record is ExchangeRecord =>
 /** `otlp-traces`: closed exchanges, CONNECTs, tunnels and runs as spans, given to the exporter directly. */
 export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise<unknown> } {
   const parts = lazily(async () => {
+    const protobuf = options.endpoint.protobuf.traces;
     const [{ OTLPTraceExporter }, resource] = await Promise.all([
-      import('@opentelemetry/exporter-trace-otlp-http'),
+      protobuf ? import('@opentelemetry/exporter-trace-otlp-proto') : import('@opentelemetry/exporter-trace-otlp-http'),
       createResource(options),
     ]);
     const exporter = new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces'));
     const rejected = countRejected(exporter, 'rejectedSpans', options.log);
-    return { rejected, ...exporterOfRecords(exporter, (record) => toSpan(record, resource(), options.version)) };
+    const spanOf = (record: SpanRecord) => toSpan(record, resource(), options.version, options.shape);
+    if (!protobuf) return { rejected, ...exporterOfRecords(exporter, spanOf, options.shape) };
+    return {
+      rejected,
+      shutdown: () => exporter.shutdown(),
+      export: (records: SpanRecord[], done: Parameters<Exporter<SpanRecord>['export']>[1]) =>
+        exporter.export(records.map(spanOf), done),
+    };
   });
   return {
     name: 'otlp-traces',
@@ -177,7 +187,9 @@ function createReported(max = 10_000): {
 
 async function createLogParts(options: OtlpOptions) {
   const [{ OTLPLogExporter }, { LoggerProvider }, api, resource] = await Promise.all([
-    import('@opentelemetry/exporter-logs-otlp-http'),
+    options.endpoint.protobuf.logs
+      ? import('@opentelemetry/exporter-logs-otlp-proto')
+      : import('@opentelemetry/exporter-logs-otlp-http'),
     import('@opentelemetry/sdk-logs'),
     import('@opentelemetry/api'),
     createResource(options),

@@ -2,10 +2,12 @@ import type { Attributes, HrTime, Link, SpanContext, SpanStatus } from '@opentel
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord, RunRecord } from '../model/record.ts';
+import { putDialects } from './dialects.ts';
 import { putLlm } from './llm-attributes.ts';
 import { mcpError, mcpSpanName, putMcp } from './mcp-attributes.ts';
 import { putDirect, putRun } from './run-span.ts';
 import { ATTR, DIRECT_CONNECTION, KNOWN_METHODS, SCOPE } from './semconv.ts';
+import { DEFAULT_SHAPE, type SpanShape } from './shape.ts';
 import { urlOf } from './url.ts';
 
 // Values of the API's enums; importing them would load the API package.
@@ -27,12 +29,13 @@ export function hrTime(ms: number): HrTime {
 }
 
 /** `http.get`, `http.connect`, `weir.tunnel`, `weir.run`; an unknown method does not make a new span name. */
-export function spanName(record: SpanRecord): string {
+export function spanName(record: SpanRecord, { genai }: SpanShape = DEFAULT_SHAPE): string {
   if (record.kind === 'run') return 'weir.run';
   if (record.kind === 'tunnel') return 'weir.tunnel';
   if (record.kind === 'connect') return 'http.connect';
   // An agent that traces itself has that span already.
-  if (record.mcp !== undefined && !tracesItself(record)) return mcpSpanName(record.mcp);
+  if (record.mcp !== undefined && (genai === 'on' || (genai === 'auto' && !tracesItself(record))))
+    return mcpSpanName(record.mcp);
   return KNOWN_METHODS.has(record.method) ? `http.${record.method.toLowerCase()}` : 'http.other';
 }
 
@@ -132,7 +135,12 @@ function putMeasures(put: Put, record: ExchangeRecord): void {
 }
 
 /** Every attribute of the span, in order. */
-export function putAttributes(put: Put, record: SpanRecord, error: string | undefined): void {
+export function putAttributes(
+  put: Put,
+  record: SpanRecord,
+  error: string | undefined,
+  shape: SpanShape = DEFAULT_SHAPE,
+): void {
   if (record.kind === 'run') {
     putRun(put, record);
     return;
@@ -141,9 +149,21 @@ export function putAttributes(put: Put, record: SpanRecord, error: string | unde
   putJudgement(put, record);
   putConnection(put, record);
   putMeasures(put, record);
-  if (record.llm !== undefined) putLlm(put, record.llm, tracesItself(record));
-  if (record.mcp !== undefined) putMcp(put, record.mcp, tracesItself(record));
+  putCalls(put, record, shape);
+  if (shape.dialects.length > 1 || shape.dialects[0] !== 'otel') putDialects(put, record, shape);
   put(ATTR.ERROR_TYPE, error);
+}
+
+/** What was called. Usage is priced by Strathon's receiver, which would count it beside the agent's own (strathon-compat §6.21). */
+function putCalls(put: Put, record: ExchangeRecord, shape: SpanShape): void {
+  const { llm, mcp } = record;
+  if ((llm === undefined && mcp === undefined) || shape.genai === 'off') return;
+  const own = shape.genai === 'auto' && tracesItself(record);
+  if (llm !== undefined) {
+    const unpriced = shape.genai === 'auto' && shape.dialects.includes('strathon');
+    putLlm(put, llm, own, shape.version, unpriced);
+  }
+  if (mcp !== undefined) putMcp(put, mcp, own);
 }
 
 /** The agent's own spans tell of its calls; a context inside an MCP message asks for a span under it. */
@@ -217,18 +237,23 @@ function parentOf(record: SpanRecord): { readonly parentSpanContext?: SpanContex
 }
 
 /** The span of a closed exchange, CONNECT, tunnel or run. Pure; `resource` is the only thing not taken from the record. */
-export function toSpan(record: SpanRecord, resource: Resource, version: string): ReadableSpan {
+export function toSpan(
+  record: SpanRecord,
+  resource: Resource,
+  version: string,
+  shape: SpanShape = DEFAULT_SHAPE,
+): ReadableSpan {
   const error = spanError(record);
   const own = context(record.traceId, record.spanId, false);
   return {
-    name: spanName(record),
+    name: spanName(record, shape),
     kind: record.kind === 'run' ? KIND_INTERNAL : KIND_CLIENT,
     spanContext: () => own,
     ...parentOf(record),
     startTime: hrTime(record.startedAt),
     endTime: hrTime(endOf(record)),
     status: statusOf(record, error),
-    attributes: collect((put) => putAttributes(put, record, error)),
+    attributes: collect((put) => putAttributes(put, record, error, shape)),
     links: linksOf(record),
     events: eventsOf(record),
     duration: hrTime(record.kind === 'run' ? record.endedAt - record.startedAt : record.durationMs),

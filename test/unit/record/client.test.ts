@@ -31,7 +31,14 @@ function start(context: TestContext, directory: string, more: Partial<RecorderCl
     key: Buffer.alloc(32, 1),
     version: '0.1.0',
     patterns: new URL('../../../patterns/redaction.json', import.meta.url).pathname,
-    telemetry: { endpoint: 'none', url: 'keys', sampleUnremarkable: 1, journalMaxBytes: 1 << 30 },
+    telemetry: {
+      endpoint: 'none',
+      url: 'keys',
+      sampleUnremarkable: 1,
+      journalMaxBytes: 1 << 30,
+      genai: 'auto',
+      dialects: ['otel'],
+    },
     store: undefined,
     env: {},
     log: (level, event, fields) => lines.push(`${level} ${event} ${JSON.stringify(fields)}`),
@@ -56,7 +63,14 @@ function start(context: TestContext, directory: string, more: Partial<RecorderCl
   };
 }
 const telemetry = (endpoint: string) =>
-  ({ endpoint, url: 'keys', sampleUnremarkable: 1, journalMaxBytes: 1 << 30 }) as const;
+  ({
+    endpoint,
+    url: 'keys',
+    sampleUnremarkable: 1,
+    journalMaxBytes: 1 << 30,
+    genai: 'auto',
+    dialects: ['otel'],
+  }) as const;
 async function until(check: () => boolean | Promise<boolean>, what: string, ms = 8000): Promise<void> {
   const end = performance.now() + ms;
   while (!(await check())) {

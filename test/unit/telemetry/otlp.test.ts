@@ -14,6 +14,7 @@ const endpointTo = (url: string | undefined): Endpoint => ({
   traces: true,
   logs: true,
   metrics: true,
+  protobuf: { traces: false, logs: false, metrics: false },
   sentence: '',
   problems: [],
 });
