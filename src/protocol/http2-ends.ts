@@ -5,6 +5,9 @@ import type { Exchange } from '../model/exchange.ts';
 import type { CloseFacts, Link } from '../model/ports.ts';
 import { fieldObject } from './http2-fields.ts';
 
+/** What had begun was ended because of what came after. */
+export const CUT: CloseFacts = { outcome: 'blocked', error: 'policy-denied', closeReason: 'cut' };
+
 /** How an exchange is recorded whose upstream connection ended under it. */
 export function cutFacts(error: NodeJS.ErrnoException | undefined, headSeen: boolean): CloseFacts {
   return { outcome: 'failed', error: cutCode(error?.code, headSeen), detail: detailOf(error) };

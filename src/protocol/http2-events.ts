@@ -1,7 +1,12 @@
 import type { ClientHttp2Stream, Http2Stream, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { Readable } from 'node:stream';
+import type { Answer } from '../model/answer.ts';
+import type { Exchange } from '../model/exchange.ts';
 import type { Corridor } from '../model/ports.ts';
 import type { RawFields } from './http2-fields.ts';
+import type { Last } from './http2-hold.ts';
+import type { RequestHalf } from './http2-request.ts';
+import type { ResponseHalf } from './http2-response.ts';
 
 /** What a pair needs of its session relay. */
 export interface PairHost {
@@ -27,22 +32,33 @@ export interface AgentRequest {
 
 /** What happens on the two streams of a pair. */
 export interface PairEvents {
-  requestData(chunk: Buffer): void;
-  requestTrailers(raw: readonly string[]): void;
-  requestEnd(): void;
-  agentDrain(): void;
-  agentWantsTrailers(): void;
+  readonly request: RequestHalf;
+  readonly response: ResponseHalf;
   agentAborted(): void;
   agentClosed(): void;
   interim(raw: readonly string[]): void;
-  response(raw: RawFields, headers: IncomingHttpHeaders, flags: number): void;
-  responseData(chunk: Buffer): void;
-  responseTrailers(raw: readonly string[]): void;
-  responseEnd(): void;
-  upstreamDrain(): void;
-  upstreamWantsTrailers(): void;
   upstreamFailed(error: NodeJS.ErrnoException): void;
   upstreamClosed(): void;
+}
+
+/** A pair as its two halves see it. */
+export interface Pair extends PairEvents {
+  readonly host: PairHost;
+  readonly exchange: Exchange;
+  readonly agent: AgentStream;
+  readonly upstream: UpstreamStream | undefined;
+  /** The agent went away. */
+  readonly gone: boolean;
+  /** We have answered, or ended what had begun. */
+  readonly answered: boolean;
+  /** Our answer instead of the upstream's, which has not begun. */
+  refuse(answer: Answer): void;
+  /** The response has begun and may not go on: `last`, then its end. */
+  cut(last: Buffer | undefined): void;
+  /** Ends both directions of what was switched to, with last bytes for each side. */
+  leave(toAgent: Buffer | undefined, toUpstream: Buffer | undefined): void;
+  requestStopped(answer: Answer, last: Last): void;
+  malformed(detail: string): void;
 }
 
 const PAIR: unique symbol = Symbol('pair');
@@ -106,19 +122,19 @@ function onAgentAborted(this: AgentStream): void {
   this[PAIR].agentAborted();
 }
 function onRequestData(this: AgentStream, chunk: Buffer): void {
-  this[PAIR].requestData(chunk);
+  this[PAIR].request.data(chunk);
 }
 function onRequestEnd(this: AgentStream): void {
-  this[PAIR].requestEnd();
+  this[PAIR].request.end();
 }
 function onRequestTrailers(this: AgentStream, _headers: unknown, _flags: number, raw: string[]): void {
-  this[PAIR].requestTrailers(raw);
+  this[PAIR].request.trailers(raw);
 }
 function onAgentDrain(this: AgentStream): void {
-  this[PAIR].agentDrain();
+  this[PAIR].response.agentDrained();
 }
 function onAgentWantsTrailers(this: AgentStream): void {
-  this[PAIR].agentWantsTrailers();
+  this[PAIR].response.agentWantsTrailers();
 }
 function onUpstreamError(this: UpstreamStream, error: Error): void {
   this[PAIR].upstreamFailed(error);
@@ -127,23 +143,23 @@ function onUpstreamClose(this: UpstreamStream): void {
   this[PAIR].upstreamClosed();
 }
 function onUpstreamDrain(this: UpstreamStream): void {
-  this[PAIR].upstreamDrain();
+  this[PAIR].request.upstreamDrained();
 }
 function onUpstreamWantsTrailers(this: UpstreamStream): void {
-  this[PAIR].upstreamWantsTrailers();
+  this[PAIR].request.upstreamWantsTrailers();
 }
 function onInterim(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
   this[PAIR].interim(raw);
 }
 function onResponse(this: UpstreamStream, headers: IncomingHttpHeaders, flags: number, raw: RawFields): void {
-  this[PAIR].response(raw, headers, flags);
+  this[PAIR].response.head(raw, headers, flags);
 }
 function onResponseData(this: UpstreamStream, chunk: Buffer): void {
-  this[PAIR].responseData(chunk);
+  this[PAIR].response.data(chunk);
 }
 function onResponseEnd(this: UpstreamStream): void {
-  this[PAIR].responseEnd();
+  this[PAIR].response.end();
 }
 function onResponseTrailers(this: UpstreamStream, _headers: unknown, _flags: number, raw: string[]): void {
-  this[PAIR].responseTrailers(raw);
+  this[PAIR].response.trailers(raw);
 }

@@ -1,11 +1,14 @@
-import { type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2';
+import { constants, type OutgoingHttpHeaders, sensitiveHeaders } from 'node:http2';
 import type { Answer } from '../model/answer.ts';
 import type { Connection } from '../model/connection.ts';
 import { type Destination, hostPort } from '../model/destination.ts';
 import type { RequestFacts } from '../model/exchange.ts';
+import type { HeadEdits } from '../model/ports.ts';
 
 /** Field list as `node:http2` gives and takes it: flat [name, value, …], with never-indexed names beside it (RFC 7541 §7.1.3). */
 export type RawFields = string[] & { [sensitiveHeaders]?: string[]; host?: string };
+
+export const END_STREAM = constants.NGHTTP2_FLAG_END_STREAM;
 
 /** Meant for a proxy, or naming the agent to Weir: never for the upstream (product.md §4 "The headers are removed"). */
 const REMOVED = new Set(['proxy-authorization', 'proxy-connection', 'x-weir-agent', 'x-oktsec-agent']);
@@ -85,6 +88,44 @@ export function upstreamFields(raw: RawFields, headers: object): RawFields {
   marked(fields, headers);
   // Without this property Node adds an `:authority` of its own to a request that names its host in Host only.
   if (!fields.includes(':authority')) fields.host = '';
+  return fields;
+}
+
+/** Value of the first field of this name (lower-case). */
+export function fieldOf(raw: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < raw.length; i += 2) if (raw[i] === name) return raw[i + 1];
+  return undefined;
+}
+
+/** A copy with what was found in it taken out: `values` counts regular fields only, as the corridor saw them. */
+export function editedFields(raw: RawFields, edits: HeadEdits): RawFields {
+  const fields = [...raw] as RawFields;
+  const regular = regularFrom(raw);
+  if (edits.target !== undefined) {
+    for (let i = 0; i < regular; i += 2) if (raw[i] === ':path') fields[i + 1] = edits.target;
+  }
+  for (const [index, value] of edits.values ?? []) fields[regular + 2 * index + 1] = value;
+  return fields;
+}
+
+/** A copy with new values of fields of this name, or without them. */
+export function withField(raw: RawFields, name: string, value: string | undefined): RawFields {
+  const fields = [] as string[] as RawFields;
+  for (let i = 0; i < raw.length; i += 2) {
+    if (raw[i] !== name) fields.push(raw[i] as string, raw[i + 1] as string);
+    else if (value !== undefined) fields.push(name, value);
+  }
+  return fields;
+}
+
+/** Trailers (flat) with new values by index. */
+export function editedTrailers(
+  raw: readonly string[],
+  values: ReadonlyMap<number, string> | undefined,
+): readonly string[] {
+  if (values === undefined) return raw;
+  const fields = [...raw];
+  for (const [index, value] of values) fields[2 * index + 1] = value;
   return fields;
 }
 

@@ -8,10 +8,10 @@ import {
 import type { Duplex } from 'node:stream';
 import type { Corridor, Link, Relay, RelayContext } from '../model/ports.ts';
 import type { PairEvents, PairHost } from './http2-events.ts';
-import { type RawFields, requestFacts } from './http2-fields.ts';
+import { END_STREAM, type RawFields, requestFacts } from './http2-fields.ts';
 import { type Gate, gate } from './http2-gate.ts';
 import { agentOptions, streamLimit } from './http2-options.ts';
-import { END_STREAM, StreamPair } from './http2-stream.ts';
+import { StreamPair } from './http2-stream.ts';
 import { LINGER_MS, serially, type UpstreamEvents, UpstreamSide, wantedTls } from './http2-upstream.ts';
 import { HeldMeter, type Holding, mayHoldMore, ReceiveWindow } from './http2-window.ts';
 
@@ -77,7 +77,6 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   }
 
   // What a pair and the meter ask
-
   get upstreamDead(): boolean {
     return this.#upstream?.dead === true;
   }
@@ -110,10 +109,8 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
   }
 
   stalled(): boolean {
-    let stalled = false;
     // Every pair is asked: each compares with its own last answer.
-    for (const pair of this.#pairs) if (pair.stalled()) stalled = true;
-    return stalled;
+    return [...this.#pairs].filter((pair) => pair.stalled()).length > 0;
   }
 
   // The agent's session
@@ -160,8 +157,7 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     this.#pairs.add(pair);
     const checked = this.corridor.check(exchange);
     if (!checked.forward) pair.answer(checked.answer);
-    else if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
-    else this.#reach(pair);
+    else pair.request.begin(checked.edits, () => this.#forward(pair));
   }
 
   /** A broken connection, or a violation or flood for which node:http2 has ended the session (threat E10). */
@@ -276,7 +272,12 @@ class SessionRelay implements PairHost, Holding, UpstreamEvents {
     } catch (error) {
       pair.answer(this.corridor.failure(pair.exchange, 'internal', (error as Error).message));
     }
-    if (this.#upstream !== undefined) pair.forward(this.#upstream.session, this.#upstream.link);
+    if (this.#upstream !== undefined) this.#forward(pair);
+  }
+
+  #forward(pair: StreamPair): void {
+    if (this.#upstream === undefined) this.#reach(pair);
+    else pair.forward(this.#upstream.session, this.#upstream.link);
   }
 
   async #reachFor(pair: StreamPair): Promise<void> {
