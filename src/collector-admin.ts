@@ -4,6 +4,7 @@ import type { AdminServer } from './admin/server.ts';
 import { editBaseline, withAccounts } from './collector-baseline.ts';
 import type { House } from './collector-house.ts';
 import { lineOf, lineOfRow } from './collector-log-lines.ts';
+import { policyHandlers } from './collector-policy-admin.ts';
 import { preflightOf } from './collector-preflight.ts';
 import { readinessOf, statusOf } from './collector-status.ts';
 import type {
@@ -133,6 +134,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       found.options.log.info({ actor }, 'leaving for another collector');
       setImmediate(background.idle);
     },
+    ...policyHandlers(house),
     reload: async (actor) => ({ message: await house().reload(actor) }),
     verified: ({ containment }, actor) => {
       const found = house();

@@ -14,6 +14,7 @@ import {
   upstreamOf,
 } from './collector-parts.ts';
 import type { Policies } from './collector-policies.ts';
+import { enforces } from './collector-policy-host.ts';
 import { readingStage } from './collector-reading.ts';
 import { reload } from './collector-reload.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
@@ -210,9 +211,19 @@ export class House {
   }
 
   /** Less is protected than before: an audit event, and a warning in the log. */
-  lowered(actor: string, verb: string, message: string): void {
-    this.audit(actor, verb, message);
+  lowered(actor: string, verb: string, message: string, agent?: string): void {
+    this.audit(actor, verb, message, agent);
     this.options.log.warn({ actor }, message);
+  }
+
+  /** Somewhere a request would really be stopped. */
+  enforces(): boolean {
+    return enforces(this);
+  }
+
+  /** A text without secrets, for people. */
+  shown(text: string): string {
+    return this.#shown.text(text);
   }
 
   /** Findings of agents rather than exchanges: hourly digests, all of them with `flush`. */

@@ -1,4 +1,5 @@
 import type { House } from './collector-house.ts';
+import { policySentence } from './collector-policy-admin.ts';
 import { hostPort } from './model/destination.ts';
 
 /** How long the first lines wait for the recorder to say where spans and rows go. */
@@ -31,13 +32,8 @@ export async function firstLines(house: House): Promise<readonly string[]> {
     `containment: ${house.containment}: programs can leave by not using the proxy (weir verify --containment)`,
     'not verified yet: weir verify',
   ];
-  if (config.policies.files.length > 0 || config.policies.receiver !== undefined) {
-    lines.splice(
-      2,
-      0,
-      'policies: named in the configuration; this version checks them (weir policy check) and does not evaluate them',
-    );
-  }
+  const policies = policySentence(house);
+  if (policies !== undefined) lines.splice(2, 0, policies);
   return lines;
 }
 

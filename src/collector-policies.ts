@@ -10,6 +10,7 @@ import { parseSecureUrl } from './config/values.ts';
 import type { Exchange } from './model/exchange.ts';
 import type { Inspector } from './model/ports.ts';
 import type { LiveExchange } from './pipeline/live.ts';
+import type { Examined } from './policy/examine.ts';
 import type { PolicySet } from './policy/policy.ts';
 import type { Throttle } from './policy/throttle.ts';
 
@@ -66,6 +67,7 @@ export class Policies {
   #throttle: Throttle | undefined;
   #staged: Staged;
   #set: PolicySet | undefined;
+  #examined: readonly Examined[] | undefined;
   #loadedAt: number = Date.now();
   #problems: readonly string[] = [];
   #unwatch: () => void = () => undefined;
@@ -128,6 +130,13 @@ export class Policies {
   /** The set as the next stages get it; undefined = nothing to ask, or a receiver that was never heard. */
   get set(): PolicySet | undefined {
     return this.#set;
+  }
+
+  /** Every policy of the set, looked at without a request. */
+  examined(): readonly Examined[] {
+    if (this.#set === undefined || this.#engine === undefined) return [];
+    this.#examined ??= this.#engine.examine(this.#set);
+    return this.#examined;
   }
 
   /** A receiver is configured and nothing was ever loaded from it: everything is refused (strathon-compat §6.9). */
@@ -224,6 +233,7 @@ export class Policies {
     const parts = [files, receiver?.set].filter((set) => set !== undefined);
     const wanting = this.#engine === undefined || this.unloaded || parts.length === 0;
     this.#set = wanting ? undefined : this.#engine?.createSet(parts);
+    this.#examined = undefined;
     this.counts.keep(this.#set?.policies ?? []);
   }
 

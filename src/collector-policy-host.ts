@@ -21,7 +21,7 @@ export function policyHost(house: House): PolicyHost {
 }
 
 /** Somewhere a request would really be stopped: by the global mode, an agent's, a destination's, or that of a run. */
-function enforces({ config, overrides, stages, runs }: House): boolean {
+export function enforces({ config, overrides, stages, runs }: House): boolean {
   const lists = [config.destinations, ...[...config.agents.values()].map(listsOf)];
   const rules = lists.flatMap(({ allowed, blocked }) => [...allowed, ...blocked]);
   const modes = [

@@ -1,6 +1,7 @@
 import type { AdminServer } from './admin/server.ts';
 import type { House } from './collector-house.ts';
 import { interceptionOf, readsSentence } from './collector-lines.ts';
+import { policyProblems, policySentence } from './collector-policy-admin.ts';
 import type { AgentStatus, ConsumerStatus, Problem, Readiness, StatusReport } from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
 import type { RecorderStatus } from './record/client.ts';
@@ -13,6 +14,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
   const { started, open } = corridor.tally();
   const { bundle } = authority.files;
   const adminAddress = admin.adminAddress();
+  const policies = policySentence(house);
   const healthAddress = admin.healthAddress();
   return {
     version: options.version,
@@ -60,6 +62,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
       ...(recorder.endpoint === undefined ? {} : { endpoint: recorder.endpoint }),
       sentence: recorder.endpointSentence,
     },
+    ...(policies === undefined ? {} : { policies }),
     problems: readinessOf(house).problems,
   };
 }
@@ -144,6 +147,7 @@ export function readinessOf(house: House): Readiness {
   if (house.overrides.everyoneStopped) add('stopped', 'warn', 'every agent is stopped: weir mode resume');
   if (house.config.store.required && house.unrecorded !== undefined)
     add('not-recorded', 'error', `store.required: traffic is refused while rows cannot be kept: ${house.unrecorded}`);
+  problems.push(...policyProblems(house));
   for (const message of house.recorderProblems) problems.push(problemOf(message));
   return { ok: problems.every((problem) => problem.severity !== 'error'), problems };
 }

@@ -15,6 +15,7 @@ import type {
   PurgeResult,
   StatusReport,
 } from '../model/admin.ts';
+import type { ApprovalResult, PolicyReport } from '../model/policy.ts';
 import type { AgentStat } from '../model/record.ts';
 import { ACTOR_HEADER, AdminError, SOCKET_NAME } from './protocol.ts';
 
@@ -36,6 +37,9 @@ export interface AdminClient {
   environment(agent?: string): Promise<EnvironmentFacts>;
   reload(): Promise<{ readonly message: string }>;
   verified(result: { readonly containment?: Containment }): Promise<void>;
+  policies(): Promise<PolicyReport>;
+  approve(ref: string, forMs: number): Promise<ApprovalResult>;
+  acceptPolicies(): Promise<{ readonly message: string }>;
   /** Asks a background collector without runs to end. */
   leave(): Promise<void>;
   close(): Promise<void>;
@@ -95,6 +99,9 @@ export function createAdminClient({ stateDir, actor }: AdminClientOptions): Admi
     verified: async (result) => {
       await post('/verified', result);
     },
+    policies: () => get('/policies'),
+    approve: (ref, forMs) => post('/approve', { ref, for_ms: forMs }),
+    acceptPolicies: () => post('/policies/accept'),
     leave: async () => {
       await post('/leave');
     },

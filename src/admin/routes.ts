@@ -39,6 +39,9 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /environment', (h, c) => h.environment(optional(c.query.get('agent')))],
   ['POST /runs/direct', (h, c) => directSeen(h, c.body)],
   ['POST /runs/end', (h, c) => endRun(h, c.body)],
+  ['GET /policies', (h) => h.policies()],
+  ['POST /policies/accept', (h, c) => h.acceptPolicies(c.actor)],
+  ['POST /approve', approve],
   ['POST /leave', (h, c) => h.leave(c.actor)],
   ['POST /reload', (h, c) => h.reload(c.actor)],
   ['POST /verified', verified],
@@ -49,6 +52,17 @@ function verified(handlers: AdminHandlers, { body, actor }: AdminCall): object {
   if (containment !== undefined && !CONTAINMENTS.includes(containment)) throw bad('containment', CONTAINMENTS);
   handlers.verified(containment === undefined ? {} : { containment: containment as Containment }, actor);
   return {};
+}
+
+const MOST_MS = 30 * 24 * 3_600_000;
+
+function approve(handlers: AdminHandlers, { body, actor }: AdminCall): unknown {
+  const ref = text(body, 'ref');
+  if (ref === undefined || !/^[0-9A-Za-z]{10}$/.test(ref))
+    throw new AdminError('bad-request', 'ref must be the ten characters of a refusal');
+  const forMs = number(body['for_ms'], 'for_ms') ?? 0;
+  if (forMs <= 0 || forMs > MOST_MS) throw new AdminError('bad-request', 'an approval lasts at most 30 days');
+  return handlers.approve(ref, forMs, actor);
 }
 
 function bad(key: string, allowed: readonly string[]): AdminError {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { AdminError } from '../admin/protocol.ts';
 import { ConfigError } from '../config/problem.ts';
+import { approveCommand } from './approve.ts';
 import { baselineCommand } from './baseline.ts';
 import { caCommand } from './ca.ts';
 import { checkCommand } from './check.ts';
@@ -38,6 +39,7 @@ const COMMANDS = [
   baselineCommand,
   policyCommand,
   replayCommand,
+  approveCommand,
   modeCommand,
   caCommand,
   patternsCommand,

@@ -11,7 +11,7 @@ import { type Cli, CliError, EXIT, safe } from './context.ts';
 import { plural, table } from './table.ts';
 
 /** All policies of some files, as they would be asked together. */
-interface Loaded {
+export interface Loaded {
   readonly files: readonly string[];
   readonly problems: readonly string[];
   readonly policies: readonly Examined[];
@@ -23,18 +23,10 @@ export function policyCheckCommand(cli: Cli): Command {
   return new Command('check')
     .description('name every mistake in policy files, and what can never match')
     .argument('[file...]', 'default: policies.files of the configuration')
-    .action(async (files: readonly string[]) => check(cli, await load(cli, files)));
+    .action(async (files: readonly string[]) => check(cli, await loadPolicies(cli, files)));
 }
 
-/** `weir policy list [file…]`: every policy in the order it is asked. */
-export function policyListCommand(cli: Cli): Command {
-  return new Command('list')
-    .description('every policy, in the order they are asked')
-    .argument('[file...]', 'default: policies.files of the configuration')
-    .action(async (files: readonly string[]) => list(cli, await load(cli, files)));
-}
-
-async function load(cli: Cli, given: readonly string[]): Promise<Loaded> {
+export async function loadPolicies(cli: Cli, given: readonly string[]): Promise<Loaded> {
   const files = given.length > 0 ? given.map((file) => resolve(cli.cwd, file)) : configured(cli);
   if (files.length === 0) {
     throw new CliError(
@@ -76,7 +68,7 @@ function check(cli: Cli, loaded: Loaded): void {
   const wrong = problems.length > 0 || policies.some(({ remarks }) => remarks.some(({ level }) => level === 'error'));
   if (!cli.options().json) for (const problem of problems) cli.note(problem);
   cli.print(
-    { ok: !wrong, files: loaded.files, default: loaded.defaultAction, problems, policies: policies.map(plain) },
+    { ok: !wrong, files: loaded.files, default: loaded.defaultAction, problems, policies: policies.map(plainPolicy) },
     () => checkText(loaded),
   );
   if (wrong) cli.exit(EXIT.found);
@@ -116,7 +108,7 @@ function stateText({ policy }: Examined): string {
   return `${policy.shadow ? ', shadow' : ''}${policy.enabled ? '' : ', disabled'}`;
 }
 
-function plain(examined: Examined): object {
+export function plainPolicy(examined: Examined): object {
   const { policy, reads, canMatch, canMatchInTunnel, remarks } = examined;
   const { id, name, action, priority, appliesTo, agents, enabled, shadow, where, compiled } = policy;
   const shown = { id, name, action, priority, applies_to: appliesTo, agents, enabled, shadow, where };
@@ -124,13 +116,7 @@ function plain(examined: Examined): object {
   return { ...shown, expression, reads, can_match: canMatch, can_match_in_tunnel: canMatchInTunnel, remarks };
 }
 
-function list(cli: Cli, loaded: Loaded): void {
-  for (const problem of loaded.problems) cli.note(problem);
-  cli.print(loaded.policies.map(plain), () => listText(loaded));
-  if (loaded.problems.length > 0) cli.exit(EXIT.found);
-}
-
-function listText({ policies, defaultAction }: Loaded): string {
+export function listText({ policies, defaultAction }: Loaded): string {
   const rows = table(policies, [
     { name: 'PRIORITY', cell: ({ policy }) => policy.priority, right: true },
     { name: 'NAME', cell: ({ policy }) => policy.name, max: 48 },

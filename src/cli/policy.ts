@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Cli } from './context.ts';
-import { policyCheckCommand, policyListCommand } from './policy-check.ts';
+import { policyCheckCommand } from './policy-check.ts';
+import { policyAcceptCommand, policyListCommand } from './policy-list.ts';
 import { suggestCommand } from './suggest.ts';
 
 /** `weir policy …`: what is allowed, and where that comes from. */
@@ -9,5 +10,6 @@ export function policyCommand(cli: Cli): Command {
   parent.addCommand(suggestCommand(cli));
   parent.addCommand(policyCheckCommand(cli));
   parent.addCommand(policyListCommand(cli));
+  parent.addCommand(policyAcceptCommand(cli));
   return parent;
 }

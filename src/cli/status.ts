@@ -50,6 +50,7 @@ function head(report: StatusReport, cli: Pick<Cli, 'style'>, now: number): strin
     ],
     ['listens', [...listeners, ...others.filter(Boolean)].join(', ')],
     ['reads', safe(report.reads, 300)],
+    ['policies', report.policies && safe(report.policies.replace(/^policies: /, ''), 300)],
     ['spans', safe(report.telemetry.sentence, 300)],
     ['rows', safe(report.store.sentence, 300)],
     ['trust', report.caBundle],

@@ -1,5 +1,6 @@
 import type { IdentifiedBy } from './connection.ts';
 import type { Mode, Severity } from './finding.ts';
+import type { PolicyHandlers } from './policy.ts';
 import type { AgentStat, BaselineState, WeirRecord } from './record.ts';
 import type { RunHandlers } from './run.ts';
 
@@ -131,6 +132,8 @@ export interface StatusReport {
   readonly journalBytes: number;
   readonly store: { readonly path: string; readonly bytes: number; readonly sentence: string };
   readonly telemetry: { readonly endpoint?: string; readonly sentence: string };
+  /** Where policies come from and how many there are, in one sentence; absent = none are configured. */
+  readonly policies?: string;
   readonly problems: readonly Problem[];
 }
 
@@ -256,7 +259,7 @@ export interface CaFacts {
 }
 
 /** What the admin server asks of the collector. Runs have a stream of their own in the server. Every method may reject with an Error whose message is for people. */
-export interface AdminHandlers extends RunHandlers {
+export interface AdminHandlers extends RunHandlers, PolicyHandlers {
   status(): Promise<StatusReport>;
   ready(): Readiness;
   /** Prometheus text format 0.0.4. */

@@ -194,3 +194,64 @@ describe('policies in the traffic', () => {
     assert.equal(world.tls.connections(), dialled);
   });
 });
+
+describe('approvals and counts', () => {
+  let world: PolicyWorld;
+  const agent = agentOf('enforce');
+  before(async () => {
+    world = await openPolicyWorld({ policies: POLICIES });
+  });
+  after(() => world?.close());
+  const refOf = (answer: Answer): string => String((JSON.parse(answer.body) as Record<string, string>)['ref']);
+
+  it('weir approve opens exactly what was asked for, and a reload keeps it open', async () => {
+    const refused = await world.ask('http://ok.test/pay?amount=1', { agent });
+    assert.equal(refused.status, 403);
+    assert.match(refused.body, new RegExp(`weir approve ${refOf(refused)}`));
+    const { code, stdout } = await world.weir.cli(['approve', refOf(refused), '--for', '5m']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^enforce-agent may GET http:\/\/ok\.test:80\/pay until .* \(policy ask first\)/);
+    const status = async (url: string, ask: object) => (await world.ask(url, { agent, ...ask })).status;
+    assert.equal(await status('http://ok.test/pay?amount=2', {}), 200);
+    assert.equal(await status('http://ok.test/pay/other', {}), 403);
+    assert.equal(await status('http://ok.test/pay', { method: 'POST' }), 403);
+    assert.equal(await status('https://ok.read.example/pay', {}), 403);
+    await world.weir.admin('/reload', 'POST', {});
+    assert.equal(await status('http://ok.test/pay', {}), 200);
+    const audit = await eventually(async () => {
+      const rows = await world.weir.query("SELECT agent, message FROM audit WHERE rule = 'approve'");
+      return rows.length > 0 && rows;
+    }, 'the audit row');
+    assert.equal(audit[0]?.['agent'], agent);
+    assert.match(world.weir.logs(), /may GET http:\/\/ok\.test:80\/pay until/);
+  });
+
+  it('an approval ends', async () => {
+    const refused = await world.ask('http://ok.test/pay/short', { agent });
+    assert.equal((await world.weir.cli(['approve', refOf(refused), '--for', '1s'])).code, 0);
+    await eventually(
+      async () => (await world.ask('http://ok.test/pay/short', { agent })).status === 403,
+      'it has ended',
+    );
+  });
+
+  it('a ref nobody knows is said so', async () => {
+    const { code, stderr } = await world.weir.cli(['approve', '0123456789']);
+    assert.equal(code, 1);
+    assert.match(stderr, /no refusal with ref 0123456789 waits/);
+  });
+
+  it('weir policy list shows matches, status shows where policies come from', async () => {
+    const { stdout } = await world.weir.cli(['policy', 'list', '--json']);
+    const report = JSON.parse(stdout) as { policies: { name: string; matches: number }[]; approvals: number };
+    const matches = report.policies.find(({ name }) => name === 'ask first')?.matches ?? 0;
+    assert.ok(matches >= 4, `${matches} matches`);
+    assert.ok(report.approvals >= 1);
+    const human = await world.weir.cli(['policy', 'list']);
+    assert.match(human.stdout, /PRIORITY +NAME +ACTION +STATE +MATCHES/);
+    assert.match(
+      (await world.weir.cli(['status'])).stdout,
+      /policies 15 from .*policies\.yaml; \d+ of them can never match/,
+    );
+  });
+});

@@ -24,6 +24,9 @@ const CONTINUOUS = /^weir (start|logs -f)$/;
 /** Documented exit codes other than 0. */
 const CODES: Readonly<Record<string, readonly number[]>> = {
   'weir doctor': [0, 4],
+  // Nothing waits for an approval, and nothing is held back.
+  'weir approve 0123456789 --for 1h': [1],
+  'weir policy accept': [1],
   'weir replay --policy examples/policies/policies.yaml': [0, 4],
 };
 

@@ -5,7 +5,8 @@ import { PassThrough } from 'node:stream';
 import { after, test } from 'node:test';
 import { Command } from 'commander';
 import { CliError, createCli, type World } from '../../../src/cli/context.ts';
-import { policyCheckCommand, policyListCommand } from '../../../src/cli/policy-check.ts';
+import { policyCheckCommand } from '../../../src/cli/policy-check.ts';
+import { policyListCommand } from '../../../src/cli/policy-list.ts';
 import { tempDir } from './world.ts';
 
 const dir = tempDir();

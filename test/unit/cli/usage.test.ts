@@ -29,6 +29,7 @@ const COMMANDS = [
   'baseline',
   'policy',
   'replay',
+  'approve',
   'mode',
   'ca',
   'patterns',
@@ -58,7 +59,7 @@ test('start documents the flags of the contract', async () => {
 
 test('what is not built is not claimed', async () => {
   const { out } = await weir(['help'], env);
-  assert.doesNotMatch(out, /approve|receipt/);
+  assert.doesNotMatch(out, /receipt|mcp|jail/);
 });
 
 const USAGE: readonly (readonly [readonly string[], number, RegExp])[] = [
