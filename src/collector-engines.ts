@@ -13,6 +13,8 @@ import type { CompiledPattern, PatternSource } from './scan/pattern.ts';
 export interface Engines {
   readonly by: Readonly<Record<ScanFor, Engine>>;
   readonly homes: ReadonlyMap<CompiledPattern, HostSet>;
+  /** See `ScanPort.mayBegin`. */
+  readonly mayBegin: (first: number, second: number, third: number) => boolean;
 }
 
 /** What `body.candidates` stands for in steps of the engine: its default is the engine's own. */
@@ -48,7 +50,7 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
     limits,
   );
   const homes = new Map([...all, ...hosts].map((pattern) => [pattern, homeOf(pattern.home)]));
-  return { by: { request, response, host }, homes };
+  return { by: { request, response, host }, homes, mayBegin: beginsOf(request.patterns) };
 }
 
 function* compiledInSteps(
@@ -65,6 +67,27 @@ function* compiledInSteps(
     yield;
   }
   return compiled;
+}
+
+/** First bytes of severe credentials, in twos and threes. */
+function beginsOf(patterns: readonly CompiledPattern[]): Engines['mayBegin'] {
+  const begins = new Set<number>();
+  for (const { kind, category, severity, anchors } of patterns) {
+    if (kind !== 'credential' || category === 'generic' || (severity !== 'high' && severity !== 'critical')) continue;
+    for (const { bytes, from, to, ignoreCase } of anchors) {
+      // What is written in any case is a name with the secret behind it.
+      if (from > 0 || to < 0 || ignoreCase) continue;
+      const [first = 0, second = 0, third = 0] = bytes;
+      begins.add((first << 8) | second).add((first << 16) | (second << 8) | third);
+    }
+  }
+  return (first, second, third) =>
+    begins.has(isWord(third) ? (first << 16) | (second << 8) | third : (first << 8) | second);
+}
+
+function isWord(byte: number): boolean {
+  const lower = byte | 32;
+  return (lower >= 97 && lower <= 122) || (byte >= 48 && byte <= 57) || byte === 0x5f || byte === 0x2d;
 }
 
 function compileForHosts(source: PatternSource): CompiledPattern {

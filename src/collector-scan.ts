@@ -115,6 +115,7 @@ export function createScanning(options: ScanOptions): Scanning {
       const found = matches.map((match) => foundOf(match, homes));
       return { found, settled, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
+    mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),
     nameOf(rule) {
       const { response, request } = load().by;
       return [...response.patterns, ...request.patterns].find((pattern) => pattern.id === rule)?.name;

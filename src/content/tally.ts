@@ -19,6 +19,13 @@ export class Tally {
     }
   }
 
+  /** What was found otherwise; nothing new about a rule that is known. */
+  include(all: readonly BodyFound[]): void {
+    for (const one of all) {
+      if (!this.#rules.has(one.found.rule) && this.#rules.size < MOST_RULES) this.#rules.set(one.found.rule, one);
+    }
+  }
+
   /** The first cause counts. True = it was the first. */
   unscanned(cause: UnscannedCause, offset: number): boolean {
     if (this.#unscanned !== undefined) return false;

@@ -1,6 +1,7 @@
 import { constants, createInflateRaw, type InflateRaw } from 'node:zlib';
 import { type WebSocketFrame, WebSocketReader } from '../codec/websocket.ts';
 import type { BodyScanned } from '../model/scan.ts';
+import { SplitMessages } from './split.ts';
 import type { BodyTap } from './tap.ts';
 import { Window, type WindowOptions } from './window.ts';
 
@@ -32,6 +33,8 @@ class WebSocketTap implements BodyTap {
   readonly #options: WebSocketTapOptions;
   readonly #window: Window;
   readonly #reader: WebSocketReader;
+  /** What leaves may be cut into several messages. */
+  readonly #parts: SplitMessages | undefined;
   #inflate: InflateRaw | undefined;
   /** The message under way is compressed. */
   #compressed = false;
@@ -45,6 +48,7 @@ class WebSocketTap implements BodyTap {
   constructor(options: WebSocketTapOptions) {
     this.#options = options;
     this.#window = new Window(options);
+    if (options.what === 'request') this.#parts = new SplitMessages(options.scan);
     this.#reader = new WebSocketReader(MOST_FRAME, (frame) => this.#frame(frame));
   }
 
@@ -76,7 +80,10 @@ class WebSocketTap implements BodyTap {
   #finished(): BodyScanned {
     this.#inflate?.destroy();
     if (this.#failure !== undefined) throw this.#failure.error;
-    this.#done ??= this.#window.finish();
+    if (this.#done === undefined) {
+      if (this.#parts !== undefined) this.#window.include(this.#parts.finish());
+      this.#done = this.#window.finish();
+    }
     return this.#done;
   }
 
@@ -87,7 +94,8 @@ class WebSocketTap implements BodyTap {
       return;
     }
     if (opcode >= 8) {
-      if (payload.length > 0) this.#plain(payload, true);
+      if (payload.length > 0) this.#window.push(payload);
+      if (payload.length > 0) this.#window.push(BETWEEN);
       return;
     }
     if (opcode !== 0) this.#compressed = compressed;
@@ -97,7 +105,13 @@ class WebSocketTap implements BodyTap {
 
   #plain(payload: Uint8Array, last: boolean): void {
     this.#window.push(payload);
-    if (last) this.#window.push(BETWEEN);
+    this.#parts?.add(payload);
+    if (last) this.#between();
+  }
+
+  #between(): void {
+    this.#window.push(BETWEEN);
+    this.#parts?.end();
   }
 
   #deflated(payload: Uint8Array, last: boolean): void {
@@ -115,7 +129,7 @@ class WebSocketTap implements BodyTap {
     this.#waiting += bytes.length;
     this.#inflate?.write(bytes, () => {
       this.#waiting -= bytes.length;
-      if (then !== undefined) this.#take(then);
+      if (then !== undefined && !this.#ended()) this.#between();
       if (this.#waiting === 0) this.#settle?.();
     });
   }
@@ -131,7 +145,7 @@ class WebSocketTap implements BodyTap {
   }
 
   #take(chunk: Uint8Array): void {
-    if (this.#done !== undefined || this.#failure !== undefined || this.#window.stopped) return;
+    if (this.#ended()) return;
     this.#decoded += chunk.length;
     if (this.#decoded > RATIO_FLOOR && this.#decoded > this.#encoded * this.#options.decodeRatio) {
       this.#giveUp('decode-ratio');
@@ -139,9 +153,14 @@ class WebSocketTap implements BodyTap {
     }
     try {
       this.#window.push(chunk);
+      this.#parts?.add(chunk);
     } catch (error) {
       this.#failure = { error };
     }
+  }
+
+  #ended(): boolean {
+    return this.#done !== undefined || this.#failure !== undefined || this.#window.stopped;
   }
 
   #giveUp(cause: Parameters<Window['stop']>[0]): void {

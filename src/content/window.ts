@@ -1,6 +1,7 @@
-import type { BodyScanned, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
+import type { BodyFound, BodyScanned, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
 import type { ScanBudget } from './budget.ts';
 import { placeOf } from './place.ts';
+import { splitFinds } from './split.ts';
 import { Tally } from './tally.ts';
 
 export interface WindowOptions {
@@ -80,6 +81,11 @@ export class Window {
     this.#stopped = true;
   }
 
+  /** Tells also what was found otherwise. */
+  include(all: readonly BodyFound[]): void {
+    this.#tally.include(all);
+  }
+
   /** Looks at what is left and tells all. */
   finish(): BodyScanned {
     if (this.#length > 0) this.#look(true);
@@ -117,6 +123,7 @@ export class Window {
     if (unscanned !== undefined) {
       this.#tally.unscanned(unscanned === 'cpu-budget' ? 'candidates' : unscanned, this.#told);
     }
+    if (last && this.#base === 0 && what === 'request') this.#tally.include(splitFinds(bytes, scan));
     if (last) this.#length = 0;
     else this.#slide(until);
     budget.spend(agent, now() - began);

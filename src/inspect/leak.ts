@@ -113,23 +113,15 @@ function headLeaks(options: LeakOptions, exchange: Exchange, clean: Clean, text:
 function splitLeaks({ scan, rules }: LeakOptions, exchange: Exchange, text: HeadText, leaks: Leak[]): void {
   if (text.bytes.length === 0) return;
   const { target, fields } = exchange.request;
-  headPieces(PIECES, target, fields);
+  headPieces(PIECES, scan, target, fields);
   const { bytes } = PIECES;
   if (bytes.length === 0) return;
-  for (const found of scan.scan('request', bytes).found) {
-    const parts = PIECES.of(found);
-    const weight = parts === undefined ? undefined : rules.weigh(found, 'request', exchange);
-    if (parts === undefined || weight === undefined) continue;
-    leaks.push({
-      found,
-      weight,
-      place: splitPlace(parts, target, fields),
-      count: 1,
-      located: parts.map((part) => ({
-        ...part,
-        label: part.part === 'target' ? encodeURIComponent(labelOf(found.label)) : labelOf(found.label),
-      })),
-    });
+  for (const { found, places } of PIECES.cutUp(scan.scan('request', bytes).found)) {
+    const weight = rules.weigh(found, 'request', exchange);
+    if (weight === undefined) continue;
+    const label = labelOf(found.label);
+    const located = places.map((at) => ({ ...at, label: at.part === 'target' ? encodeURIComponent(label) : label }));
+    leaks.push({ found, weight, place: splitPlace(places, target, fields), count: 1, located });
   }
 }
 

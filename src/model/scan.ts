@@ -43,6 +43,8 @@ export interface ScanPort {
   scan(what: ScanFor, bytes: Uint8Array): Scanned;
   /** Display name of a pattern, or undefined. */
   nameOf(rule: string): string | undefined;
+  /** Whether a severe credential may begin with these bytes; a third that is no letter and no digit is not looked at. Absent = with any. */
+  mayBegin?(first: number, second: number, third: number): boolean;
 }
 
 /**
