@@ -59,7 +59,7 @@ export class Look {
     if (stop || (cause !== undefined && this.unread(cause, offset) === 'stop')) return 'stop';
     if (places.length === 0) return 'pass';
     this.replaced += places.length;
-    return replaceFound(text, places, fixed);
+    return replaceFound(text, places, fixed, (bytes) => scan.scan(what, bytes).found.length === 0);
   }
 
   /** Something was not looked at. */

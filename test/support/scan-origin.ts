@@ -1,10 +1,14 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { WebSocketServer } from 'ws';
 import type { Leaf } from './certs.ts';
 import { listening } from './origins.ts';
+
+/** Begins a WebSocket message whose rest is what the origin is to answer. */
+export const SAY = 'say ';
 
 /** Content encodings by name, as an origin or an agent writes them. */
 export const ENCODERS: ReadonlyMap<string, (bytes: Uint8Array) => Buffer> = new Map([
@@ -23,8 +27,10 @@ export interface ScanOrigin {
   readonly tlsPort: number;
   /** Bodies that arrived, by path without query. */
   readonly bodies: Map<string, Buffer>;
-  /** WebSocket messages that arrived; each is echoed. */
+  /** WebSocket messages that arrived; each is echoed, or what stands behind {@link SAY} is said instead, without its `|`. */
   readonly messages: readonly string[];
+  /** How WebSockets ended. */
+  readonly closes: readonly (readonly [code: number, reason: string])[];
   /** Connections accepted. */
   accepted(): number;
   /** The answer to a path from now on: its body in these pieces, with these fields. */
@@ -42,6 +48,7 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
   const bodies = new Map<string, Buffer>();
   const answers = new Map<string, Prepared>();
   const messages: string[] = [];
+  const closes: [number, string][] = [];
   const open = new Set<Socket>();
   let accepted = 0;
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
@@ -62,16 +69,22 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
   };
   const plain = createServer({ keepAliveTimeout: 30_000 }, handle);
   const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: { threshold: 0 } });
-  sockets.on('connection', (socket) =>
+  sockets.on('connection', (socket) => {
     socket.on('message', (data, isBinary) => {
-      messages.push(Buffer.from(data as Buffer).toString('latin1'));
-      socket.send(data, { binary: isBinary });
-    }),
-  );
-  plain.on('upgrade', (request, socket, head) =>
-    sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request)),
-  );
+      const text = Buffer.from(data as Buffer).toString('latin1');
+      messages.push(text);
+      // What the other side is to say, in pieces so that only one side says it.
+      const said = text.startsWith(SAY) ? Buffer.from(text.slice(SAY.length).replaceAll('|', '')) : data;
+      socket.send(said as Buffer, { binary: isBinary });
+    });
+    socket.on('close', (code, reason) => closes.push([code, reason.toString()]));
+  });
   const tls = createSecureServer({ key: leaf.key, cert: leaf.cert, allowHTTP1: true }, handle as never);
+  for (const server of [plain, tls]) {
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request)),
+    );
+  }
   for (const server of [plain, tls]) {
     server.on('connection', (socket: Socket) => {
       accepted++;
@@ -87,6 +100,7 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
     tlsPort,
     bodies,
     messages,
+    closes,
     accepted: () => accepted,
     answer: (path, pieces, fields = {}) => void answers.set(path, { pieces, fields }),
     close: async () => {

@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, describe, it } from 'node:test';
+import { WebSocket } from 'ws';
+import type { LogLine } from '../../src/model/admin.ts';
+import { connectTo, throughTls } from '../support/agent.ts';
+import { assemble } from '../support/assemble.ts';
+import { SAY, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
+import { eventually, startWeir, type Weir } from '../support/weir.ts';
+import { openUpstream } from './harness.ts';
+
+/** Assembled at run time, so that no scanner takes this file for a leak. */
+const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
+const LABEL = '[GITHUB PERSONAL ACCESS TOKEN_REDACTED]';
+const RULE = 'github-pat';
+
+interface Scene {
+  readonly weir: Weir;
+  readonly origin: ScanOrigin;
+  readonly ca: string;
+  close(): Promise<void>;
+}
+
+function openScene(mode: 'redact' | 'enforce', leaked: 'redact' | 'block'): Promise<Scene> {
+  return assemble(async (later) => {
+    const upstream = await openUpstream();
+    later(upstream.close);
+    const origin = await scanOrigin(upstream.authority.issue(['leak.test']));
+    later(origin.close);
+    const weir = await startWeir({
+      config: {
+        mode,
+        intercept: 'all',
+        baseline: { ready_after_requests: 0 },
+        agents: { strict: { blocked_categories: ['paste'] } },
+        scan: { responses: { credential: leaked } },
+        upstream: {
+          resolve: {
+            'plain.test': `127.0.0.1:${origin.plainPort}`,
+            'leak.test': `127.0.0.1:${origin.tlsPort}`,
+          },
+          ca_file: upstream.caFile,
+        },
+      },
+    });
+    later(weir.stop);
+    return { weir, origin, ca: await weir.ca() };
+  });
+}
+
+type Way = 'ws' | 'wss';
+const CASES = (['ws', 'wss'] as const).flatMap((way) => [false, true].map((deflate) => [way, deflate] as const));
+
+/** A WebSocket through the proxy: in a CONNECT for both, intercepted for `wss`. */
+async function open(
+  { weir, ca }: Scene,
+  way: Way,
+  path: string,
+  deflate: boolean,
+  agent = 'researcher',
+): Promise<WebSocket> {
+  const ask = { agent };
+  const socket =
+    way === 'ws'
+      ? (await connectTo(weir, 'plain.test:80', ask)).socket
+      : await throughTls(weir, 'leak.test', { ...ask, ca, alpn: ['http/1.1'] });
+  const host = way === 'ws' ? 'plain.test' : 'leak.test';
+  const client = new WebSocket(`ws://${host}${path}`, {
+    createConnection: () => socket,
+    perMessageDeflate: deflate ? { threshold: 0 } : false,
+  });
+  client.on('error', () => undefined);
+  await once(client, 'open');
+  assert.equal(client.extensions.includes('permessage-deflate'), deflate);
+  return client;
+}
+
+async function ask(client: WebSocket, text: string): Promise<string> {
+  const answer = once(client, 'message');
+  client.send(text.slice(0, 7), { fin: false });
+  client.send(text.slice(7));
+  return String((await answer)[0]);
+}
+
+async function lineOf({ weir }: Scene, path: string): Promise<LogLine> {
+  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
+  assert.ok(!JSON.stringify(line).includes(SECRET.slice(4, 20)), 'the secret is told');
+  return line as LogLine;
+}
+
+describe('WebSockets in redact', () => {
+  let scene: Scene;
+  before(async () => {
+    scene = await openScene('redact', 'redact');
+  });
+  after(() => scene.close());
+
+  for (const [way, deflate] of CASES) {
+    const how = `${way}, ${deflate ? 'permessage-deflate' : 'plain'}`;
+
+    it(`a label stands in for a secret, whoever says it; the rest goes on as it is (${how})`, async () => {
+      const path = `/redact-${way}-${deflate}`;
+      const client = await open(scene, way, path, deflate);
+      const { messages } = scene.origin;
+      for (const text of ['{"hello": 1}', '{"hello": 1}', `{"key": "${SECRET}"}`, '{"hello": 1}', 'x'.repeat(90_000)]) {
+        const expected = text.replace(SECRET, LABEL);
+        assert.equal(await ask(client, text), expected);
+        assert.equal(messages.at(-1), expected);
+      }
+      const cut = `${SECRET.slice(0, 9)}|${SECRET.slice(9)}`;
+      assert.equal(await ask(client, `${SAY}{"found": "${cut}"}`), `{"found": "${LABEL}"}`);
+      client.close(1000, 'done');
+      await once(client, 'close');
+      const line = await lineOf(scene, path);
+      assert.ok(line.rules.includes(RULE), JSON.stringify(line));
+      assert.deepEqual([line.action, line.outcome], ['redact', 'forwarded'], JSON.stringify(line));
+    });
+  }
+
+  it('redactions are counted in the row', async () => {
+    const client = await open(scene, 'ws', '/counted', true);
+    for (let i = 0; i < 3; i++) await ask(client, `{"key": "${SECRET}"}`);
+    client.close();
+    await once(client, 'close');
+    await lineOf(scene, '/counted');
+    const [row] = await eventually(async () => {
+      const rows = await scene.weir.query("SELECT * FROM exchanges WHERE path LIKE '/counted%'");
+      return rows.length > 0 && rows;
+    }, 'the row');
+    const { action, redactions } = row as { action: string; redactions: number };
+    assert.deepEqual([action, Number(redactions)], ['redact', 3]);
+  });
+});
+
+describe('WebSockets in enforce', () => {
+  let scene: Scene;
+  before(async () => {
+    scene = await openScene('enforce', 'block');
+  });
+  after(() => scene.close());
+
+  for (const [way, deflate] of CASES) {
+    const how = `${way}, ${deflate ? 'permessage-deflate' : 'plain'}`;
+
+    it(`a secret never leaves: both sides get a Close frame 1008 (${how})`, async () => {
+      const path = `/enforce-${way}-${deflate}`;
+      const client = await open(scene, way, path, deflate);
+      const { origin } = scene;
+      assert.equal(await ask(client, '{"hello": 1}'), '{"hello": 1}');
+      const [before, closes] = [origin.messages.length, origin.closes.length];
+      const closed = once(client, 'close');
+      client.send(`{"key": "${SECRET}"}`);
+      client.send('{"more": 1}');
+      const [code, reason] = (await closed) as [number, Buffer];
+      assert.equal(code, 1008);
+      assert.match(reason.toString(), /^Blocked by Weir: GitHub Personal Access Token \(ref [0-9A-Z]{8,}\)$/);
+      await eventually(() => origin.closes.length > closes, 'the origin is told');
+      assert.deepEqual(origin.closes.at(-1), [1008, reason.toString()]);
+      assert.equal(origin.messages.length, before, 'nothing that came with it has left');
+      const line = await lineOf(scene, path);
+      assert.deepEqual([line.action, line.outcome], ['block', 'blocked'], JSON.stringify(line));
+      assert.ok(line.rules.includes(RULE));
+    });
+  }
+
+  it('a secret the server says never arrives', async () => {
+    const client = await open(scene, 'wss', '/leaked', true);
+    const got: string[] = [];
+    client.on('message', (text) => got.push(String(text)));
+    const closed = once(client, 'close');
+    const closes = scene.origin.closes.length;
+    client.send(`${SAY}{"found": "${SECRET.slice(0, 9)}|${SECRET.slice(9)}"}`);
+    assert.equal((await closed)[0], 1008);
+    assert.deepEqual(got, []);
+    await eventually(() => scene.origin.closes.length > closes, 'the origin is told');
+    assert.equal(scene.origin.closes.at(-1)?.[0], 1008);
+    assert.equal((await lineOf(scene, '/leaked')).outcome, 'blocked');
+  });
+
+  it('a message that is too long to be scanned passes, unless what cannot be scanned is to be blocked', async () => {
+    const long = 'words '.repeat(400_000);
+    const free = await open(scene, 'ws', '/long', false);
+    assert.equal(await ask(free, long), long);
+    free.close();
+    await once(free, 'close');
+    const line = await lineOf(scene, '/long');
+    assert.ok(line.rules.includes('unscanned') && line.outcome === 'forwarded', JSON.stringify(line));
+    const strict = await open(scene, 'ws', '/strict', false, 'strict');
+    const before = scene.origin.messages.length;
+    const closed = once(strict, 'close');
+    strict.send(long);
+    const [code, reason] = (await closed) as [number, Buffer];
+    assert.equal(code, 1008);
+    assert.match(reason.toString(), /cannot be scanned/);
+    assert.equal(scene.origin.messages.length, before);
+    assert.equal((await lineOf(scene, '/strict')).outcome, 'blocked');
+  });
+});
