@@ -2,6 +2,7 @@ import type { ConnectionRecord, EventRecord, ExchangeRecord, RunRecord, WeirReco
 import { baselineSteps } from './aggregate.ts';
 import { applyStep, forgetKnown } from './baseline.ts';
 import type { BoundList } from './convert.ts';
+import { learnTools } from './mcp-tools.ts';
 import {
   auditRow,
   connectionRow,
@@ -125,6 +126,7 @@ async function writePlan(session: Session, plan: Plan, records: readonly WeirRec
   await session.append('audit', plan.audit, auditRow);
   await session.append('runs', plan.runs, runRow);
   for (const step of baselineSteps(records)) await applyStep(session, step);
+  await learnTools(session, records);
   if (plan.shed > 0) {
     await session.run('UPDATE meta SET value = (value::BIGINT + $2)::VARCHAR WHERE key = $1', [
       META.shedFree,

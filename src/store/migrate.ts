@@ -44,6 +44,8 @@ export const MIGRATIONS: readonly Migration[] = [
       'ALTER TABLE exchanges ADD COLUMN mcp_tool VARCHAR',
       'ALTER TABLE exchanges ADD COLUMN mcp_session VARCHAR',
       'ALTER TABLE exchanges ADD COLUMN mcp_error VARCHAR',
+      `CREATE TABLE mcp_tools (agent VARCHAR NOT NULL, host VARCHAR NOT NULL, port INTEGER NOT NULL, tool VARCHAR NOT NULL,
+        first_seen TIMESTAMPTZ, last_seen TIMESTAMPTZ, listed_at TIMESTAMPTZ, calls BIGINT, errors BIGINT)`,
     ],
   },
 ];

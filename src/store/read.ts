@@ -32,6 +32,7 @@ export async function readSummary(session: Session, history: string): Promise<St
     'accounts',
     'audit',
     'runs',
+    'mcp_tools',
   ] as const;
   const counts = await session.all(`SELECT ${names.map((n) => `(SELECT count(*) FROM ${table(n).name})`).join(', ')}`);
   const ends = await session.all('SELECT min(started_at), max(started_at) FROM exchanges');

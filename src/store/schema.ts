@@ -27,7 +27,8 @@ export type TableName =
   | 'agents'
   | 'accounts'
   | 'audit'
-  | 'runs';
+  | 'runs'
+  | 'mcp_tools';
 
 /** Raised with every change of the tables below; a migration to it is added to `MIGRATIONS` at the same time. */
 export const SCHEMA_VERSION = 3;
@@ -169,6 +170,18 @@ const RUNS: readonly Column[] = [
   column('direct_connections', 'INTEGER', 'Sockets seen that went past Weir (findings `direct-connection`)'),
 ];
 
+const MCP_TOOLS: readonly Column[] = [
+  key('agent', 'VARCHAR', 'Who'),
+  key('host', 'VARCHAR', 'Host of the MCP server'),
+  key('port', 'INTEGER', 'Port of the MCP server'),
+  key('tool', 'VARCHAR', 'Name of the tool'),
+  column('first_seen', 'TIMESTAMPTZ', 'First time it was listed or called'),
+  column('last_seen', 'TIMESTAMPTZ', 'Last time it was listed or called'),
+  column('listed_at', 'TIMESTAMPTZ', 'Last time the server offered it; NULL = only ever called'),
+  column('calls', 'BIGINT', 'Calls'),
+  column('errors', 'BIGINT', 'Calls that ended with an error of the server or the tool'),
+];
+
 /** Every table of the file, in the order of the documentation. */
 export const TABLES: readonly Table[] = [
   {
@@ -193,6 +206,7 @@ export const TABLES: readonly Table[] = [
   },
   { name: 'audit', doc: 'What people changed.', time: 'occurred_at', columns: AUDIT },
   { name: 'runs', doc: 'One `weir run`, when it has ended.', time: 'started_at', columns: RUNS },
+  { name: 'mcp_tools', doc: 'Tools MCP servers offered and agents called, at most 20,000.', columns: MCP_TOOLS },
 ];
 
 /** Throws for a name that is not a table: a bug, never input. */

@@ -104,6 +104,7 @@ const TO_VERSION_1 = [
   ...['run_id', 'program', 'count'].map((name) => `ALTER TABLE findings DROP COLUMN ${name}`),
   'DROP TABLE runs',
   'DROP TABLE accounts',
+  'DROP TABLE mcp_tools',
   "UPDATE meta SET value = '1' WHERE key = 'schema_version'",
 ];
 
