@@ -18,6 +18,8 @@ export interface EngineOptions {
 /** Immutable tables for one set of patterns; any number of scanners share them. */
 export interface Engine {
   readonly patterns: readonly CompiledPattern[];
+  /** In TypeScript alone. */
+  readonly plain: boolean;
   /** A whole body that lies in memory. */
   scan(bytes: Uint8Array, budget?: Budget): ScanResult;
   /** A body that comes in pieces. However it is cut, the result is the same. */
@@ -30,9 +32,11 @@ const STEPS_PER_CANDIDATE = 250;
 /** Lays out a set of patterns: all, or those one direction asks for. What is searched with is built by the first scan, in a millisecond. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
   const steps = (options.candidates ?? CANDIDATES) * STEPS_PER_CANDIDATE;
-  const tables = tablesOf(patterns, { steps, digest: options.digest }, options.plain === true);
+  const plain = options.plain === true;
+  const tables = tablesOf(patterns, { steps, digest: options.digest }, plain);
   return {
     patterns,
+    plain,
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),
     scanner: (budget) => new Scanner(tables, budget),
   };

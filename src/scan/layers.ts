@@ -59,13 +59,13 @@ function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], dept
     state.cause = 'cpu-budget';
     return;
   }
-  const plain = unescaped(bytes);
+  const plain = unescaped(bytes, false, state.engine.plain);
   if (plain !== undefined) descend(state, plain, layers, depth);
   for (const unwrap of [fromUtf16, fromQuotedPrintable]) {
     const layer = state.cause === undefined && depth > 0 ? unwrap(bytes) : undefined;
     if (layer !== undefined) descend(state, layer, layers, depth - 1);
   }
-  const runs = depth > 0 && state.cause === undefined ? decodeRuns(bytes, state.left) : undefined;
+  const runs = depth > 0 && state.cause === undefined ? decodeRuns(bytes, state.left, state.engine.plain) : undefined;
   if (runs === undefined) return;
   if (runs.full) state.cause ??= 'decoded-bytes';
   descend(state, runs, layers, depth - 1);

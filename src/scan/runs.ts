@@ -1,5 +1,6 @@
 import { createSegments, type Decoded } from './offsets.ts';
-import { close, isText, keep, keepText, PRINTABLE, START, type Writer } from './stretches.ts';
+import { close, isText, keep, keepText, PRINTABLE, SIX_BITS, START, type Writer } from './stretches.ts';
+import { type Wasm, wasmOf } from './wasm-memory.ts';
 
 /**
  * Decodes the runs of base64, base32 and hex in a text into one buffer. Of what they decode to only text is kept: a run that begins like
@@ -17,14 +18,7 @@ export const BASE64 = 1;
 export const HEX = 2;
 export const BASE32 = 4;
 export const CLASS = new Uint8Array(256);
-/** Value of a base64 or base64url character. */
-const SIX = new Uint8Array(256);
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
-[...`${LETTERS}+/`].forEach((letter, value) => {
-  SIX[letter.charCodeAt(0)] = value;
-});
-SIX['-'.charCodeAt(0)] = 62;
-SIX['_'.charCodeAt(0)] = 63;
 for (const letter of `${LETTERS}+/-_`) {
   const hex = /[0-9A-Fa-f]/.test(letter) ? HEX : 0;
   CLASS[letter.charCodeAt(0)] = BASE64 | hex | (/[A-Z2-7]/.test(letter) ? BASE32 : 0);
@@ -37,10 +31,10 @@ function base64(writer: Writer, bytes: Uint8Array, from: number, to: number): vo
 /** Four characters as 24 bits. */
 function group(chars: Uint8Array, at: number): number {
   return (
-    ((SIX[chars[at] as number] as number) << 18) |
-    ((SIX[chars[at + 1] as number] as number) << 12) |
-    ((SIX[chars[at + 2] as number] as number) << 6) |
-    (SIX[chars[at + 3] as number] as number)
+    ((SIX_BITS[chars[at] as number] as number) << 18) |
+    ((SIX_BITS[chars[at + 1] as number] as number) << 12) |
+    ((SIX_BITS[chars[at + 2] as number] as number) << 6) |
+    (SIX_BITS[chars[at + 3] as number] as number)
   );
 }
 
@@ -202,20 +196,19 @@ function separated(writer: Writer, bytes: Uint8Array): void {
     const length = to - from;
     at = to + 1;
     if (length < LEAST_SEPARATED) continue;
-    const text = Buffer.from(bytes.subarray(from, to)).toString('latin1');
-    for (const { index, 0: all } of text.matchAll(SEPARATED)) {
-      const step = all.startsWith('0x') ? all.indexOf('0x', 2) : 3;
-      hex(writer, bytes, from + index, from + index + all.length, step);
-    }
+    pairs(writer, bytes, from, to);
   }
 }
 
-/**
- * @param limit - most bytes of output; what is beyond is left out.
- * @returns the decoded runs, or undefined when there are none; `full` = the limit was reached.
- */
-export function decodeRuns(bytes: Uint8Array, limit: number): (Decoded & { readonly full: boolean }) | undefined {
-  const writer: Writer = { out: new Uint8Array(0), length: 0, limit, full: false, segments: createSegments() };
+function pairs(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+  const text = Buffer.from(bytes.subarray(from, to)).toString('latin1');
+  for (const { index, 0: all } of text.matchAll(SEPARATED)) {
+    const step = all.startsWith('0x') ? all.indexOf('0x', 2) : 3;
+    hex(writer, bytes, from + index, from + index + all.length, step);
+  }
+}
+
+function decodePlainly(writer: Writer, bytes: Uint8Array): void {
   for (let at = LEAST_BASE64 - 1; at < bytes.length && !writer.full; ) {
     // A run of 24 covers one of every 24 places.
     if (CLASS[bytes[at] as number] === 0) {
@@ -228,6 +221,42 @@ export function decodeRuns(bytes: Uint8Array, limit: number): (Decoded & { reado
     at = (to - from >= LEAST_BASE64 ? one(writer, bytes, from, to) : to) + LEAST_BASE64;
   }
   separated(writer, bytes);
+}
+
+/** What `wasm/runs.ts` says is to be done, by its number. */
+const OPERATIONS: readonly ((writer: Writer, bytes: Uint8Array, from: number, to: number) => void)[] = [
+  () => {},
+  (writer, bytes, from, to) => hex(writer, bytes, from, to, 2),
+  base32,
+  base64,
+  lines,
+  pairs,
+];
+
+/** The module finds the places and leaves out what cannot leave text. False = there are more than it has room for. */
+function decodeWith(wasm: Wasm, writer: Writer, bytes: Uint8Array): boolean {
+  wasm.read(bytes);
+  const count = wasm.call.runs(bytes.length);
+  const { list } = wasm;
+  for (let i = 0; i < count && !writer.full; i += 3) {
+    OPERATIONS[list[i] as number]?.(writer, bytes, list[i + 1] as number, list[i + 2] as number);
+  }
+  return count >= 0;
+}
+
+/**
+ * @param limit - most bytes of output; what is beyond is left out.
+ * @param plain - in TypeScript alone.
+ * @returns the decoded runs, or undefined when there are none; `full` = the limit was reached.
+ */
+export function decodeRuns(
+  bytes: Uint8Array,
+  limit: number,
+  plain = false,
+): (Decoded & { readonly full: boolean }) | undefined {
+  const writer: Writer = { out: new Uint8Array(0), length: 0, limit, full: false, segments: createSegments() };
+  const wasm = plain ? undefined : wasmOf();
+  if (!wasm?.takes(bytes) || !decodeWith(wasm, writer, bytes)) decodePlainly(writer, bytes);
   if (writer.length === 0 && !writer.full) return undefined;
   return { bytes: writer.out.subarray(0, writer.length), segments: writer.segments, full: writer.full };
 }

@@ -8,6 +8,14 @@ export const START = 24;
 export const PRINTABLE = new Uint8Array(256).fill(1, 32, 127);
 for (const byte of [9, 10, 13]) PRINTABLE[byte] = 1;
 
+/** Value of a base64 or base64url character. */
+export const SIX_BITS = new Uint8Array(256);
+[...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'].forEach((letter, value) => {
+  SIX_BITS[letter.charCodeAt(0)] = value;
+});
+SIX_BITS['-'.charCodeAt(0)] = 62;
+SIX_BITS['_'.charCodeAt(0)] = 63;
+
 /** Collects decoded text. */
 export interface Writer {
   out: Uint8Array;

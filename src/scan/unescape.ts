@@ -1,5 +1,6 @@
 import { entityAt } from './entities.ts';
 import { addSegment, createSegments, type Decoded, type Encoding, type Segments } from './offsets.ts';
+import { type Wasm, wasmOf } from './wasm-memory.ts';
 
 /**
  * Undoes, in one pass, what hides text without changing its alphabet: percent-encoding, backslash escapes of JSON and of programs, HTML
@@ -128,7 +129,13 @@ const LOOKS_LATIN = 3;
 /** As OTHER, but what it reads as is no letter, no digit and not nothing: typographic marks. */
 const MARK = 4;
 /** What a code point is, remembered: normalising each letter of a text in another script would cost more than scanning it. */
-const known = new Uint8Array(0x110000);
+let known: Uint8Array | undefined;
+
+function classify(codePoint: number, length: number): number {
+  known ??= wasmOf()?.kinds ?? new Uint8Array(0x110000);
+  if (known[codePoint] === UNKNOWN) known[codePoint] = kindOf(codePoint, length);
+  return known[codePoint] as number;
+}
 
 function isAlphanumeric(byte: number): boolean {
   return isLetter(byte) || (byte >= 48 && byte <= 57);
@@ -163,8 +170,7 @@ function character(bytes: Uint8Array, at: number, before: number | undefined, ma
     codePoint = codePoint * 64 + (next & 0x3f);
   }
   if (codePoint > 0x10ffff || (codePoint >= 0xd800 && codePoint < 0xe000)) return undefined;
-  if (known[codePoint] === UNKNOWN) known[codePoint] = kindOf(codePoint, length);
-  const kind = known[codePoint];
+  const kind = classify(codePoint, length);
   if (kind === PLAIN || (kind === MARK && !marks)) return undefined;
   if (kind === LOOKS_LATIN && !isLetter(before) && !isLetter(bytes[at + length])) return undefined;
   return { length, bytes: plainly(codePoint), encoding: 'unicode' };
@@ -263,12 +269,22 @@ function write(writer: Writer, bytes: Uint8Array, from: number, to: number): voi
   put(writer, [10]);
 }
 
+/** The same by the module, which asks for what needs tables of words and of characters. */
+function windowsBy(wasm: Wasm, bytes: Uint8Array): number[] {
+  wasm.read(bytes);
+  wasm.asked = { entity: (at) => entity(bytes, at)?.length ?? 0, classify };
+  const count = wasm.call.windows(bytes.length);
+  return count === 0 ? [] : Array.from(wasm.list.subarray(0, count));
+}
+
 /**
  * @param open - the text goes on: its last bytes are read too, and no line end stands behind them.
+ * @param plain - in TypeScript alone.
  * @returns the parts of the text that read differently when plain, each with a line end behind it; undefined when there are none.
  */
-export function unescaped(bytes: Uint8Array, open = false): Decoded | undefined {
-  const windows = windowsOf(bytes);
+export function unescaped(bytes: Uint8Array, open = false, plain = false): Decoded | undefined {
+  const wasm = plain ? undefined : wasmOf();
+  const windows = wasm?.takes(bytes) ? windowsBy(wasm, bytes) : windowsOf(bytes);
   if (open) reachEnd(windows, bytes.length);
   if (windows.length === 0) return undefined;
   const writer: Writer = { out: new Uint8Array(4096), length: 0, segments: createSegments() };

@@ -12,8 +12,9 @@ export const LIST_END: usize = 0x30000;
 export const OPEN: usize = 0x400;
 /** Lists of a chunk. */
 export const SCRATCH: usize = 0x4000;
-/** What a byte is, see `runs.ts` and `escapes.ts`. */
-export const CLASSES: usize = 0x800;
+/** Value of a base64 character; whether a byte is printable. */
+export const SIX: usize = 0x800;
+export const PRINTABLE: usize = 0x900;
 /** What a code point is, one byte each (`escapes.ts`). */
 export const KINDS: usize = 0x30000;
 /** The bytes that are scanned; at least 64 readable bytes lie before and behind. */
