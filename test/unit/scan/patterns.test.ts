@@ -93,3 +93,14 @@ test('the directory itself holds nothing any pattern finds', () => {
     assert.deepEqual(found, []);
   }
 });
+
+test('every category of injected instructions has a pattern in English and in four more languages', () => {
+  const injections = sources.filter((source) => source.kind === 'injection');
+  const languageOf = (id: string): string => /-(de|es|fr|zh)(?:-hant)?$/.exec(id)?.[1] ?? 'en';
+  const categories = new Set(injections.map(({ category }) => category));
+  assert.ok(categories.size >= 11, [...categories].join(' '));
+  for (const category of categories) {
+    const languages = new Set(injections.filter((one) => one.category === category).map(({ id }) => languageOf(id)));
+    assert.deepEqual([...languages].sort(), ['de', 'en', 'es', 'fr', 'zh'], category);
+  }
+});
