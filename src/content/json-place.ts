@@ -20,6 +20,10 @@ for (const letter of ' \t\r\n{}[]:,0123456789+-.eEtrufalsn') OUTSIDE[letter.char
 const BLOCK = /^-----BEGIN /;
 const KEY_LINE = /^(?:(?:\\[nr]|[A-Za-z0-9+/=]){16,}|-----END.*)$/;
 
+/** Names of values that say nothing themselves. */
+const NAME = /^[A-Za-z_ .$-]{0,40}$/;
+const NUMBER = /[-+.0-9eE]{6,}/g;
+
 interface Token {
   /** Inside of a string, without its quotes; else what stands between two strings. */
   readonly string: boolean;
@@ -35,19 +39,22 @@ export function jsonParts(place: Place): readonly JsonPart[] {
   const { bytes, start, end } = place;
   const tokens = tokensOf(place);
   if (tokens === undefined) return [{ start, end, bare: false }];
-  const strings = tokens.filter((token) => token.string && token.start < end && token.end > start);
-  if (strings.length === 0) {
-    const between = tokens.find((token) => token.start <= start && end <= token.end);
-    const number = between && numberIn(bytes, start, end, between);
-    return [number ?? { start, end, bare: false }];
-  }
-  const [first, ...more] = strings.filter(({ end: to }, i) => strings.length === 1 || i === 0 || !isKey(bytes, to));
-  const skipKey = more.length > 0 && first !== undefined && first.start > start && isKey(bytes, first.end);
+  const inside = tokens.filter((token) => token.start < end && token.end > start);
+  const first = inside.find(({ string }) => string);
   const block = first !== undefined && BLOCK.test(text(bytes, Math.max(first.start, start), first.end));
-  const taken = more.filter((token) => !block || KEY_LINE.test(text(bytes, token.start, token.end)));
-  return [...(first === undefined || skipKey ? [] : [first]), ...taken]
-    .map((token) => unbroken(place, token, Math.max(token.start, start), Math.min(token.end, end)))
-    .filter((part) => part.start < part.end);
+  const only = inside.filter(({ string }) => string).length === 1;
+  const parts = inside.flatMap((token): readonly JsonPart[] => {
+    const from = Math.max(token.start, start);
+    const to = Math.min(token.end, end);
+    if (!token.string) return numbersIn(bytes, token, from, to);
+    const said = text(bytes, from, to);
+    const kept = only
+      ? false
+      : (NAME.test(said) && isKey(bytes, to)) || (block && token !== first && !KEY_LINE.test(said));
+    return kept ? [] : [unbroken(place, token, from, to)];
+  });
+  const some = parts.filter((part) => part.start < part.end);
+  return some.length > 0 ? some : [{ start, end, bare: false }];
 }
 
 function text(bytes: Uint8Array, from: number, to: number): string {
@@ -102,12 +109,16 @@ function fieldOf(bytes: Uint8Array, at: number): number {
   return found === null ? -1 : at + found[0].length;
 }
 
-function numberIn(bytes: Uint8Array, from: number, to: number, token: Token): JsonPart | undefined {
-  let [start, end] = [from, to];
-  while (start > token.start && isNumber(bytes[start - 1])) start--;
-  while (end < bytes.length && isNumber(bytes[end])) end++;
-  for (let at = start; at < end; at++) if (!isNumber(bytes[at])) return undefined;
-  return { start, end, bare: true };
+/** Numbers between two strings that are long enough to say something. */
+function numbersIn(bytes: Uint8Array, token: Token, from: number, to: number): readonly JsonPart[] {
+  let [first, last] = [from, to];
+  while (first > token.start && isNumber(bytes[first - 1])) first--;
+  while (last < bytes.length && isNumber(bytes[last])) last++;
+  return [...text(bytes, first, last).matchAll(NUMBER)].map(({ index, 0: number }) => ({
+    start: first + index,
+    end: first + index + number.length,
+    bare: true,
+  }));
 }
 
 function isNumber(byte: number | undefined): boolean {

@@ -17,6 +17,8 @@ export interface Place {
   readonly floor: number;
   /** The bytes at hand begin with the body. */
   readonly whole: boolean;
+  /** Nothing is found in these bytes by themselves. */
+  readonly clean: (start: number, end: number) => boolean;
 }
 
 /**

@@ -223,13 +223,14 @@ export class Redactor {
   }
 
   #rewrite(places: readonly Found[], limit: number): void {
-    const { format, fixed } = this.#options;
+    const { format, fixed, scan, what } = this.#options;
     const { base, end: known } = this.#held;
     const bytes = this.#held.until(known);
+    const clean = (from: number, to: number): boolean => scan.scan(what, bytes.subarray(from, to)).found.length === 0;
     const parts: Buffer[] = [];
     let at = this.#held.gone - base;
     for (const { start, end, label } of places) {
-      const place = { bytes, start: Math.max(start, at), end, floor: at, whole: base === 0 };
+      const place = { bytes, start: Math.max(start, at), end, floor: at, whole: base === 0, clean };
       for (const cut of cutsFor(place, label, format, fixed)) {
         const gone = Math.max(0, at - cut.start);
         parts.push(Buffer.from(bytes.subarray(at, cut.start)), fixed ? cut.text.subarray(gone) : cut.text);

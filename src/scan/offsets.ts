@@ -80,16 +80,24 @@ function at(segments: Segments, out: number): number {
   return low * STRIDE;
 }
 
-/** A range of the output as range of the source, with the encodings it passed. */
-export function originOf({ segments }: Decoded, start: number, end: number): Origin {
+/**
+ * A range of the output as range of the source, with the encodings it passed. It ends where the stretch ends that it begins in: what
+ * is behind the line end between two stretches stands somewhere else, with anything in between.
+ */
+export function originOf({ segments }: Decoded, start: number, to: number): Origin {
   const { list } = segments;
   const value = (index: number): number => list[index] as number;
   const first = at(segments, start);
-  const last = at(segments, Math.max(start, end - 1));
+  let last = at(segments, Math.max(start, to - 1));
+  let end = to;
   const encodings = new Set<Encoding>();
   for (let i = first; i <= last; i += STRIDE) {
     const encoding = ENCODINGS[value(i + 5)];
     if (encoding) encodings.add(encoding);
+    else if (i > first && value(i + 1) === value(i + 4)) {
+      end = value(i);
+      last = i - STRIDE;
+    }
   }
   const units = Math.floor((end - 1 - value(last)) / value(last + 2)) + 1;
   return {

@@ -203,6 +203,9 @@ function copy(writer: Writer, bytes: Uint8Array, from: number, to: number): void
 const SPECIAL = new Uint8Array(256).fill(1, 0xc2, 0xf5);
 for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
 
+/** Between two parts of a text: nothing goes over it, not even what takes anything up to the next dash for a key. */
+const BETWEEN = [10, 45, 10];
+
 /** Text around a change that is read again: as much as a secret with a change in it needs. */
 export const AROUND = 256;
 
@@ -266,7 +269,7 @@ function write(writer: Writer, bytes: Uint8Array, from: number, to: number): voi
   }
   copy(writer, bytes, done, to);
   addSegment(writer.segments, writer.length, [to, to], [1, 1]);
-  put(writer, [10]);
+  put(writer, BETWEEN);
 }
 
 /** The same by the module, which asks for what needs tables of words and of characters. */
@@ -289,5 +292,5 @@ export function unescaped(bytes: Uint8Array, open = false, plain = false): Decod
   if (windows.length === 0) return undefined;
   const writer: Writer = { out: new Uint8Array(4096), length: 0, segments: createSegments() };
   for (let i = 0; i < windows.length; i += 2) write(writer, bytes, windows[i] as number, windows[i + 1] as number);
-  return { bytes: writer.out.subarray(0, writer.length - (open ? 1 : 0)), segments: writer.segments };
+  return { bytes: writer.out.subarray(0, writer.length - (open ? BETWEEN.length : 0)), segments: writer.segments };
 }

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { LogLine } from '../../src/model/admin.ts';
+import { type Answer, type Ask, http2Through, https, over2, plain } from '../support/agent.ts';
+import { assemble } from '../support/assemble.ts';
+import { ENCODERS, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
+import { startWeir, type Weir } from '../support/weir.ts';
+import { openUpstream } from './harness.ts';
+
+/** Assembled at run time, so that no scanner takes this file for a leak. */
+const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
+const LABEL = '[GITHUB PERSONAL ACCESS TOKEN_REDACTED]';
+const RULE = 'github-pat';
+
+interface Scene {
+  readonly weir: Weir;
+  readonly origin: ScanOrigin;
+  readonly ca: string;
+  close(): Promise<void>;
+}
+
+function openScene(mode: 'redact' | 'enforce'): Promise<Scene> {
+  return assemble(async (later) => {
+    const upstream = await openUpstream();
+    later(upstream.close);
+    const origin = await scanOrigin(upstream.authority.issue(['leak.test', 'h2.leak.test']));
+    later(origin.close);
+    const weir = await startWeir({
+      config: {
+        mode,
+        intercept: 'all',
+        baseline: { ready_after_requests: 0 },
+        upstream: {
+          resolve: {
+            'plain.test': `127.0.0.1:${origin.plainPort}`,
+            'leak.test': `127.0.0.1:${origin.tlsPort}`,
+            '*.leak.test': `127.0.0.1:${origin.tlsPort}`,
+          },
+          ca_file: upstream.caFile,
+        },
+      },
+    });
+    later(weir.stop);
+    return { weir, origin, ca: await weir.ca() };
+  });
+}
+
+async function lineOf(weir: Weir, path: string): Promise<LogLine> {
+  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
+  return line as LogLine;
+}
+
+type Way = 'plain' | 'http1' | 'http2';
+const WAYS: readonly Way[] = ['plain', 'http1'];
+
+async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promise<Answer> {
+  const { weir, ca } = scene;
+  const agent = { agent: 'researcher', ...ask };
+  if (way === 'plain') return plain(weir, `http://plain.test${path}`, agent);
+  if (way === 'http1') return https(weir, `https://leak.test${path}`, { ...agent, ca });
+  const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
+  try {
+    return await over2(session, path, ask);
+  } finally {
+    session.close();
+  }
+}
+
+const json = { 'content-type': 'application/json' };
+const text = JSON.stringify({ note: `see "${SECRET}"`, pad: 'x'.repeat(3000) });
+
+describe('redact', () => {
+  let scene: Scene;
+  before(async () => {
+    scene = await openScene('redact');
+  });
+  after(() => scene.close());
+
+  for (const way of WAYS) {
+    it(`takes a secret out of a request body (${way})`, async () => {
+      const path = `/req-${way}`;
+      const answer = await send(scene, way, path, { method: 'POST', body: Buffer.from(text), fields: json });
+      assert.equal(answer.status, 200);
+      const arrived = scene.origin.bodies.get(path)?.toString() ?? '';
+      assert.equal(arrived, text.replace(SECRET, LABEL));
+      const line = await lineOf(scene.weir, path);
+      assert.ok(line.rules.includes(RULE));
+      assert.equal(line.action, 'redact');
+      assert.equal(line.would, 'block');
+    });
+
+    it(`takes it out of an encoded body, encoded again (${way})`, async () => {
+      for (const [name, encode] of ENCODERS) {
+        const path = `/coded-${way}-${name}`;
+        await send(scene, way, path, {
+          method: 'POST',
+          body: encode(Buffer.from(text)),
+          fields: { ...json, 'content-encoding': name },
+        });
+        const expected = encode(Buffer.from(text.replace(SECRET, LABEL)));
+        const arrived = scene.origin.bodies.get(path) as Buffer;
+        assert.ok(arrived.length > 0 && !arrived.equals(encode(Buffer.from(text))), name);
+        assert.ok(Math.abs(arrived.length - expected.length) < 64, name);
+      }
+    });
+
+    it(`takes it out of a response (${way})`, async () => {
+      const path = `/res-${way}`;
+      scene.origin.answer(path, [Buffer.from(text.slice(0, 20)), Buffer.from(text.slice(20))], json);
+      const answer = await send(scene, way, path);
+      assert.equal(answer.body.toString(), text.replace(SECRET, LABEL));
+      assert.equal((await lineOf(scene.weir, path)).action, 'redact');
+    });
+
+    it(`leaves a clean body as it is (${way})`, async () => {
+      const path = `/clean-${way}`;
+      const clean = Buffer.from(text.replace(SECRET, 'nothing'));
+      scene.origin.answer(path, [clean], json);
+      const answer = await send(scene, way, path, { method: 'POST', body: clean, fields: json });
+      assert.deepEqual(scene.origin.bodies.get(path), clean);
+      assert.deepEqual(Buffer.from(answer.body), clean);
+      assert.equal((await lineOf(scene.weir, path)).action, 'forward');
+    });
+  }
+});
+
+describe('enforce', () => {
+  let scene: Scene;
+  before(async () => {
+    scene = await openScene('enforce');
+  });
+  after(() => scene.close());
+
+  for (const way of WAYS) {
+    it(`stops a request with a secret in its body (${way})`, async () => {
+      const path = `/stop-${way}`;
+      const answer = await send(scene, way, path, { method: 'POST', body: Buffer.from(text), fields: json });
+      assert.equal(answer.status, 403);
+      assert.equal(scene.origin.bodies.has(path), false);
+      const line = await lineOf(scene.weir, path);
+      assert.equal(line.action, 'block');
+      assert.ok(!JSON.stringify(line).includes(SECRET.slice(4)));
+    });
+
+    it(`takes a secret out of a response (${way})`, async () => {
+      const path = `/res-${way}`;
+      scene.origin.answer(path, [Buffer.from(text)], json);
+      const answer = await send(scene, way, path);
+      assert.equal(answer.body.toString(), text.replace(SECRET, LABEL));
+    });
+  }
+});
