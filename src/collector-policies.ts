@@ -119,7 +119,7 @@ export class Policies {
       if (receiver.set !== undefined) this.#isReady();
       setTimeout(() => this.#isReady(), FIRST_PULL_MS).unref();
       void receiver.start().then(() => this.#isReady());
-    }
+    } else void receiver.ask();
   }
 
   stop(): void {

@@ -10,11 +10,15 @@ export { examine } from './policy/examine.ts';
 export { createSet } from './policy/policy.ts';
 export { createThrottle } from './policy/throttle.ts';
 
+/** Of a hundred mistakes of one kind nobody reads more. */
+const SHOWN = 20;
+
 /** Policy files, or rows of a receiver, that cannot be used; one sentence each, with file, line and policy. */
 export class PolicyError extends Error {
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
-    super(problems.join('\n'));
+    const more = problems.length > SHOWN ? `\n… and ${problems.length - SHOWN} more` : '';
+    super(problems.slice(0, SHOWN).join('\n') + more);
     this.name = 'PolicyError';
     this.problems = problems;
   }
@@ -53,10 +57,10 @@ const SLICE = 50;
  */
 export async function parseReceived(answer: unknown, name: string): Promise<PolicySet> {
   const rows = rowsOf(answer);
-  const wrong = parsePolicies(rows === undefined ? answer : { ...(answer as object), policies: [] }, source(name));
-  if (rows === undefined || wrong.problems.length > 0) throw new PolicyError(sentences(wrong.problems));
-  const sets: PolicySet[] = [wrong.set];
-  const problems: string[] = [];
+  if (rows === undefined) throw new PolicyError([`${name}: the answer is no set of policies ({policies: […]})`]);
+  const around = parsePolicies({ ...(answer as object), policies: [] }, source(name));
+  const sets: PolicySet[] = [around.set];
+  const problems = sentences(around.problems);
   const on = rows.filter((row) => (row as { enabled?: unknown } | null)?.enabled !== false);
   for (let at = 0; at < on.length; at += SLICE) {
     const parsed = parsePolicies(on.slice(at, at + SLICE), source(name));

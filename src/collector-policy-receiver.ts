@@ -36,6 +36,7 @@ export class PolicyReceiver {
   #etag: string | undefined;
   #checkedAt: number | undefined;
   #problem: string | undefined;
+  #asking: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -90,8 +91,15 @@ export class PolicyReceiver {
     this.#client.close();
   }
 
-  /** Once. Never rejects: what is wrong is in `state`. */
-  async ask(): Promise<void> {
+  /** Once, also when it is asked for twice at a time. Never rejects: what is wrong is in `state`. */
+  ask(): Promise<void> {
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  async #ask(): Promise<void> {
     try {
       const pulled = await this.#client.pull(this.#etag);
       if (this.#closed) return;

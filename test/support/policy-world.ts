@@ -32,7 +32,9 @@ export interface PolicyWorldOptions {
   readonly policies?: unknown;
   readonly config?: Record<string, unknown>;
   readonly env?: Readonly<Record<string, string>>;
+  /** Of `policies:`. */
   readonly settings?: Record<string, unknown>;
+  readonly stateDir?: string;
 }
 
 /** `*.test` is plain, `*.tunnel.example` TLS that stays a tunnel, `*.read.example` TLS that is intercepted. */
@@ -60,6 +62,7 @@ export function openPolicyWorld(options: PolicyWorldOptions): Promise<PolicyWorl
         policies: { ...(options.policies === undefined ? {} : { files: [file] }), ...options.settings },
         ...options.config,
       },
+      ...(options.stateDir === undefined ? {} : { stateDir: options.stateDir }),
       ...(options.env === undefined ? {} : { env: options.env }),
     });
     later(weir.stop);
