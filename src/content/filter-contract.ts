@@ -1,13 +1,13 @@
 import type { Act, BodyScanned, Found, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
 import type { ScanBudget } from './budget.ts';
 
-/** Where a filter puts what may pass, and in the end what it found. Exactly one of `end` and `stop`, unless it is abandoned. */
+/** Where a filter puts what may pass, and in the end what it found. At most one of `end` and `stop`, also when it is abandoned. */
 export interface FilterOut {
   /** Payload that may go on, in order. The callee's from now on. */
   data(payload: Buffer): void;
   /** `write` has returned false, and more is wanted now. */
   drained(): void;
-  /** All has been given. `replaced`: places that carry a label now. */
+  /** All has been given, or nothing is wanted any more. `replaced`: places that carry a label now. */
   end(scanned: BodyScanned, replaced: number): void;
   /** Nothing more may pass: `act` or `onUnscanned` said so. `last`: last bytes for the receiver and the sender, as in `FilterSink`. */
   stop(scanned: BodyScanned, last?: { readonly forward?: Buffer; readonly back?: Buffer }): void;

@@ -4,7 +4,7 @@ import type { ContentFilter } from '../model/ports.ts';
 import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
 import { Inflation } from './websocket-inflate.ts';
 import { Look, type LookOptions } from './websocket-look.ts';
-import { type Message, Spans, unmasked } from './websocket-message.ts';
+import { Chunks, type Message, Spans, unmasked } from './websocket-message.ts';
 
 export interface WebSocketFilterOptions extends LookOptions {
   /** permessage-deflate of this direction, if it was agreed. `takeover`: a message may refer to the ones before it. */
@@ -33,10 +33,7 @@ export class WebSocketFilter implements ContentFilter {
   readonly #look: Look;
   readonly #inflation: Inflation;
   readonly #heads = new FrameHeadReader();
-  readonly #queue: Buffer[] = [];
-  /** Read of the first chunk in the queue. */
-  #at = 0;
-  #queued = 0;
+  readonly #queue = new Chunks();
   /** A decoder is at work: what comes waits. */
   #busy = false;
   #wanted = false;
@@ -63,9 +60,8 @@ export class WebSocketFilter implements ContentFilter {
   write(payload: Buffer): boolean {
     if (this.#over || this.#ending) return true;
     this.#queue.push(payload);
-    this.#queued += payload.length;
     this.#work();
-    this.#wanted = this.#queued > MOST_QUEUED;
+    this.#wanted = this.#queue.length > MOST_QUEUED;
     return !this.#wanted;
   }
 
@@ -76,22 +72,27 @@ export class WebSocketFilter implements ContentFilter {
   }
 
   abandon(): void {
+    if (!this.#over) this.#conclude();
+  }
+
+  /** What was found is told also when nothing more passes: labels may have gone on. */
+  #conclude(): void {
+    this.#release();
+    this.#options.out.end(this.#look.scanned, this.#look.replaced);
+  }
+
+  #release(): void {
     this.#over = true;
-    this.#queue.length = 0;
-    this.#queued = 0;
+    this.#queue.clear();
     this.#inflation.destroy();
   }
 
   #work(): void {
     while (!this.#busy && !this.#over) {
-      const chunk = this.#queue[0];
-      if (chunk === undefined) break;
-      const end = this.#blind ? this.#pass(chunk) : this.#read(chunk, this.#at);
-      this.#queued -= end - this.#at;
-      if (end === chunk.length) {
-        this.#queue.shift();
-        this.#at = 0;
-      } else this.#at = end;
+      const { first, at } = this.#queue;
+      if (first === undefined) break;
+      const end = this.#blind ? this.#pass(first, at) : this.#read(first, at);
+      if (!this.#over) this.#queue.read(end);
     }
     if (this.#busy || this.#over) return;
     if (this.#ending) this.#finish();
@@ -101,8 +102,8 @@ export class WebSocketFilter implements ContentFilter {
     }
   }
 
-  #pass(chunk: Buffer): number {
-    this.#send(chunk.subarray(this.#at));
+  #pass(chunk: Buffer, from: number): number {
+    this.#send(chunk.subarray(from));
     return chunk.length;
   }
 
@@ -272,12 +273,11 @@ export class WebSocketFilter implements ContentFilter {
       return;
     }
     if (seen === 'pass') this.#send(this.#frame.take());
-    this.abandon();
-    this.#options.out.end(this.#look.scanned, this.#look.replaced);
+    this.#conclude();
   }
 
   #stop(): void {
-    this.abandon();
+    this.#release();
     const { scanned } = this.#look;
     const reason = Buffer.from(this.#options.reason(scanned));
     const forward = writeClose(POLICY_VIOLATION, reason, this.#key());

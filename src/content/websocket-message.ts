@@ -27,6 +27,40 @@ export class Spans {
   }
 }
 
+/** Chunks that wait to be read, one after the other. */
+export class Chunks {
+  readonly #chunks: Buffer[] = [];
+  /** Read of the first one. */
+  at = 0;
+  /** Bytes that wait. */
+  length = 0;
+
+  get first(): Buffer | undefined {
+    return this.#chunks[0];
+  }
+
+  push(chunk: Buffer): void {
+    if (chunk.length === 0) return;
+    this.#chunks.push(chunk);
+    this.length += chunk.length;
+  }
+
+  /** The first one has been read up to `end`. */
+  read(end: number): void {
+    this.length -= end - this.at;
+    this.at = end;
+    if (end < (this.first?.length ?? 0)) return;
+    this.#chunks.shift();
+    this.at = 0;
+  }
+
+  clear(): void {
+    this.#chunks.length = 0;
+    this.at = 0;
+    this.length = 0;
+  }
+}
+
 /** Both as one when they lie behind one another in memory: a frame that came in one chunk costs no copy. */
 function adjoining(a: Buffer, b: Buffer): Buffer | undefined {
   if (a.buffer !== b.buffer || a.byteOffset + a.length !== b.byteOffset) return undefined;

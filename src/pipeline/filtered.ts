@@ -20,17 +20,30 @@ export function filterContent(
     if (last === undefined) sink.stop(answer);
     else sink.stop(answer, last);
   };
+  let abandoned = false;
   try {
-    return content.filter(exchange, direction, length, {
+    const filter = content.filter(exchange, direction, length, {
       data: (payload) => sink.data(payload),
       drained: () => sink.drained(),
       end: (findings, redactions) => {
         note(exchange, findings);
         exchange.redactions = (exchange.redactions ?? 0) + redactions;
-        sink.end(redactions);
+        if (!abandoned) sink.end(redactions);
       },
       stop,
     });
+    return (
+      filter && {
+        shape: filter.shape,
+        write: (payload) => filter.write(payload),
+        end: () => filter.end(),
+        // What was found before is told all the same, to us.
+        abandon: () => {
+          abandoned = true;
+          filter.abandon();
+        },
+      }
+    );
   } catch (error) {
     // As any inspector that fails: enforce blocks, redact lets it pass (product.md §3).
     note(exchange, [failed('scan', error)]);
