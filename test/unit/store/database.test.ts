@@ -38,6 +38,7 @@ test('rows and cursor are there after reopening; the file is private', async (t)
     accounts: 1,
     audit: 1,
     runs: 1,
+    mcp_tools: 0,
   });
   assert.equal(summary.oldest, NOON);
   assert.deepEqual(again.problems(), []);
@@ -270,6 +271,7 @@ test('a nearly full disk sheds rows but keeps findings and aggregates, counted',
     accounts: 1,
     audit: 0,
     runs: 0,
+    mcp_tools: 0,
   });
   assert.equal(summary.shed.minFreeBytes, 3);
   assert.match(store.problems().join(), /min_free_bytes/);
@@ -304,6 +306,7 @@ test('a snapshot is private, complete, and only inside the state directory', asy
     'destinations.parquet',
     'exchanges.parquet',
     'findings.parquet',
+    'mcp_tools.parquet',
     'runs.parquet',
   ]);
   for (const file of files) assert.equal(statSync(file).mode & 0o777, 0o600);

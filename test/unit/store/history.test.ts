@@ -169,7 +169,7 @@ test('a state directory with strange characters works', async (t) => {
   assert.equal(await total(store), 4);
   await store.consume([edit('lock')], 99);
   const { files } = await store.snapshot(path.join(dir, 'snap'));
-  assert.equal(files.length, 8);
+  assert.equal(files.length, 9);
   const query = await openQuery(
     { stateDir: dir, snapshotDir: path.join(dir, 'snap') },
     'SELECT count(*) FROM exchanges',

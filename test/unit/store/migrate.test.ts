@@ -16,7 +16,7 @@ const TWO_STEPS: Target = {
   version: AFTER,
   migrations: [
     { to: AFTER, statements: ["UPDATE agents SET mood = 'curious'"] },
-    { to: NEXT, statements: ['ALTER TABLE agents ADD COLUMN mood VARCHAR', 'CREATE TABLE mcp_tools (name VARCHAR)'] },
+    { to: NEXT, statements: ['ALTER TABLE agents ADD COLUMN mood VARCHAR', 'CREATE TABLE later_on (name VARCHAR)'] },
   ],
 };
 
@@ -59,7 +59,7 @@ test('upserts work after a migration that does not change the aggregates', async
   await old.close(1000);
   const target: Target = {
     version: NEXT,
-    migrations: [{ to: NEXT, statements: ['CREATE TABLE mcp_tools (name VARCHAR)'] }],
+    migrations: [{ to: NEXT, statements: ['CREATE TABLE later_on (name VARCHAR)'] }],
   };
   const store = await open(t, dir, { target });
   await store.consume([exchange()], 2);
@@ -79,7 +79,7 @@ async function sqlOn(file: string, statements: readonly string[]): Promise<unkno
 }
 const COLUMNS =
   "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal ORDER BY table_name, column_index";
-/** What version 2 added, taken away again. */
+/** What versions 2 and 3 added, taken away again. */
 const OF_VERSION_3 = [
   'redactions',
   'llm_api',
