@@ -1,5 +1,5 @@
 import { createSegments, type Decoded } from './offsets.ts';
-import { close, isText, keep, keepText, PRINTABLE, SIX_BITS, START, type Writer } from './stretches.ts';
+import { close, fromBase64, isText, keep, keepText, PRINTABLE, SIX_BITS, START, type Writer } from './stretches.ts';
 import { type Wasm, wasmOf } from './wasm-memory.ts';
 
 /**
@@ -24,8 +24,7 @@ for (const letter of `${LETTERS}+/-_`) {
   CLASS[letter.charCodeAt(0)] = BASE64 | hex | (/[A-Z2-7]/.test(letter) ? BASE32 : 0);
 }
 function base64(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
-  const text = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + from, to - from).toString('latin1');
-  keepText(writer, Buffer.from(text, 'base64'), { from, to, units: [3, 4], encoding: 'base64' });
+  keepText(writer, fromBase64(bytes, from, to), { from, to, units: [3, 4], encoding: 'base64' });
 }
 
 /** Four characters as 24 bits. */
@@ -133,7 +132,7 @@ function lines(writer: Writer, bytes: Uint8Array, from: number, to: number): num
   for (let next = from; next >= 0; next = nextLine(bytes, start, end)) {
     start = next;
     end = runEnd(bytes, start, BASE64);
-    const decoded = Buffer.from(Buffer.from(bytes.subarray(start, end)).toString('latin1'), 'base64');
+    const decoded = fromBase64(bytes, start, end);
     keep(writer, decoded, 0, decoded.length, { from: start, to: end, units: [3, 4], encoding: 'base64' });
   }
   close(writer, end);

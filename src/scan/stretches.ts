@@ -16,6 +16,35 @@ export const SIX_BITS = new Uint8Array(256);
 SIX_BITS['-'.charCodeAt(0)] = 62;
 SIX_BITS['_'.charCodeAt(0)] = 63;
 
+/** Where short runs are decoded, one at a time. */
+const SHORT = 2048;
+const short = new Uint8Array(SHORT);
+
+/**
+ * What letters of base64 or base64url decode to, the bits of an unfinished group dropped. Short ones without the strings that Node's
+ * decoder wants: these cost more than the decoding.
+ * @returns valid until the next call.
+ */
+export function fromBase64(bytes: Uint8Array, from: number, to: number): Uint8Array {
+  if (to - from > SHORT) {
+    return Buffer.from(
+      Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + from, to - from).toString('latin1'),
+      'base64',
+    );
+  }
+  let value = 0;
+  let bits = 0;
+  let length = 0;
+  for (let at = from; at < to; at++) {
+    value = ((value << 6) | (SIX_BITS[bytes[at] as number] as number)) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    short[length++] = value >>> bits;
+  }
+  return short.subarray(0, length);
+}
+
 /** Collects decoded text. */
 export interface Writer {
   out: Uint8Array;
