@@ -1,7 +1,7 @@
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding, Severity } from '../model/finding.ts';
 import { type Entry, methodBit } from './baseline-index.ts';
-import { bytesOutFinding } from './baseline-words.ts';
+import { bytesOutFinding, bytesOutInDayFinding } from './baseline-words.ts';
 
 /** Request data under this many bytes is a look, not an upload. */
 const SMALL_BYTES = 1024;
@@ -31,13 +31,41 @@ export function contactSeverity(exchange: Exchange, risky: boolean, sibling: boo
 
 /** A single exchange that sends far more than this agent ever sent to this destination on average. */
 export function volumeFinding(exchange: Exchange, entry: Entry): Finding | undefined {
-  if (entry.count < VOLUME_HISTORY || entry.status === 'ignored') return undefined;
+  if (exchange.requestBytes < VOLUME_FLOOR || entry.count < VOLUME_HISTORY || entry.status === 'ignored')
+    return undefined;
   const usual = entry.requestBytes / entry.count;
   if (exchange.requestBytes <= usual * VOLUME_FACTOR) return undefined;
   return bytesOutFinding(entry.host, exchange.requestBytes, Math.round(usual));
 }
 
-/** Cheap first question of {@link volumeFinding}. */
-export function isVoluminous(exchange: Exchange): boolean {
-  return exchange.requestBytes >= VOLUME_FLOOR;
+/** Below this many bytes nothing adds up to much within a day. */
+const SMALL_PART = 4096;
+/** What was sent in a day is news above this, and above so many times the most of any day before. */
+const DAY_FLOOR = 16 << 20;
+const DAY_FACTOR = 8;
+/** Days before there is a rhythm. */
+const DAYS = 3;
+const DAY = 86_400_000;
+
+/** What is sent bit by bit: more in a day than ever, by far. Told once a day; called once for every exchange that counts. */
+export function dayFinding({ host, sent, status }: Entry, { startedAt, requestBytes }: Exchange): Finding | undefined {
+  const day = Math.floor(startedAt / DAY);
+  if (day > sent.day) {
+    if (sent.bytes > 0) sent.days++;
+    // What was told is no measure for the next day, until it has become a habit.
+    if (!sent.told || ++sent.toldDays >= DAYS) sent.most = Math.max(sent.most, sent.bytes);
+    sent.day = day;
+    sent.bytes = 0;
+    sent.told = false;
+  }
+  sent.bytes += requestBytes;
+  if (sent.told || sent.days < DAYS || status === 'ignored') return undefined;
+  if (sent.bytes <= Math.max(DAY_FLOOR, sent.most * DAY_FACTOR)) return undefined;
+  sent.told = true;
+  return bytesOutInDayFinding(host, sent.bytes, Math.round(sent.most));
+}
+
+/** Cheap first question of {@link volumeFinding} and {@link dayFinding}. */
+export function isUpload(exchange: Exchange): boolean {
+  return exchange.requestBytes >= SMALL_PART;
 }

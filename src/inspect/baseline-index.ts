@@ -20,6 +20,20 @@ export interface Entry {
   /** Bits of methods reported as new and not learned since. */
   told: number;
   status: EntryStatus;
+  readonly sent: Sent;
+}
+
+/** Bytes out by day (UTC). Days are numbered from 1970. */
+export interface Sent {
+  day: number;
+  /** On that day so far. */
+  bytes: number;
+  /** Days before it on which anything was sent, and the most on one of them. */
+  days: number;
+  most: number;
+  /** That day's amount was told, and on how many days before that was so. */
+  told: boolean;
+  toldDays: number;
 }
 
 /** One agent's (or one as-one group's) memory. */
@@ -116,6 +130,7 @@ export function add(index: AgentIndex, host: string, port: number, now: number):
     methods: 0,
     told: 0,
     status: 'pending',
+    sent: { day: 0, bytes: 0, days: 0, most: 0, told: false, toldDays: 0 },
   };
   const ports = index.hosts.get(host);
   if (ports === undefined) index.hosts.set(host, [entry]);
@@ -170,6 +185,17 @@ export function merge(index: AgentIndex, stat: DestinationStat, status: Destinat
     entry.methods |= method === '_OTHER' ? 128 : methodBit(method);
   }
   settle(index, entry, status);
+  recallSent(entry);
+}
+
+const DAY = 86_400_000;
+/** Days are not stored: all of it may have been sent on one day of each week. */
+const RHYTHM = 7;
+
+function recallSent({ sent, firstSeen, lastSeen, requestBytes }: Entry): void {
+  const days = Math.max(1, Math.ceil((lastSeen - firstSeen) / DAY));
+  sent.days = Math.max(sent.days, days);
+  sent.most = Math.max(sent.most, (requestBytes / days) * Math.min(days, RHYTHM));
 }
 
 export function destinationStat(entry: Entry): DestinationStat {

@@ -59,8 +59,14 @@ function longestGap({ firstSeen, lastSeen, destinations }: AgentStat): number {
   return longest;
 }
 
-function patience({ longest }: Hearing): number {
-  return Math.max(HOUR, longest * FACTOR);
+/** Whoever rests at night may rest at the weekend, too: until a week is over nobody knows. */
+const NIGHT = 6 * HOUR;
+const WEEK = 8 * DAY;
+const LONG_WEEKEND = 4 * DAY;
+
+function patience({ longest, since, last }: Hearing): number {
+  const unknown = longest >= NIGHT && last - since < WEEK ? LONG_WEEKEND : HOUR;
+  return Math.max(unknown, longest * FACTOR);
 }
 
 /** An agent that fell silent may have found another way out (product.md §6). Told once per silence. */

@@ -81,6 +81,11 @@ export function bytesOutFinding(host: string, bytes: number, usual: number): Fin
   );
 }
 
+export function bytesOutInDayFinding(host: string, bytes: number, most: number): Finding {
+  const usual = `this agent has never sent more than ${most} bytes there in a day`;
+  return finding('bytes-out', 'medium', 'flag', `${bytes} bytes sent to ${host} in one day: ${usual}`);
+}
+
 export function generatedFinding(host: string): Finding {
   return finding('generated-name', 'low', 'flag', `${host} looks computed rather than chosen: it may carry data`);
 }

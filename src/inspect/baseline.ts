@@ -4,7 +4,7 @@ import type { Finding } from '../model/finding.ts';
 import type { AgentStat, BaselineEdit, BaselineSnapshot, BaselineState, DestinationStat } from '../model/record.ts';
 import type { AgentFinding, Baseline, BaselineOptions, Observation, Seed } from './baseline-contract.ts';
 import { editAgent, exportOf, readExport, restoredState } from './baseline-edits.ts';
-import { contactSeverity, isVoluminous, volumeFinding } from './baseline-grade.ts';
+import { contactSeverity, dayFinding, isUpload, volumeFinding } from './baseline-grade.ts';
 import {
   type AgentIndex,
   add,
@@ -180,11 +180,16 @@ class Memory implements Baseline {
   }
 
   volume(exchange: Exchange): Finding | undefined {
-    if (!isVoluminous(exchange)) return undefined;
+    if (!isUpload(exchange)) return undefined;
     const { host, port } = exchange.destination;
     const index = this.#agents.get(this.#o.asOne(exchange.identity.agent));
-    const entry = index === undefined || index.state === 'learning' ? undefined : find(index, this.#shown(host), port);
-    return entry === undefined ? undefined : volumeFinding(exchange, entry);
+    const entry = index === undefined ? undefined : find(index, this.#shown(host), port);
+    if (index === undefined || entry === undefined) return undefined;
+    const ready = index.state !== 'learning';
+    const alone = ready ? volumeFinding(exchange, entry) : undefined;
+    // Told by itself it says nothing about the day.
+    const today = alone === undefined ? dayFinding(entry, exchange) : undefined;
+    return ready ? (alone ?? today) : undefined;
   }
 
   edit(verb: BaselineEdit['verb'], agent: string, destinations: readonly DestinationStat[]): void {

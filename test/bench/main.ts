@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { startWeir } from '../support/weir.ts';
 import { compare, generate, median, NONE, QUICK, type Rate, ROUNDS, SECONDS, type Subject } from './measure.ts';
+import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
 import { startWorker } from './processes.ts';
 import { type Line, table } from './report.ts';
@@ -214,6 +215,7 @@ async function main(): Promise<void> {
   const busy = loadavg()[0] ?? 0;
   const lines: Line[] = [];
   await starting(lines);
+  lines.push(...monthLines());
   const world = await openWorld();
   const versions = [
     `Node ${process.version}`,

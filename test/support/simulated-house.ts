@@ -60,8 +60,12 @@ export interface SimulatedHouse {
   use(config: Config, policies?: PolicySet): void;
   /** The record of the exchange, or of the tunnel where it stays closed. */
   send(sent: Sent): ExchangeRecord;
-  /** The same, and the record of the CONNECT that shares its id. */
-  sendBoth(sent: Sent): { readonly record: ExchangeRecord; readonly connect: ExchangeRecord | undefined };
+  /** The same, and the record of the CONNECT that shares its id; `all` is everything that was recorded of it, the last first. */
+  sendBoth(sent: Sent): {
+    readonly record: ExchangeRecord;
+    readonly connect: ExchangeRecord | undefined;
+    readonly all: readonly ExchangeRecord[];
+  };
   /** What agents themselves are told of: digests, silence. */
   due(): readonly EventRecord[];
   /** As it is stored. */
@@ -153,10 +157,11 @@ export function simulatedHouse(
     sendBoth(sent) {
       records.length = 0;
       const { id, kind } = pass(corridor, stages, sent);
-      const own = records.filter((record): record is ExchangeRecord => 'startedAt' in record && record.id === id);
-      const record = own.find((one) => one.kind === kind);
+      const all = records.filter((record): record is ExchangeRecord => 'outcome' in record).reverse();
+      const record = all.find((one) => one.id === id && one.kind === kind);
       if (record === undefined) throw new Error(`no record of ${sent.url}`);
-      return { record, connect: kind === 'tunnel' ? own.find((one) => one.kind === 'connect') : undefined };
+      const connect = kind === 'tunnel' ? all.find((one) => one.kind === 'connect') : undefined;
+      return { record, connect, all };
     },
     due: () =>
       baseline.due().map(({ agent, finding }) => ({ kind: 'finding', id: ulid(now), at: now, agent, finding })),

@@ -431,6 +431,44 @@ test('bytes out far beyond the usual', () => {
   assert.deepEqual([send(5 << 20), send(30_000)], ['bytes-out', undefined]);
 });
 
+test('bytes out in small parts, far beyond any day before', () => {
+  const f = fixture();
+  const send = (requestBytes: number) => {
+    const exchange = f.at('known.example', { method: 'POST', requestBytes });
+    f.baseline.observe(exchange);
+    const told = f.baseline.volume(exchange);
+    f.baseline.teach(exchange);
+    f.clock.now += 60_000;
+    return told?.rule;
+  };
+  const day = (parts: number) => {
+    const told = Array.from({ length: parts }, () => send(900_000)).filter((rule) => rule !== undefined);
+    f.clock.now = Math.ceil(f.clock.now / DAY) * DAY;
+    return told;
+  };
+  for (let i = 0; i < 4; i++) assert.deepEqual(day(3), []);
+  assert.deepEqual(day(60), ['bytes-out'], 'told once a day');
+  assert.deepEqual(day(3), []);
+  assert.deepEqual(day(60), ['bytes-out'], 'what was told is no measure');
+  assert.deepEqual(day(60), ['bytes-out']);
+  assert.deepEqual(day(60), [], 'three days make a habit');
+});
+
+test('the first weekend of whoever rests at night is no silence', () => {
+  const office = fixture();
+  for (let day = 0; day < 5; day++) {
+    for (let hour = 0; hour < 10; hour++) {
+      office.use('known.example');
+      office.clock.now += HOUR;
+    }
+    office.clock.now += 14 * HOUR;
+  }
+  office.clock.now += 2 * DAY;
+  assert.deepEqual(silences(office), []);
+  office.clock.now += 2 * DAY;
+  assert.equal(silences(office).length, 1);
+});
+
 test('names from prototypes are names', () => {
   const f = fixture();
   for (const name of ['__proto__', 'constructor', 'toString']) {
