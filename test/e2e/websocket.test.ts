@@ -3,9 +3,10 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../src/model/admin.ts';
-import { connectTo, throughTls } from '../support/agent.ts';
+import { connectTo, http2Through, throughTls } from '../support/agent.ts';
 import { assemble } from '../support/assemble.ts';
 import { SAY, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
+import { deflated, wsFrame, wsFrames, wsMessages } from '../support/websocket.ts';
 import { eventually, startWeir, type Weir } from '../support/weir.ts';
 import { openUpstream } from './harness.ts';
 
@@ -25,7 +26,7 @@ function openScene(mode: 'redact' | 'enforce', leaked: 'redact' | 'block'): Prom
   return assemble(async (later) => {
     const upstream = await openUpstream();
     later(upstream.close);
-    const origin = await scanOrigin(upstream.authority.issue(['leak.test']));
+    const origin = await scanOrigin(upstream.authority.issue(['leak.test', 'h2.leak.test']));
     later(origin.close);
     const weir = await startWeir({
       config: {
@@ -38,6 +39,7 @@ function openScene(mode: 'redact' | 'enforce', leaked: 'redact' | 'block'): Prom
           resolve: {
             'plain.test': `127.0.0.1:${origin.plainPort}`,
             'leak.test': `127.0.0.1:${origin.tlsPort}`,
+            'h2.leak.test': `127.0.0.1:${origin.tlsPort}`,
           },
           ca_file: upstream.caFile,
         },
@@ -195,4 +197,99 @@ describe('WebSockets in enforce', () => {
     assert.equal(scene.origin.messages.length, before);
     assert.equal((await lineOf(scene, '/strict')).outcome, 'blocked');
   });
+});
+
+/** WebSocket over a stream of HTTP/2 (RFC 8441). */
+interface Stream {
+  readonly sent: (opcode: number, payload: Buffer, compressed?: boolean) => void;
+  /** The next message that comes, or what a control frame says. */
+  readonly next: () => Promise<readonly [opcode: number, said: Buffer]>;
+  readonly ended: Promise<unknown>;
+  close(): void;
+}
+
+async function stream({ weir, ca }: Scene, path: string): Promise<Stream> {
+  const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
+  if (session.remoteSettings.enableConnectProtocol !== true) await once(session, 'remoteSettings');
+  const opened = session.request(
+    {
+      ':method': 'CONNECT',
+      ':protocol': 'websocket',
+      ':scheme': 'https',
+      ':path': path,
+      ':authority': 'h2.leak.test',
+      'sec-websocket-version': '13',
+      'sec-websocket-extensions': 'permessage-deflate',
+    },
+    { endStream: false },
+  );
+  opened.on('error', () => undefined);
+  const [fields] = (await once(opened, 'response')) as [Record<string, unknown>];
+  assert.equal(fields[':status'], 200);
+  let all = Buffer.alloc(0);
+  opened.on('data', (chunk: Buffer) => {
+    all = Buffer.concat([all, chunk]);
+  });
+  let read = 0;
+  return {
+    sent: (opcode, payload, compressed = false) =>
+      void opened.write(wsFrame(opcode, payload, { key: Buffer.from([9, 8, 7, 6]), rsv: compressed ? 4 : 0 })),
+    next: async () => {
+      read += 1;
+      const frames = await eventually(() => {
+        const known = wsFrames(all);
+        return known.length >= read && known;
+      }, 'a frame');
+      return (await wsMessages(frames))[read - 1] as [number, Buffer];
+    },
+    ended: once(opened, 'end'),
+    close: () => session.destroy(),
+  };
+}
+
+describe('WebSockets over HTTP/2', () => {
+  for (const [mode, leaked] of [
+    ['redact', 'redact'],
+    ['enforce', 'block'],
+  ] as const) {
+    it(`are held as well (${mode})`, async () => {
+      const scene = await openScene(mode, leaked);
+      let over = (): void => undefined;
+      try {
+        const path = `/h2-${mode}`;
+        const { origin } = scene;
+        const { sent, next, ended, close } = await stream(scene, path);
+        over = close;
+        sent(1, Buffer.from('{"hello": 1}'));
+        assert.equal(String((await next())[1]), '{"hello": 1}');
+        if (mode === 'redact') {
+          sent(1, deflated(`{"key": "${SECRET}"}`), true);
+          assert.equal(String((await next())[1]), `{"key": "${LABEL}"}`);
+          assert.equal(origin.messages.at(-1), `{"key": "${LABEL}"}`);
+          sent(1, Buffer.from(`${SAY}${SECRET.slice(0, 9)}|${SECRET.slice(9)}`));
+          assert.equal(String((await next())[1]), LABEL);
+          sent(8, Buffer.from([0x03, 0xe8]));
+          assert.equal((await next())[0], 8);
+          await ended;
+        } else {
+          const [messages, closes] = [origin.messages.length, origin.closes.length];
+          sent(1, deflated(`{"key": "${SECRET}"}`), true);
+          const [opcode, said] = await next();
+          assert.deepEqual([opcode, said.readUInt16BE(0)], [8, 1008]);
+          await ended;
+          await eventually(() => origin.closes.length > closes, 'the origin is told');
+          assert.equal(origin.closes.at(-1)?.[0], 1008);
+          assert.equal(origin.messages.length, messages);
+        }
+        close();
+        const line = await lineOf(scene, path);
+        assert.ok(line.rules.includes(RULE), JSON.stringify(line));
+        assert.equal(line.action, mode === 'redact' ? 'redact' : 'block', JSON.stringify(line));
+        assert.equal(line.outcome, mode === 'redact' ? 'forwarded' : 'blocked', JSON.stringify(line));
+      } finally {
+        over();
+        await scene.close();
+      }
+    });
+  }
 });

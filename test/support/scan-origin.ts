@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createSecureServer } from 'node:http2';
+import { createSecureServer, type Http2ServerResponse, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { WebSocketServer } from 'ws';
+import * as ws from 'ws';
+import { type WebSocket, WebSocketServer } from 'ws';
 import type { Leaf } from './certs.ts';
 import { listening } from './origins.ts';
 
@@ -43,6 +44,31 @@ interface Prepared {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** What ws has beside its types: reading and writing of a WebSocket on any stream, once a handshake is made. */
+interface Inner {
+  readonly PerMessageDeflate: new (
+    options: object,
+    isServer: boolean,
+  ) => { accept(offers: readonly object[]): unknown };
+  readonly WebSocket: new (
+    address: null,
+    protocols: undefined,
+    options: object,
+  ) => WebSocket & { _extensions: object; setSocket(stream: Duplex, head: Buffer, options: object): void };
+}
+
+/** A WebSocket on a stream of HTTP/2 (RFC 8441 §5). */
+function overHttp2(stream: ServerHttp2Stream): WebSocket {
+  const { PerMessageDeflate, WebSocket: Made } = ws as unknown as Inner;
+  const deflate = new PerMessageDeflate({ threshold: 0 }, true);
+  deflate.accept([{}]);
+  stream.respond({ ':status': 200, 'sec-websocket-extensions': 'permessage-deflate' });
+  const socket = new Made(null, undefined, {});
+  socket._extensions = { 'permessage-deflate': deflate };
+  socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false });
+  return socket;
+}
+
 /** Starts it, plain and with TLS (`h2` and `http/1.1`). */
 export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
   const bodies = new Map<string, Buffer>();
@@ -79,7 +105,13 @@ export async function scanOrigin(leaf: Leaf): Promise<ScanOrigin> {
     });
     socket.on('close', (code, reason) => closes.push([code, reason.toString()]));
   });
-  const tls = createSecureServer({ key: leaf.key, cert: leaf.cert, allowHTTP1: true }, handle as never);
+  const tls = createSecureServer(
+    { key: leaf.key, cert: leaf.cert, allowHTTP1: true, settings: { enableConnectProtocol: true } },
+    handle as never,
+  );
+  tls.on('connect', (_request: unknown, { stream }: Http2ServerResponse) =>
+    sockets.emit('connection', overHttp2(stream as ServerHttp2Stream)),
+  );
   for (const server of [plain, tls]) {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request)),
