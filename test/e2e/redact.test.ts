@@ -51,7 +51,7 @@ async function lineOf(weir: Weir, path: string): Promise<LogLine> {
 }
 
 type Way = 'plain' | 'http1' | 'http2';
-const WAYS: readonly Way[] = ['plain', 'http1'];
+const WAYS: readonly Way[] = ['plain', 'http1', 'http2'];
 
 async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promise<Answer> {
   const { weir, ca } = scene;

@@ -1,0 +1,347 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import * as zlib from 'node:zlib';
+import { filterBody } from '../../../src/content/filter.ts';
+import type { PartScanPort } from '../../../src/model/scan.ts';
+import { AWS, filterOptions, GITHUB, pem, pieces, play, realScan } from './filter-support.ts';
+
+const LABEL = '[AWS ACCESS KEY ID_REDACTED]';
+const text = `{"a": "key ${AWS} x", "b": [1, 2]}`;
+const redacted = text.replace(AWS, LABEL);
+
+const CODINGS: readonly (readonly [string, (bytes: Buffer) => Buffer, (bytes: Buffer) => Buffer])[] = [
+  ['gzip', zlib.gzipSync, zlib.gunzipSync],
+  ['x-gzip', zlib.gzipSync, zlib.gunzipSync],
+  ['deflate', zlib.deflateSync, zlib.inflateSync],
+  ['deflate', zlib.deflateRawSync, zlib.inflateRawSync],
+  ['br', zlib.brotliCompressSync, zlib.brotliDecompressSync],
+  ['zstd', zlib.zstdCompressSync, zlib.zstdDecompressSync],
+  [
+    'gzip, br',
+    (bytes) => zlib.brotliCompressSync(zlib.gzipSync(bytes)),
+    (bytes) => zlib.gunzipSync(zlib.brotliDecompressSync(bytes)),
+  ],
+];
+
+test('the shape follows from length, encoding and type', async () => {
+  const rows: [Parameters<typeof play>[0], string][] = [
+    [{ length: 5000 }, 'whole'],
+    [{ length: 1 << 20 }, 'whole'],
+    [{ length: (1 << 20) + 1 }, 'same'],
+    [{}, 'free'],
+    [{ length: 5000, contentType: 'text/event-stream' }, 'same'],
+    [{ contentType: 'application/grpc+proto' }, 'same'],
+    [{ contentType: 'image/png' }, 'same'],
+    [{ contentType: undefined }, 'same'],
+    [{ contentType: 'application/vnd.api+json; charset=utf-8' }, 'free'],
+    [{ length: 5000, contentEncoding: 'gzip' }, 'whole'],
+    [{ length: 1 << 24, contentEncoding: 'gzip' }, 'free'],
+    [{ contentEncoding: 'identity' }, 'free'],
+    [{ contentEncoding: 'unheard-of' }, 'same'],
+  ];
+  for (const [options, shape] of rows) assert.equal((await play(options, [])).shape, shape, JSON.stringify(options));
+});
+
+test('a body held whole comes in one piece, once it is complete', async () => {
+  const { bytes, chunks, replaced, scanned } = await play({ length: text.length }, pieces(Buffer.from(text), 4));
+  assert.equal(bytes.toString(), redacted);
+  assert.equal(chunks.length, 1);
+  assert.equal(replaced, 1);
+  assert.deepEqual(
+    scanned.found.map(({ found, count, offset }) => [found.rule, count, offset]),
+    [['aws-access-key', 1, text.indexOf(AWS)]],
+  );
+});
+
+for (const [name, encode, decode] of CODINGS) {
+  test(`undone and made again: ${name}${encode === zlib.deflateRawSync ? ' without its head' : ''}`, async () => {
+    const clean = encode(Buffer.from('{"a": "nothing"}'));
+    for (const length of [undefined, 4000]) {
+      for (const size of [1, 7, 4096]) {
+        const one = await play({ contentEncoding: name, length }, pieces(encode(Buffer.from(text)), size));
+        assert.equal(decode(one.bytes).toString(), redacted);
+        assert.equal(one.replaced, 1);
+        const other = await play({ contentEncoding: name, length }, pieces(clean, size));
+        assert.equal(decode(other.bytes).toString(), '{"a": "nothing"}');
+        if (length !== undefined) assert.deepEqual(other.bytes, clean);
+      }
+    }
+  });
+}
+
+test('an encoded stream stays live: what was given is readable before more comes', async () => {
+  const gunzip = zlib.createGunzip();
+  const read: string[] = [];
+  gunzip.on('data', (chunk: Buffer) => read.push(chunk.toString()));
+  const source = zlib.createGzip();
+  const filter = filterBody({
+    ...filterOptions({ contentEncoding: 'gzip', contentType: 'text/event-stream', what: 'response' }),
+    out: {
+      data: (payload) => gunzip.write(payload),
+      drained: () => undefined,
+      end: () => undefined,
+      stop: () => undefined,
+    },
+  });
+  source.on('data', (chunk: Buffer) => filter.write(chunk));
+  for (const event of ['data: {"n":1}\n\n', 'data: {"n":2}\n\n', 'data: {"n":3}\n\n']) {
+    const seen = new Promise((resolve) => gunzip.once('data', resolve));
+    source.write(event);
+    source.flush(zlib.constants.Z_SYNC_FLUSH);
+    await seen;
+    assert.equal(read.at(-1), event);
+  }
+  filter.abandon();
+  source.destroy();
+  gunzip.destroy();
+});
+
+const EVENTS = [
+  'data: {"choices":[{"delta":{"content":" the key"}}]}\n\n',
+  'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"pass"}}\n\n',
+  'data: [DONE]\r\n\r\n',
+  '{"a":1}\n',
+  '{"done":true}',
+  '<p>token</p>',
+];
+test('nothing waits of clean events, JSON texts and lines', () => {
+  const given: string[] = [];
+  const filter = filterBody({
+    ...filterOptions({ contentType: 'text/event-stream', what: 'response' }),
+    out: {
+      data: (payload) => given.push(payload.toString()),
+      drained: () => undefined,
+      end: () => undefined,
+      stop: () => undefined,
+    },
+  });
+  for (const event of EVENTS) {
+    filter.write(Buffer.from(event));
+    assert.equal(given.at(-1), event);
+  }
+  filter.abandon();
+});
+
+/** A filter whose time is the test's. */
+function timed(
+  t: TestContext,
+  change: Parameters<typeof filterOptions>[0],
+): { given: () => string; filter: ReturnType<typeof filterBody> } {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const given: Buffer[] = [];
+  const filter = filterBody({
+    ...filterOptions({ contentType: 'text/plain', holdMs: 250, ...change }),
+    out: {
+      data: (payload) => given.push(payload),
+      drained: () => undefined,
+      end: () => undefined,
+      stop: () => undefined,
+    },
+  });
+  return { given: () => Buffer.concat(given).toString(), filter };
+}
+
+test('in responses nothing waits longer than its time, but for a key that has begun', (t) => {
+  const { given, filter } = timed(t, { what: 'response' });
+  filter.write(Buffer.from(`before ${GITHUB.slice(0, 20)}`));
+  assert.equal(given(), 'before ');
+  t.mock.timers.tick(249);
+  assert.equal(given(), 'before ');
+  t.mock.timers.tick(1);
+  assert.equal(given(), `before ${GITHUB.slice(0, 20)}`);
+  const key = pem();
+  filter.write(Buffer.from(`\n${key.slice(0, 200)}`));
+  t.mock.timers.tick(10_000);
+  assert.ok(!given().includes('BEGIN'));
+  filter.write(Buffer.from(`${key.slice(200)}behind.\n`));
+  assert.ok(given().endsWith('\n[RSA PRIVATE KEY_REDACTED]\nbehind.\n'), given());
+});
+
+test('a whole secret at the end of a stalled response carries its label when the time is up', (t) => {
+  const { given, filter } = timed(t, { what: 'response' });
+  filter.write(Buffer.from(`see ${GITHUB}`));
+  assert.equal(given(), 'see ');
+  t.mock.timers.tick(250);
+  assert.equal(given(), 'see [GITHUB PERSONAL ACCESS TOKEN_REDACTED]');
+});
+
+test('in requests what is more than a keyword waits for its end', (t) => {
+  const { given, filter } = timed(t, { what: 'request' });
+  filter.write(Buffer.from('a word'));
+  t.mock.timers.tick(250);
+  assert.equal(given(), 'a word');
+  filter.write(Buffer.from(` ${GITHUB.slice(0, 30)}`));
+  t.mock.timers.tick(10_000);
+  assert.equal(given(), 'a word ');
+  filter.write(Buffer.from(`${GITHUB.slice(30)} `));
+  filter.end();
+  assert.equal(given(), 'a word [GITHUB PERSONAL ACCESS TOKEN_REDACTED] ');
+});
+
+test('a key of many lines is one label however long it is, and however it comes', async () => {
+  for (const lines of [3, 24, 200]) {
+    for (const size of [100, 1000, 1 << 20]) {
+      const body = Buffer.from(`before\n${pem(lines)}behind`);
+      const { bytes, replaced } = await play({ contentType: 'text/plain' }, pieces(body, size));
+      assert.equal(bytes.toString(), 'before\n[RSA PRIVATE KEY_REDACTED]\nbehind');
+      assert.equal(replaced, 1);
+    }
+  }
+});
+
+test('stopped: nothing of the secret goes on, nor what is behind it', async () => {
+  for (const contentEncoding of [undefined, 'gzip']) {
+    for (const length of [undefined, 1000]) {
+      const body = Buffer.from(`first ${AWS} last ${'x'.repeat(500)}`);
+      const coded = contentEncoding === undefined ? body : zlib.gzipSync(body);
+      const options = { contentType: 'text/plain', contentEncoding, length, act: () => 'stop' as const } as const;
+      const { bytes, stopped, scanned } = await play(options, pieces(coded, 5));
+      assert.deepEqual(stopped, {});
+      assert.equal(scanned.found[0]?.found.rule, 'aws-access-key');
+      if (contentEncoding === undefined) assert.equal(bytes.toString(), length === undefined ? 'first ' : '');
+      else assert.ok(!bytes.includes(AWS.slice(0, 8)));
+    }
+  }
+});
+
+test('a stopped event stream ends with whole events and one that says so', async () => {
+  const events = `data: {"n":1}\n\ndata: {"n":"${AWS}"}\n\ndata: {"n":3}\n\n`;
+  for (const contentEncoding of [undefined, 'br']) {
+    const coded = contentEncoding === undefined ? Buffer.from(events) : zlib.brotliCompressSync(events);
+    const options = {
+      contentType: 'text/event-stream',
+      what: 'response',
+      contentEncoding,
+      act: () => 'stop' as const,
+    } as const;
+    const { bytes, stopped } = await play(options, [coded]);
+    const all = Buffer.concat([bytes, stopped?.forward ?? Buffer.alloc(0)]);
+    const seen = contentEncoding === undefined ? all.toString() : zlib.brotliDecompressSync(all).toString();
+    assert.match(seen, /^data: \{"n":1\}\n\n\n\nevent: error\ndata: \{"type":"error".*AWS Access Key ID.*\}\n\n$/);
+  }
+});
+
+test('what cannot be read is asked about: it passes as it came, or not at all', async () => {
+  const broken = Buffer.concat([
+    zlib.gzipSync(Buffer.alloc(9000, 'abc ')).subarray(0, 30),
+    Buffer.from('no more of it'.repeat(9)),
+  ]);
+  const bomb = zlib.gzipSync(Buffer.alloc(8 << 20));
+  const rows: [string, Parameters<typeof play>[0], Buffer, string][] = [
+    ['unknown', { contentEncoding: 'compress' }, Buffer.from(text), 'unknown-encoding'],
+    ['deep', { contentEncoding: 'gzip, gzip, gzip, gzip' }, Buffer.from(text), 'decode-depth'],
+    ['no gzip', { contentEncoding: 'gzip' }, Buffer.from(text), 'broken-encoding'],
+    ['broken', { contentEncoding: 'gzip', length: 400 }, broken, 'broken-encoding'],
+    ['bomb', { contentEncoding: 'gzip', length: bomb.length }, bomb, 'decode-ratio'],
+    [
+      'long',
+      { contentEncoding: 'gzip', length: bomb.length, decodeRatio: 1e9, decodedBytes: 1 << 20 },
+      bomb,
+      'decoded-bytes',
+    ],
+    ['budget', { budget: { left: () => false, spend: () => undefined } }, Buffer.from(text), 'cpu-budget'],
+  ];
+  for (const [name, options, body, cause] of rows) {
+    for (const size of [16, 1 << 20]) {
+      const passed = await play(options, pieces(body, size));
+      assert.deepEqual(passed.bytes, body, name);
+      assert.equal(passed.scanned.unscanned?.cause, cause, name);
+      const stopped = await play({ ...options, onUnscanned: () => 'stop' }, pieces(body, size));
+      assert.deepEqual(stopped.stopped, {}, name);
+      assert.equal(stopped.scanned.unscanned?.cause, cause, name);
+      assert.equal(stopped.bytes.length, 0, name);
+    }
+  }
+});
+
+test('bombs in a stream pass unread, decoded and encoded again', async () => {
+  const bomb = zlib.gzipSync(Buffer.alloc(4 << 20));
+  const { bytes, scanned } = await play({ contentEncoding: 'gzip' }, pieces(bomb, 512));
+  assert.equal(zlib.gunzipSync(bytes).length, 4 << 20);
+  assert.equal(scanned.unscanned?.cause, 'decode-ratio');
+});
+
+test('as much is looked at as is to be', async () => {
+  const body = Buffer.from(`${AWS} ${'. '.repeat(500)} ${AWS} end`);
+  for (const size of [1, 64, 5000]) {
+    const { bytes, scanned, replaced } = await play({ contentType: 'text/plain', scanBytes: 100 }, pieces(body, size));
+    assert.equal(bytes.toString(), body.toString().replace(AWS, LABEL));
+    assert.equal(replaced, 1);
+    assert.deepEqual(scanned.unscanned, { cause: 'scan-bytes', offset: 100 });
+  }
+});
+
+test('a scan that throws is asked about, also when a decoder or the clock calls', async (t) => {
+  const failing: PartScanPort = {
+    ...realScan(),
+    part() {
+      throw new Error('broken');
+    },
+  };
+  for (const contentEncoding of [undefined, 'gzip']) {
+    for (const length of [undefined, 500]) {
+      const body = contentEncoding === undefined ? Buffer.from(text) : zlib.gzipSync(text);
+      const errors: unknown[] = [];
+      const options = { scan: failing, contentEncoding, length };
+      const onFailed = (error: unknown): 'stop' => {
+        errors.push(error);
+        return 'stop';
+      };
+      const stopped = await play({ ...options, onFailed }, [body]);
+      assert.deepEqual(stopped.stopped, {});
+      assert.equal(stopped.bytes.length, 0);
+      assert.equal(errors.length, 1);
+      const passed = await play({ ...options, onFailed: () => 'pass' }, [body]);
+      assert.equal((contentEncoding === undefined ? passed.bytes : zlib.gunzipSync(passed.bytes)).toString(), text);
+    }
+  }
+  const late: PartScanPort = {
+    ...realScan(),
+    scan() {
+      throw new Error('broken');
+    },
+  };
+  const { given, filter } = timed(t, { what: 'response', scan: late, onFailed: () => 'pass' });
+  filter.write(Buffer.from('some pass'));
+  t.mock.timers.tick(250);
+  filter.write(Buffer.from(`word ${AWS}`));
+  assert.equal(given(), `some password ${AWS}`);
+});
+
+test('a chunk costs what it and what waits cost, however long the body is', async () => {
+  let most = 0;
+  const counting: PartScanPort = {
+    ...realScan(),
+    part(what, bytes) {
+      most = Math.max(most, bytes.length);
+      return realScan().part(what, bytes);
+    },
+  };
+  const body = Buffer.from(`${'some words of a long text, with {"json": true} in it.\n'.repeat(4000)}`);
+  const { bytes } = await play({ scan: counting, contentType: 'text/plain' }, pieces(body, 200));
+  assert.deepEqual(bytes, body);
+  assert.ok(most < 1024 + 4096 + 200, `${most} bytes at once`);
+});
+
+test('an encoded stream is not taken faster than it can be worked on', () => {
+  const coded = zlib.gzipSync(Buffer.from(Array.from({ length: 400_000 }, (_, i) => `${i * 7919} `).join('')), {
+    level: 1,
+  });
+  const filter = filterBody({
+    ...filterOptions({ contentEncoding: 'gzip', contentType: 'text/plain' }),
+    out: { data: () => undefined, drained: () => undefined, end: () => undefined, stop: () => undefined },
+  });
+  assert.ok(coded.length > 1 << 20);
+  assert.ok(pieces(coded, 1 << 16).some((piece) => !filter.write(piece)));
+  filter.abandon();
+});
+
+test('an empty body stays empty', async () => {
+  for (const contentEncoding of [undefined, 'gzip', 'unheard-of']) {
+    for (const length of [undefined, 0]) {
+      const { bytes, scanned } = await play({ contentEncoding, length }, []);
+      assert.equal(bytes.length, 0);
+      assert.deepEqual(scanned, { found: [] });
+    }
+  }
+});
