@@ -1,3 +1,4 @@
+import type { Tokens } from './inspect/tokens.ts';
 import { llmFacts } from './llm/facts.ts';
 import { createMcpRequest, mayBeMcp } from './llm/mcp-request.ts';
 import { createMcpResponse, type McpResponseReader } from './llm/mcp-response.ts';
@@ -20,7 +21,7 @@ export interface ReadCall {
 }
 
 /** Undefined when the request is for no LLM API. */
-export function llmCall({ request, destination }: Exchange): ReadCall | undefined {
+export function llmCall({ request, destination }: Exchange, tokens: Tokens): ReadCall | undefined {
   const api = recogniseLlm({
     host: destination.host,
     method: request.method,
@@ -36,7 +37,10 @@ export function llmCall({ request, destination }: Exchange): ReadCall | undefine
       answered ??= createLlmResponse(api);
       answered.push(bytes, now);
     },
-    told: ({ startedMono }, cut) => ({ llm: llmFacts(api, asked.end(), answered?.end(cut), startedMono) }),
+    told: ({ identity, startedMono }, cut) => {
+      const llm = llmFacts(api, asked.end(), answered?.end(cut), startedMono);
+      return { llm, findings: tokens.spent(identity.agent, llm, Date.now()) };
+    },
   };
 }
 

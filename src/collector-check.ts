@@ -7,6 +7,7 @@ import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
 import { compileStages } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
+import { createTokens } from './inspect/tokens.ts';
 
 /** What a start would refuse beyond the form of the file: categories nobody knows, files that are not what they should be. One sentence each. */
 export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): string[] {
@@ -40,7 +41,7 @@ export function configurationProblems(config: Config, env: NodeJS.ProcessEnv): s
       upstream: upstreamOf(trusting, env),
       scan,
       scanBudget: scanBudgetOf(trusting),
-      reading: readingStage({ config: trusting, hash: String, failed: () => undefined }),
+      reading: readingStage({ config: trusting, hash: String, tokens: createTokens(), failed: () => undefined }),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,
       containment: () => 'cooperative',

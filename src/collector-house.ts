@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import type { CollectorOptions } from './collector.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
+import { createOwnMask, type OwnMask } from './collector-own.ts';
 import {
   accountsOf,
   baselineOf,
@@ -18,8 +18,9 @@ import { enforces } from './collector-policy-host.ts';
 import { readingStage } from './collector-reading.ts';
 import { reload } from './collector-reload.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
-import { createScanning, type Scanning, scanOptions } from './collector-scan.ts';
-import { createShown, type Shown } from './collector-shown.ts';
+import { type Scanning, scanningOf } from './collector-scan.ts';
+import type { RunSecret } from './collector-secrets.ts';
+import { createShown } from './collector-shown.ts';
 import { type CompiledStages, compileStages, type ModeOverrides, type StageData } from './collector-stages.ts';
 import type { StateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
@@ -30,6 +31,7 @@ import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { IsSelf } from './inspect/self.ts';
+import { createTokens, type Tokens } from './inspect/tokens.ts';
 import type { CaFacts, Containment } from './model/admin.ts';
 import type { Upstream } from './model/ports.ts';
 import type { EventRecord, WeirRecord } from './model/record.ts';
@@ -52,6 +54,7 @@ export class House {
   readonly recorder: RecorderClient;
   readonly baseline: Baseline;
   readonly accounts: Accounts;
+  readonly tokens: Tokens = createTokens();
   readonly authority: Authority;
   readonly exceptions: Exceptions;
   readonly corridor: LiveCorridor;
@@ -74,10 +77,11 @@ export class House {
   /** Called when a `weir run` has begun or ended. */
   runsChanged: () => void = () => undefined;
   readonly #data: StageData = stageData();
-  readonly #shown: Shown;
+  readonly #shown: OwnMask;
   readonly #scanBudget: ScanBudget;
   readonly #reading: ReadingStage;
   #scan: Scanning;
+  #runSecrets: readonly RunSecret[] = [];
   #scanWarm: () => void = () => undefined;
   #upstream: Upstream;
 
@@ -88,10 +92,12 @@ export class House {
     this.config = config;
     this.policies = policies;
     this.#upstream = upstreamOf(config, options.env);
-    this.#shown = createShown(state.key);
-    this.#scan = this.#scanning(config);
+    this.#shown = createOwnMask(createShown(state.key), state.hash);
+    this.#scan = scanningOf(config, this.state.hash, options);
+    this.secretsOfRuns([]);
     this.#scanBudget = scanBudgetOf(config);
     this.#reading = readingStage({
+      tokens: this.tokens,
       config,
       hash: state.hash,
       failed: (error) => log.warn({ error: String(error) }, 'reader-failed'),
@@ -113,7 +119,7 @@ export class House {
     this.recorder = createRecorderClient(recorderOptions(options, state));
     this.corridor = createCorridor({
       stages: () => this.stages,
-      post: (record) => this.recorder.post(record),
+      post: (record) => this.recorder.post(this.#shown.record(record)),
       ready: Promise.all([
         baselineReady(this, config, log, () => {
           this.baselineLoaded = true;
@@ -164,6 +170,13 @@ export class House {
     }
   }
 
+  /** Secrets in the environments of the runs that go on: looked for, and kept out of what is recorded. */
+  secretsOfRuns(secrets: readonly RunSecret[]): void {
+    this.#runSecrets = secrets;
+    this.#scan.ofRuns(secrets);
+    this.#shown.set([...this.#scan.options.secrets, ...secrets]);
+  }
+
   /** Asks the recorder what is wrong, for whoever may not wait for it (`/readyz`). */
   async askRecorder(): Promise<void> {
     try {
@@ -187,9 +200,10 @@ export class House {
     const scan = this.#scan;
     if (changed) this.#upstream = upstreamOf(next, this.options.env);
     try {
-      if (changed) this.#scan = this.#scanning(next, scan);
+      if (changed) this.#scan = scanningOf(next, this.state.hash, this.options, scan);
       this.stages = this.#compile(next);
       this.config = next;
+      this.secretsOfRuns(this.#runSecrets);
       if (changed) this.runs.recompile();
     } catch (error) {
       this.#upstream = before;
@@ -250,22 +264,6 @@ export class House {
       key:
         certificate.publicKey.asymmetricKeyType === 'ec' ? 'EC P-256' : String(certificate.publicKey.asymmetricKeyType),
     };
-  }
-
-  /**
-   * An operator's own patterns and secrets are read at once, so that a mistake in them refuses the configuration. A reload that
-   * changes nothing of it keeps what is compiled.
-   */
-  #scanning(config: Config, before?: Scanning): Scanning {
-    const { directories, disable, secrets_env } = config.patterns;
-    const { env, log } = this.options;
-    const options = scanOptions(config, this.state.hash, env);
-    for (const name of secrets_env) if (!env[name]) log.warn({ name }, 'secret-variable-not-set');
-    // Files of theirs may have changed.
-    if (before !== undefined && directories.length === 0 && isDeepStrictEqual(before.options, options)) return before;
-    const scanning = createScanning(options);
-    if (before !== undefined || directories.length + disable.length + options.secrets.length > 0) scanning.load();
-    return scanning;
   }
 
   #compile(config: Config): CompiledStages {

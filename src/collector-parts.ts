@@ -118,7 +118,7 @@ export function accountsOf(config: Config, baseline: Baseline, shown: Shown): Ac
 }
 
 /** What a stored baseline and a seed go into. */
-type Seeded = Pick<House, 'recorder' | 'baseline' | 'accounts' | 'state'>;
+type Seeded = Pick<House, 'recorder' | 'baseline' | 'accounts' | 'tokens' | 'state'>;
 
 /** Settles when the stored baseline (and the seed) is in memory, or after two seconds: traffic never waits for a database. */
 export function baselineReady(house: Seeded, config: Config, log: Log, loaded: () => void): Promise<void> {
@@ -126,6 +126,7 @@ export function baselineReady(house: Seeded, config: Config, log: Log, loaded: (
   const loading = recorder.ready.then((ready) => {
     baseline.load(ready.baseline);
     accounts.load(ready.baseline.accounts ?? []);
+    house.tokens.load(ready.baseline.tokens ?? []);
     if (config.baseline.seed !== undefined) seed(house, config.baseline.seed, log);
     loaded();
   });

@@ -1,6 +1,7 @@
 import { llmCall, mcpCall, type ReadCall } from './collector-calls.ts';
 import type { Config } from './config/schema.ts';
 import { type Copy, copyBody } from './content/copy.ts';
+import type { Tokens } from './inspect/tokens.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
 import type { ReadingStage } from './pipeline/stages.ts';
@@ -9,6 +10,7 @@ export interface ReadingOptions {
   readonly config: Config;
   /** Keyed hash of the state directory. */
   readonly hash: (text: string) => string;
+  readonly tokens: Tokens;
   readonly failed: (error: unknown) => void;
 }
 
@@ -20,7 +22,7 @@ interface Open {
 }
 
 /** Application protocols read out of bodies, on a copy: LLM APIs and MCP. Outlives reloads: what is open keeps its reader. */
-export function readingStage({ config, hash, failed }: ReadingOptions): ReadingStage {
+export function readingStage({ config, hash, tokens, failed }: ReadingOptions): ReadingStage {
   const { decoded_bytes: decodedBytes, decode_ratio: decodeRatio } = config.body;
   const calls = new WeakMap<Exchange, Open>();
   const copy = (fields: readonly string[], onData: (bytes: Uint8Array) => void): Copy | undefined =>
@@ -28,7 +30,7 @@ export function readingStage({ config, hash, failed }: ReadingOptions): ReadingS
   const request = (exchange: Exchange) => {
     // Cheap where it is no such call: most requests have no body and are not asked about.
     if (exchange.kind !== 'exchange' || exchange.request.method !== 'POST') return undefined;
-    const call = llmCall(exchange) ?? mcpCall(exchange, hash);
+    const call = llmCall(exchange, tokens) ?? mcpCall(exchange, hash);
     if (call === undefined) return undefined;
     calls.set(exchange, { call, cut: false });
     const body = copy(exchange.request.fields, (bytes) => call.ask(bytes));

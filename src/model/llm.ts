@@ -114,3 +114,12 @@ export interface LlmFacts {
   /** Seconds from the request's start to the first event with output in it. */
   readonly timeToFirstToken?: number;
 }
+
+/** What an agent spent on LLM calls, for judging the next one. */
+export interface TokenHistory {
+  readonly agent: string;
+  /** Tokens of its last calls, the oldest first. */
+  readonly calls: readonly number[];
+  /** [hour since 1970, tokens] of hours with calls, the oldest first. */
+  readonly hours: readonly (readonly [number, number])[];
+}

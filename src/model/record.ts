@@ -2,7 +2,7 @@ import type { AccountStat } from './account.ts';
 import type { IdentifiedBy, Visibility } from './connection.ts';
 import type { Outcome } from './exchange.ts';
 import type { Disposition, Finding, Mode } from './finding.ts';
-import type { LlmFacts } from './llm.ts';
+import type { LlmFacts, TokenHistory } from './llm.ts';
 import type { McpFacts } from './mcp.ts';
 
 /** Counters of the traffic thread at the moment a batch was posted; part of the loss identity (product.md §5). */
@@ -224,6 +224,7 @@ export interface BaselineSnapshot {
   readonly agents: readonly AgentStat[];
   /** Absent = none. */
   readonly accounts?: readonly AccountStat[];
+  readonly tokens?: readonly TokenHistory[];
 }
 
 export type WeirRecord = ExchangeRecord | ConnectionRecord | EventRecord | RunRecord | BaselineEdit;

@@ -2,6 +2,7 @@ import type { AgentStat, BaselineEdit, BaselineSnapshot, DestinationStat } from 
 import { forgetAccounts, forgetKnownAccounts, learnAccounts, mergeAccounts, readAccounts } from './account.ts';
 import { type AgentDelta, type DestinationDelta, isPort, METHODS_KEPT, type Step } from './aggregate.ts';
 import type { PlainRow, Session } from './session.ts';
+import { readTokens } from './tokens.ts';
 
 /** The methods of a parameter, which come separated by line feeds. */
 const METHODS = `CASE WHEN s.methods = '' THEN [] ELSE list_sort(list_distinct(string_split(s.methods, chr(10))))[1:${METHODS_KEPT}] END`;
@@ -267,7 +268,12 @@ export async function readBaseline(session: Pick<Session, 'all'>): Promise<Basel
   }
   const accounts = await readAccounts(session);
   const snapshot = { agents: agents.map((row) => agentStat(row, byAgent.get(row[0] as string) ?? [])) };
-  return accounts.length === 0 ? snapshot : { ...snapshot, accounts };
+  const tokens = await readTokens(session, Date.now());
+  return {
+    ...snapshot,
+    ...(accounts.length === 0 ? {} : { accounts }),
+    ...(tokens.length === 0 ? {} : { tokens }),
+  };
 }
 
 function agentStat(row: PlainRow, destinations: readonly DestinationStat[]): AgentStat {

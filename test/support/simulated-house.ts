@@ -12,6 +12,7 @@ import { defaultConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { Accounts } from '../../src/inspect/account.ts';
 import type { Baseline } from '../../src/inspect/baseline-contract.ts';
+import { createTokens } from '../../src/inspect/tokens.ts';
 import type { TlsFacts } from '../../src/model/connection.ts';
 import type { Exchange } from '../../src/model/exchange.ts';
 import type { Upstream } from '../../src/model/ports.ts';
@@ -74,34 +75,40 @@ export interface SimulatedHouse {
 }
 
 const ADDRESS = '93.184.216.34';
-const KEY = Buffer.alloc(32, 7);
-const hash = (text: string): string => {
+/** What a house keeps its hashes with; that of a state directory makes its records belong there. */
+export interface HouseKey {
+  readonly key: Buffer;
+  hash(text: string): string;
+}
+
+const quickHash = (text: string): string => {
   // FNV-1a: as good as a keyed hash where nobody attacks.
   let value = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
   return (value >>> 0).toString(16).padStart(16, '0');
 };
 
+const KEY: HouseKey = { key: Buffer.alloc(32, 7), hash: quickHash };
 let scanning: Scanning | undefined;
-let presentation: ReturnType<typeof createPresentation> | undefined;
 
 /** Makes a house; `Date.now` is its clock until it is closed. */
 export function simulatedHouse(
   input: Parameters<typeof defaultConfig>[0] = {},
   at: number = Date.UTC(2026, 0, 5),
+  { key, hash }: HouseKey = KEY,
 ): SimulatedHouse {
   const real = Date.now;
   let now = at;
   Date.now = () => now;
   const config = defaultConfig({ state_dir: '/nonexistent', ...input });
-  scanning ??= createScanning(scanOptions(config, hash, {}));
+  scanning ??= createScanning(scanOptions(config, quickHash, {}));
   const scan = scanning;
-  presentation ??= createPresentation({
+  const presentation = createPresentation({
     patterns: loadPatterns(dataFile('redaction.json')),
-    key: KEY,
+    key,
     url: config.telemetry.url,
   });
-  const shown = createShown(KEY);
+  const shown = createShown(key);
   const data = stageData();
   let stages: CompiledStages;
   const baseline = baselineOf(config, data, shown, (agent) => stages.modeFor(agent, { host: '', port: 0 }));
@@ -115,7 +122,7 @@ export function simulatedHouse(
       upstream: UPSTREAM,
       scan,
       scanBudget: scanBudgetOf(next),
-      reading: readingStage({ config: next, hash, failed: () => undefined }),
+      reading: readingStage({ config: next, hash, tokens: createTokens(), failed: () => undefined }),
       ...(policies === undefined ? {} : { policies: asked(policies, next) }),
       overrides: { agents: new Map(), stopped: new Set(), everyoneStopped: false },
       isSelf: () => false,
@@ -165,7 +172,7 @@ export function simulatedHouse(
     },
     due: () =>
       baseline.due().map(({ agent, finding }) => ({ kind: 'finding', id: ulid(now), at: now, agent, finding })),
-    presentable: (record) => presentation?.record(record) as typeof record,
+    presentable: (record) => presentation.record(record) as typeof record,
     close() {
       Date.now = real;
     },
