@@ -1,6 +1,6 @@
 import { isForHosts, withoutCase } from './collector-library.ts';
 import type { ScanOptions } from './collector-scan.ts';
-import { ownPatterns } from './collector-secrets.ts';
+import { ownPatterns, type RunSecret, runPattern } from './collector-secrets.ts';
 import { sourcesInSteps } from './collector-sources.ts';
 import { toldBy } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
@@ -15,6 +15,10 @@ export interface Engines {
   readonly homes: ReadonlyMap<CompiledPattern, HostSet>;
   /** See `ScanPort.mayBegin`. */
   readonly mayBegin: (first: number, second: number, third: number) => boolean;
+  /** Of patterns that are secrets of some runs only. */
+  readonly runs: ReadonlyMap<CompiledPattern, ReadonlySet<string>>;
+  /** The same with secrets of runs, which are compiled; what a built-in pattern knows by itself is not added. */
+  with(secrets: readonly RunSecret[]): Engines;
 }
 
 /** What `body.candidates` stands for in steps of the engine: its default is the engine's own. */
@@ -50,7 +54,42 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
     limits,
   );
   const homes = new Map([...all, ...hosts].map((pattern) => [pattern, homeOf(pattern.home)]));
-  return { by: { request, response, host }, homes, mayBegin: beginsOf(request.patterns) };
+  const base: Engines = {
+    by: { request, response, host },
+    homes,
+    mayBegin: beginsOf(request.patterns),
+    runs: new Map(),
+    with: (secrets) => (secrets.length === 0 ? base : extended(base, secrets, limits)),
+  };
+  return base;
+}
+
+function extended(base: Engines, secrets: readonly RunSecret[], limits: Parameters<typeof createEngine>[1]): Engines {
+  const { by } = base;
+  const unknown = secrets.filter(({ value }) => !isKnown(by.request, value));
+  const sources = unknown.map((secret) => ({ secret, source: runPattern(secret) }));
+  const exact = sources.map(({ secret, source }) => [compilePattern(source), secret.runs] as const);
+  const hosts = sources.map(({ secret, source }) => [compileForHosts(source), secret.runs] as const);
+  const more = (engine: Engine, added: typeof exact): Engine =>
+    createEngine([...engine.patterns, ...added.map(([pattern]) => pattern)], limits);
+  const request = more(by.request, exact);
+  return {
+    ...base,
+    by: { request, response: more(by.response, exact), host: more(by.host, hosts) },
+    mayBegin: beginsOf(request.patterns),
+    runs: new Map([...exact, ...hosts]),
+  };
+}
+
+/** A severe credential by its form: its pattern knows more of it, for one thing where it belongs. */
+function isKnown(engine: Engine, value: string): boolean {
+  const { matches } = engine.scan(Buffer.from(value));
+  return matches.some(
+    ({ start, end, pattern: { kind, severity } }) =>
+      kind === 'credential' &&
+      (severity === 'high' || severity === 'critical') &&
+      (end - start) * 10 >= value.length * 9,
+  );
 }
 
 function* compiledInSteps(

@@ -13,6 +13,8 @@ import type { DirectSeen, InterceptChoice, RunEnd, RunOpened, RunRequest } from 
 import { ulid } from './model/ulid.ts';
 import { newSpanId, newTraceId } from './pipeline/trace.ts';
 
+/** Secrets of all runs that are looked for at once. */
+const MAX_SECRETS = 256;
 const LOOPBACK = '127.0.0.1';
 /** Runs at once; each holds a port. */
 const MAX_RUNS = 1000;
@@ -91,6 +93,7 @@ class RunBook implements Runs {
     };
     this.#compile(run);
     this.#live.set(run.id, run);
+    this.#secrets();
     this.#changed();
     try {
       run.port = await this.#house.listener.open({
@@ -101,6 +104,7 @@ class RunBook implements Runs {
       });
     } catch (error) {
       this.#live.delete(run.id);
+      this.#secrets();
       this.#changed();
       throw bindError(error, request.port);
     }
@@ -124,6 +128,7 @@ class RunBook implements Runs {
 
   recompile(): void {
     for (const run of this.#live.values()) this.#compile(run);
+    this.#secrets();
   }
 
   /** What a new configuration changes. Throws Error for an unknown category. */
@@ -233,7 +238,29 @@ class RunBook implements Runs {
       direct: [...run.direct.values()],
     });
     this.#live.delete(run.id);
+    this.#secrets();
     this.#changed();
+  }
+
+  /** What the environments of all commands hold; the same secret in two of them is one. */
+  #secrets(): void {
+    const { patterns } = this.#house.config;
+    const known = new Map<string, { variable: string; runs: Set<string> }>();
+    for (const { id, request } of this.#live.values()) {
+      for (const [variable, value] of Object.entries(request.secrets ?? {})) {
+        const one = known.get(value) ?? { variable, runs: new Set() };
+        if (patterns.env_secrets === 'off' || (known.size === MAX_SECRETS && !known.has(value))) continue;
+        known.set(value, one);
+        one.runs.add(id);
+      }
+    }
+    const secrets = [...known].map(([value, { variable, runs }]) => ({
+      value,
+      variable,
+      runs,
+      where: `the variable ${variable}`,
+    }));
+    this.#house.secretsOfRuns(secrets);
   }
 }
 

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { CollectorOptions } from './collector.ts';
 import { type Engines, enginesInSteps } from './collector-engines.ts';
-import { type OwnSecret, ownSecrets } from './collector-secrets.ts';
+import { type OwnSecret, ownSecrets, type RunSecret } from './collector-secrets.ts';
 import type { Config } from './config/schema.ts';
 import type { GivenRules } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
@@ -33,6 +35,8 @@ export interface Scanning extends PartScanPort {
   load(): void;
   /** A part of that, some milliseconds; false = all is there. Throws like `load`. */
   step(): boolean;
+  /** Secrets of the runs that go on, all of them. In memory only. */
+  ofRuns(secrets: readonly RunSecret[]): void;
 }
 
 /** Work one text may cost: a multiple of its length, and something for short ones. Units are about bytes read. */
@@ -71,11 +75,32 @@ export function givenRules({ scan, agents }: Config): GivenRules {
   };
 }
 
+/**
+ * An operator's own patterns and secrets are read at once, so that a mistake in them refuses the configuration. A reload that
+ * changes nothing of it keeps what is compiled.
+ */
+export function scanningOf(
+  config: Config,
+  hash: (text: string) => string,
+  { env, log }: Pick<CollectorOptions, 'env' | 'log'>,
+  before?: Scanning,
+): Scanning {
+  const { directories, disable, secrets_env } = config.patterns;
+  const options = scanOptions(config, hash, env);
+  for (const name of secrets_env) if (!env[name]) log.warn({ name }, 'secret-variable-not-set');
+  // Files of theirs may have changed.
+  if (before !== undefined && directories.length === 0 && isDeepStrictEqual(before.options, options)) return before;
+  const scanning = createScanning(options);
+  if (before !== undefined || directories.length + disable.length + options.secrets.length > 0) scanning.load();
+  return scanning;
+}
+
 /** Nothing is read or compiled before the first text, or `load`: a start that listens sooner serves sooner. */
 export function createScanning(options: ScanOptions): Scanning {
   let engines: Engines | undefined;
   let failure: unknown;
   let steps: Generator<undefined, Engines> | undefined;
+  let runSecrets: readonly RunSecret[] = [];
   const step = (): boolean => {
     // What failed once fails for every text, and is not read again for each.
     if (failure !== undefined) throw failure;
@@ -83,7 +108,7 @@ export function createScanning(options: ScanOptions): Scanning {
     steps ??= enginesInSteps(options);
     try {
       const { done, value } = steps.next();
-      if (done === true) engines = value;
+      if (done === true) engines = value.with(runSecrets);
     } catch (error) {
       failure = error;
       throw error;
@@ -98,21 +123,25 @@ export function createScanning(options: ScanOptions): Scanning {
     options,
     step,
     load: () => void load(),
+    ofRuns(secrets) {
+      runSecrets = secrets;
+      engines = engines?.with(secrets);
+    },
     scan(what, bytes) {
-      const { by, homes } = engines ?? load();
+      const { by, homes, runs } = engines ?? load();
       const depth = options.depth;
       const { matches, cause } = scanLayers(by[what], bytes, { depth, budget: budgetFor(bytes.length) });
       if (matches.length === 0 && cause === undefined) return CLEAN;
-      const found = matches.map((match) => foundOf(match, homes));
+      const found = matches.map((match) => foundOf(match, homes, runs));
       return cause === undefined ? { found } : { found, unscanned: cause };
     },
     part(what, bytes) {
-      const { by, homes } = engines ?? load();
+      const { by, homes, runs } = engines ?? load();
       const { matches, cause, settled, sure, block } = scanPart(by[what], bytes, {
         depth: options.depth,
         budget: budgetFor(bytes.length),
       });
-      const found = matches.map((match) => foundOf(match, homes));
+      const found = matches.map((match) => foundOf(match, homes, runs));
       return { found, settled, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),
@@ -136,10 +165,12 @@ function budgetFor(bytes: number): Budget {
   };
 }
 
-function foundOf(match: Match, homes: Engines['homes']): Found {
+function foundOf(match: Match, homes: Engines['homes'], runs: Engines['runs']): Found {
   const { pattern, start, end, verified, encodings, digest = '', bytes } = match;
   const { id, name, severity, kind, category, label } = pattern;
   const home = homes.get(pattern) ?? NO_HOME;
   const about = { rule: id, name, severity, kind, category, label, home };
-  return { ...about, start, end, verified, encodings, fingerprint: digest, bytes };
+  const found = { ...about, start, end, verified, encodings, fingerprint: digest, bytes };
+  const theirs = runs.get(pattern);
+  return theirs === undefined ? found : { ...found, runs: theirs };
 }

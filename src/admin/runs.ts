@@ -57,10 +57,13 @@ function runRequest(body: Body): RunRequest {
   if (mode !== undefined && !MODES.includes(mode)) throw bad(`mode must be one of ${MODES.join(', ')}`);
   const environment = Object.entries(record(body['environment'] ?? {}, 'environment'));
   if (!environment.every(([, value]) => typeof value === 'string')) throw bad('environment must be a map of texts');
+  const secrets = Object.entries(record(body['secrets'] ?? {}, 'secrets'));
+  if (!secrets.every(([, value]) => typeof value === 'string')) throw bad('secrets must be a map of texts');
   return {
     agent,
     program: text(body, 'program'),
     environment: Object.fromEntries(environment) as Record<string, string>,
+    secrets: Object.fromEntries(secrets) as Record<string, string>,
     id: optionalText(body, 'id'),
     port: body['port'] === undefined ? undefined : whole(body['port'], 'port'),
     mode: mode as Mode | undefined,

@@ -16,6 +16,7 @@ import { type Background, chooseStateDir, startBackground } from './run-backgrou
 import { type ChildEnd, checkCommand, dieBy, openSignalDesk, runChild, type SignalDesk } from './run-child.ts';
 import { childEnvironment, inheritedProxy } from './run-environment.ts';
 import { type Lease, type LeaseOptions, takeLease } from './run-lease.ts';
+import { secretVariables } from './run-secrets.ts';
 import { inheritedRoots, type TrustFiles, writeTrust } from './run-trust.ts';
 
 const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
@@ -147,6 +148,7 @@ function leaseOptions(cli: Cli, plan: Plan, roots: readonly string[], own: Backg
     agent,
     program: safe(basename(command), 64),
     environment: inheritedProxy(env),
+    ...(config.patterns.env_secrets === 'off' ? {} : { secrets: secretVariables(env) }),
     ...(wanted(options.mode, env['WEIR_MODE']) === undefined ? {} : { mode: config.mode }),
     ...(wanted(options.intercept, env['WEIR_INTERCEPT']) === undefined ? {} : { intercept: config.intercept }),
     ...(roots.length === 0 ? {} : { roots: roots.join('\n') }),

@@ -65,9 +65,15 @@ const KINDS: readonly FoundKind[] = ['credential', 'pii', 'financial', 'injectio
 
 /** Rules as nothing is configured. */
 export const PLAIN: LeakRules = {
-  weigh: (found, place, exchange) => weigh(found, place, exchange.destination.host),
+  weigh: (found, place, exchange) =>
+    isTheirs(found, exchange) ? weigh(found, place, exchange.destination.host) : undefined,
   suppressed: [],
 };
+
+/** What is a secret in the environment of one run is an ordinary word to others. */
+function isTheirs({ runs }: Found, { connection }: Exchange): boolean {
+  return runs === undefined || (connection.run !== undefined && runs.has(connection.run.id));
+}
 
 /** Compiles them: agent › destination › everywhere › defaults (product.md §3). Throws Error for a host that is no pattern. */
 export function compileLeakRules(options: LeakRulesOptions): LeakRules {
@@ -94,6 +100,7 @@ export function compileLeakRules(options: LeakRulesOptions): LeakRules {
   return {
     suppressed: suppress.counts,
     weigh(found, place, exchange) {
+      if (!isTheirs(found, exchange)) return undefined;
       const { host } = exchange.destination;
       const weight = weigh(found, place, host, rulesOf(exchange.identity.agent, host));
       return weight !== undefined && suppress.has(found, exchange) ? undefined : weight;

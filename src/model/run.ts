@@ -17,6 +17,8 @@ export interface RunRequest {
   readonly mode?: Mode | undefined;
   /** Proxy variables the command would have had without Weir: its parent proxy and the hosts that skip it. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Secret-looking variables of the command, by name: looked for in what leaves, in memory only (`patterns.env_secrets`). */
+  readonly secrets?: Readonly<Record<string, string>> | undefined;
   /** PEM roots the command would have trusted without Weir, trusted upstream for this run. */
   readonly roots?: string | undefined;
   /** SHA-256 of the CA the child was given before a restart; with another CA its TLS is tunnelled, not broken. */

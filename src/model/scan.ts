@@ -26,6 +26,8 @@ export interface Found {
   readonly fingerprint: string;
   /** Length of the plain secret in bytes. */
   readonly bytes: number;
+  /** It is a secret of these runs of `weir run` only. */
+  readonly runs?: ReadonlySet<string>;
 }
 
 export interface Scanned {
