@@ -1,3 +1,4 @@
+import { explainRequest } from './collector-explain.ts';
 import type { House } from './collector-house.ts';
 import { homely } from './config/load.ts';
 import type { Problem } from './model/admin.ts';
@@ -21,6 +22,10 @@ export function policyHandlers(house: () => House): PolicyHandlers {
       const what = `${agent} may ${request} until ${new Date(until).toISOString()}, approved against policy ${JSON.stringify(policy)} (ref ${ref})`;
       found.lowered(actor, 'approve', what, agent);
       return { ref, agent, policy, request, until };
+    },
+    async explain(request) {
+      const { stages, baseline, config } = house();
+      return explainRequest({ stages, baseline, config, shown: (text) => house().shown(text) }, request);
     },
     async acceptPolicies(actor) {
       const found = house();

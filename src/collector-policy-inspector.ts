@@ -95,7 +95,7 @@ function asked(
   const { onAbsent, throttleStatus } = stage;
   const decision = decide(set, seen, doors, { onAbsent, throttleStatus });
   if (!again) count(tally, decision);
-  if (decision.answer?.action === 'require_approval' && decision.policy !== undefined) {
+  if (!again && decision.answer?.action === 'require_approval' && decision.policy !== undefined) {
     stage.asked(decision.policy, exchange);
   }
   return findingsOf(decision);

@@ -11,7 +11,8 @@ import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
 import { createIsSelf } from './inspect/self.ts';
 
-export { configurationProblems } from './collector-check.ts';
+export { configurationProblems, explainConfigured } from './collector-check.ts';
+export { actionsIn } from './collector-explain.ts';
 export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
 export { type PatternFact, patternFacts, type Tried, tryPatterns } from './collector-patterns.ts';
 export { purgeStored } from './collector-purge.ts';

@@ -15,7 +15,7 @@ import type {
   PurgeResult,
   StatusReport,
 } from '../model/admin.ts';
-import type { ApprovalResult, PolicyReport } from '../model/policy.ts';
+import type { ApprovalResult, ExplainReport, ExplainRequest, PolicyReport } from '../model/policy.ts';
 import type { AgentStat } from '../model/record.ts';
 import { ACTOR_HEADER, AdminError, SOCKET_NAME } from './protocol.ts';
 
@@ -39,6 +39,7 @@ export interface AdminClient {
   verified(result: { readonly containment?: Containment }): Promise<void>;
   policies(): Promise<PolicyReport>;
   approve(ref: string, forMs: number): Promise<ApprovalResult>;
+  explain(request: ExplainRequest): Promise<ExplainReport>;
   acceptPolicies(): Promise<{ readonly message: string }>;
   /** Asks a background collector without runs to end. */
   leave(): Promise<void>;
@@ -101,6 +102,7 @@ export function createAdminClient({ stateDir, actor }: AdminClientOptions): Admi
     },
     policies: () => get('/policies'),
     approve: (ref, forMs) => post('/approve', { ref, for_ms: forMs }),
+    explain: (request) => post('/explain', request),
     acceptPolicies: () => post('/policies/accept'),
     leave: async () => {
       await post('/leave');

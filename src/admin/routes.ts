@@ -42,6 +42,7 @@ export const ROUTES: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /policies', (h) => h.policies()],
   ['POST /policies/accept', (h, c) => h.acceptPolicies(c.actor)],
   ['POST /approve', approve],
+  ['POST /explain', explain],
   ['POST /leave', (h, c) => h.leave(c.actor)],
   ['POST /reload', (h, c) => h.reload(c.actor)],
   ['POST /verified', verified],
@@ -63,6 +64,13 @@ function approve(handlers: AdminHandlers, { body, actor }: AdminCall): unknown {
   const forMs = number(body['for_ms'], 'for_ms') ?? 0;
   if (forMs <= 0 || forMs > MOST_MS) throw new AdminError('bad-request', 'an approval lasts at most 30 days');
   return handlers.approve(ref, forMs, actor);
+}
+
+function explain(handlers: AdminHandlers, { body }: AdminCall): unknown {
+  const [agent, method, url] = [text(body, 'agent'), text(body, 'method'), text(body, 'url')];
+  if (!agent || !url || !method || !/^[A-Z][A-Z-]{0,20}$/.test(method))
+    throw new AdminError('bad-request', 'agent, method and url must say what is asked about');
+  return handlers.explain({ agent, method, url });
 }
 
 function bad(key: string, allowed: readonly string[]): AdminError {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Cli } from './context.ts';
 import { policyCheckCommand } from './policy-check.ts';
+import { policyExplainCommand } from './policy-explain.ts';
 import { policyAcceptCommand, policyListCommand } from './policy-list.ts';
 import { suggestCommand } from './suggest.ts';
 
@@ -11,5 +12,6 @@ export function policyCommand(cli: Cli): Command {
   parent.addCommand(policyCheckCommand(cli));
   parent.addCommand(policyListCommand(cli));
   parent.addCommand(policyAcceptCommand(cli));
+  parent.addCommand(policyExplainCommand(cli));
   return parent;
 }

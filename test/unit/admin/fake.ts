@@ -113,6 +113,7 @@ export function fakeHandlers(overrides: Partial<AdminHandlers> = {}) {
       approvals: 0,
     }),
     approve: noted('approve', { ref: '', agent: '', policy: '', request: '', until: 0 }),
+    explain: noted('explain', { steps: [] }),
     acceptPolicies: noted('acceptPolicies', { message: 'taken over' }),
     environment: () => ({ proxy: '127.0.0.1:8080', caBundle: '/state/public/ca-bundle.pem' }),
     openRun: noted('openRun', { opened: OPENED, gone: () => void calls.push(['gone']) }),
