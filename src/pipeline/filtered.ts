@@ -1,6 +1,8 @@
+import type { Answer } from '../model/answer.ts';
 import type { Cut, Finding } from '../model/finding.ts';
 import type { ContentFilter, FilterSink, HeadEdits } from '../model/ports.ts';
 import { failed, inspect, judge } from './checkpoint.ts';
+import { guarded, type OnThrow } from './guarded.ts';
 import type { LiveExchange } from './live.ts';
 
 /** Begins to hold a body back as far as must be. Undefined when nothing is held back: it may be looked at on a copy. */
@@ -12,43 +14,39 @@ export function filterContent(
 ): ContentFilter | undefined {
   const { content } = exchange.stages;
   if (content?.filter === undefined || exchange.closed) return undefined;
-  const stop = (findings: readonly Finding[], last?: Parameters<FilterSink['stop']>[1]): void => {
+  const refused = (findings: readonly Finding[]): Answer => {
     note(exchange, findings);
     exchange.answeredFor = 'policy-denied';
     const answer = exchange.stages.refuse(exchange);
     exchange.answeredStatus = answer.status;
-    if (last === undefined) sink.stop(answer);
-    else sink.stop(answer, last);
+    return answer;
   };
-  let abandoned = false;
-  try {
-    const filter = content.filter(exchange, direction, length, {
-      data: (payload) => sink.data(payload),
-      drained: () => sink.drained(),
+  const make = (out: FilterSink): ContentFilter | undefined =>
+    content.filter?.(exchange, direction, length, {
+      data: (payload) => out.data(payload),
+      drained: () => out.drained(),
+      // What was found before a body was abandoned is told all the same, to us.
       end: (findings, redactions) => {
         note(exchange, findings);
         exchange.redactions = (exchange.redactions ?? 0) + redactions;
-        if (!abandoned) sink.end(redactions);
+        out.end(redactions);
       },
-      stop,
+      stop: (findings, last) => {
+        const answer = refused(findings);
+        if (last === undefined) out.stop(answer);
+        else out.stop(answer, last);
+      },
     });
-    return (
-      filter && {
-        shape: filter.shape,
-        write: (payload) => filter.write(payload),
-        end: () => filter.end(),
-        // What was found before is told all the same, to us.
-        abandon: () => {
-          abandoned = true;
-          filter.abandon();
-        },
-      }
-    );
-  } catch (error) {
-    // As any inspector that fails: enforce blocks, redact lets it pass (product.md §3).
+  // As any inspector that fails: enforce blocks, redact lets it pass (product.md §3).
+  const onThrow: OnThrow = (error) => {
     note(exchange, [failed('scan', error)]);
-    if (exchange.ruling.action !== 'block') return undefined;
-    return { shape: 'whole', write: () => true, end: () => stop([]), abandon: () => undefined };
+    return exchange.ruling.action === 'block' ? 'stop' : 'pass';
+  };
+  try {
+    return guarded(make, sink, onThrow, () => sink.stop(refused([])));
+  } catch (error) {
+    if (onThrow(error) === 'pass') return undefined;
+    return { shape: 'whole', write: () => true, end: () => sink.stop(refused([])), abandon: () => undefined };
   }
 }
 
