@@ -2,6 +2,7 @@ import type { Tokens } from './inspect/tokens.ts';
 import { llmFacts } from './llm/facts.ts';
 import { createMcpRequest, mayBeMcp } from './llm/mcp-request.ts';
 import { createMcpResponse, type McpResponseReader } from './llm/mcp-response.ts';
+import { costOf, type Prices } from './llm/prices.ts';
 import { recogniseLlm } from './llm/recognise.ts';
 import { createLlmRequest } from './llm/request-reader.ts';
 import { createLlmResponse, type LlmResponseReader } from './llm/response-reader.ts';
@@ -21,7 +22,7 @@ export interface ReadCall {
 }
 
 /** Undefined when the request is for no LLM API. */
-export function llmCall({ request, destination }: Exchange, tokens: Tokens): ReadCall | undefined {
+export function llmCall({ request, destination }: Exchange, tokens: Tokens, prices: Prices): ReadCall | undefined {
   const api = recogniseLlm({
     host: destination.host,
     method: request.method,
@@ -39,7 +40,9 @@ export function llmCall({ request, destination }: Exchange, tokens: Tokens): Rea
     },
     told: ({ identity, startedMono }, cut) => {
       const llm = llmFacts(api, asked.end(), answered?.end(cut), startedMono);
-      return { llm, findings: tokens.spent(identity.agent, llm, Date.now()) };
+      const cost = costOf(llm, prices);
+      const findings = tokens.spent(identity.agent, llm, Date.now());
+      return { llm: cost === undefined ? llm : { ...llm, cost }, findings };
     },
   };
 }

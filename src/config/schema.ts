@@ -66,6 +66,7 @@ const telemetry = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .meta({ description: 'gen_ai.* attributes on recognised LLM requests' }),
+  prices_file: nullable(path).meta({ description: 'USD per million tokens by model; without it no cost is told' }),
 });
 
 const store = z.strictObject({
@@ -261,7 +262,8 @@ export const configSchema = z.strictObject({
           'base URL of a Strathon receiver, https, or http on loopback; asked every 30 s with the key in STRATHON_API_KEY',
       }),
       accept_shrink: z.boolean().default(false).meta({
-        description: 'take over what a receiver sends also when it suddenly allows much more; false = weir policy accept',
+        description:
+          'take over what a receiver sends also when it suddenly allows much more; false = weir policy accept',
       }),
       on_absent: z.enum(['not-applicable', 'block']).default('not-applicable').meta({
         description: 'a policy reads an attribute this request does not have: passed over and counted, or it blocks',

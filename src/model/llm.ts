@@ -113,6 +113,8 @@ export interface LlmFacts {
   readonly timeToFirstChunk?: number;
   /** Seconds from the request's start to the first event with output in it. */
   readonly timeToFirstToken?: number;
+  /** USD, by the operator's `telemetry.prices_file`. */
+  readonly cost?: number;
 }
 
 /** What an agent spent on LLM calls, for judging the next one. */

@@ -72,6 +72,7 @@ export const EXCHANGES: readonly Column[] = [
   column('llm_tool_calls', 'VARCHAR[]', 'Tools the model called, by name'),
   column('llm_finish', 'VARCHAR[]', 'Finish reasons'),
   column('llm_ttft_ms', 'DOUBLE', 'Request begun to first output'),
+  column('llm_cost', 'DOUBLE', 'USD, by `telemetry.prices_file`; NULL without a price'),
   column('mcp_method', 'VARCHAR', 'Method of the message to an MCP server: `tools/call`, `initialize` …'),
   column('mcp_tool', 'VARCHAR', 'Tool that was called'),
   column('mcp_session', 'VARCHAR', 'Keyed hash of the MCP session'),

@@ -40,6 +40,7 @@ export const MIGRATIONS: readonly Migration[] = [
       'ALTER TABLE exchanges ADD COLUMN llm_tool_calls VARCHAR[]',
       'ALTER TABLE exchanges ADD COLUMN llm_finish VARCHAR[]',
       'ALTER TABLE exchanges ADD COLUMN llm_ttft_ms DOUBLE',
+      'ALTER TABLE exchanges ADD COLUMN llm_cost DOUBLE',
       'ALTER TABLE exchanges ADD COLUMN mcp_method VARCHAR',
       'ALTER TABLE exchanges ADD COLUMN mcp_tool VARCHAR',
       'ALTER TABLE exchanges ADD COLUMN mcp_session VARCHAR',

@@ -92,7 +92,7 @@ export function exchangeRow(r: ExchangeRecord): Row {
 /** A request that never got an answer has cells as well: that it was asked is known. */
 function llmCells(llm: LlmFacts | undefined): Cell[] {
   if (llm === undefined) return NO_LLM;
-  const { api, request, response, timeToFirstToken } = llm;
+  const { api, request, response, timeToFirstToken, cost } = llm;
   return [
     api.kind,
     api.provider,
@@ -103,6 +103,7 @@ function llmCells(llm: LlmFacts | undefined): Cell[] {
     response === undefined ? null : response.toolCallNames,
     response === undefined ? null : response.finishReasons,
     timeToFirstToken === undefined ? null : timeToFirstToken * 1000,
+    cost ?? null,
   ];
 }
 
@@ -111,7 +112,7 @@ function mcpError(mcp: McpFacts | undefined): string | undefined {
   return mcp?.toolError === true ? 'tool_error' : undefined;
 }
 
-const NO_LLM: Cell[] = Array.from({ length: 9 }, () => null);
+const NO_LLM: Cell[] = Array.from({ length: 10 }, () => null);
 
 /** A tunnel's row stands for its CONNECT too: what the CONNECT reported is among its rules. */
 function rulesOf(r: ExchangeRecord): readonly string[] {

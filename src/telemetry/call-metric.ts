@@ -43,6 +43,13 @@ function callInstruments() {
       labels: CALL,
       bounds: FIRST_CHUNK,
     }),
+    cost: createInstrument({
+      kind: 'counter',
+      name: 'weir.llm.cost',
+      unit: '{USD}',
+      description: 'Cost of calls of LLM APIs by telemetry.prices_file',
+      labels: [ATTR.AGENT, 'gen_ai.request.model'],
+    }),
     mcp: createInstrument({
       kind: 'histogram',
       name: 'mcp.client.operation.duration',
@@ -68,6 +75,7 @@ export function createCallMetrics(errorOf: (record: ExchangeRecord) => string | 
     if (input !== undefined) own.tokens.observe([...labels, 'input'], input);
     if (output !== undefined) own.tokens.observe([...labels, 'output'], output);
     own.duration.observe([...labels, errorOf(record) ?? response?.error?.slice(0, 64) ?? ''], record.durationMs / 1000);
+    if (record.llm.cost !== undefined) own.cost.add([agent, modelName(request.model ?? '')], record.llm.cost);
     if (timeToFirstChunk !== undefined) own.firstChunk.observe(labels, timeToFirstChunk);
   };
   const mcp = (record: ExchangeRecord, agent: string): void => {

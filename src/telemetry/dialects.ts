@@ -54,6 +54,7 @@ function putLangfuse(put: Put, { llm, mcp, agent }: ExchangeRecord): void {
   }
   put('langfuse.observation.type', llm.api.operation === 'embeddings' ? 'embedding' : 'generation');
   put('langfuse.observation.model.name', modelOf(llm));
+  put('gen_ai.usage.cost', llm.cost);
   const { input, output, cacheRead } = llm.response?.usage ?? {};
   if (input === undefined && output === undefined) return;
   const cached = cacheRead ?? 0;

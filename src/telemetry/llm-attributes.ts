@@ -105,6 +105,7 @@ export const LLM_ATTRIBUTES: readonly Row[] = [
   },
   { name: 'weir.llm.api', level: 'own', of: ({ api }) => api.kind },
   { name: 'weir.llm.compatible', level: 'own', of: ({ api }) => api.compatible },
+  { name: 'weir.llm.cost', level: 'own', of: ({ cost }) => cost },
   { name: 'weir.llm.messages', level: 'own', of: ({ request }) => request.messages },
   { name: 'weir.llm.tools', level: 'own', of: ({ request }) => some(request.toolNames) },
   { name: 'weir.llm.tool_calls', level: 'own', of: ({ response }) => some(response?.toolCallNames) },

@@ -91,6 +91,7 @@ const OF_VERSION_3 = [
   'llm_tool_calls',
   'llm_finish',
   'llm_ttft_ms',
+  'llm_cost',
   'mcp_method',
   'mcp_tool',
   'mcp_session',
