@@ -14,6 +14,7 @@ import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
 import { generatedNameInspector } from './inspect/generated-name.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
+import type { LeakRules } from './inspect/leak-rules.ts';
 import { namesInspectors } from './inspect/names.ts';
 import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
@@ -78,6 +79,7 @@ export interface CompiledStages extends Stages {
   readonly readsTls: (exchange: Exchange) => boolean;
   readonly configKey: (agent: string) => string;
   readonly categories: Categories;
+  readonly leakRules: LeakRules;
 }
 
 /** Configuration → one immutable set of stages. Throws Error with a sentence for people; then the old set stays. */
@@ -112,6 +114,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     readsTls,
     configKey: keys.configKey,
     categories,
+    leakRules: leaks.rules,
     identify: createIdentify({
       agents: evidenceOf(config),
       defaultAgent: config.agent,

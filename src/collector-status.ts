@@ -124,8 +124,11 @@ function agentsOf(house: House): AgentStatus[] {
 /** Limits and refusals met since the start, by name. */
 function limitsOf(house: House): Record<string, number> {
   const stats = house.listener.stats();
+  // Since the configuration was read.
+  const suppressed = house.stages.leakRules.suppressed.reduce((sum, count) => sum + count, 0);
   return {
     ...house.corridor.counters(),
+    ...(suppressed > 0 ? { 'scan.suppress': suppressed } : {}),
     ...(stats.refusedAtLimit > 0 ? { connections: stats.refusedAtLimit } : {}),
     ...(stats.refusedAddress > 0 ? { allow_from: stats.refusedAddress } : {}),
   };
