@@ -41,6 +41,7 @@ class Placed {
     }
     this.#generation = this.wasm.generation;
     this.#gated.clear();
+    for (const [pattern, { numbers }] of this.own.gates) if (numbers.length > 0) this.gate(pattern);
   }
 
   #add(): boolean {
@@ -120,7 +121,7 @@ class WasmFinder implements Finder {
   }
 
   #closed(view: View, from: number, to: number, found: FoundNumber): void {
-    const { wasm, tables } = this.#placed;
+    const { wasm } = this.#placed;
     this.#placed.ensure();
     const start = this.#read(view, from, to);
     const length = Math.min(view.run.end, to + BEHIND) - start;
@@ -135,7 +136,6 @@ class WasmFinder implements Finder {
     const origin = view.base + start;
     for (let i = 0; i < count; i += 2) {
       const [first, end] = [list[i] as number, list[i + 1] as number];
-      for (const pattern of tables.digits[Math.min(end - first, 31)] ?? []) this.#placed.gate(pattern);
       found(origin + first, origin + end);
     }
     this.#openNumber = open < 0 ? -1 : origin + open;

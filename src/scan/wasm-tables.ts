@@ -1,5 +1,6 @@
 import { type Keyword, windowOf } from './aho-corasick.ts';
-import type { ByteSet, CompiledPattern, Program } from './pattern.ts';
+import { addAll, bytesOf } from './byte-set.ts';
+import { type ByteSet, type CompiledPattern, type Program, programOf } from './pattern.ts';
 import type { Tables } from './tables.ts';
 
 /** The tables `wasm/words.ts` and `wasm/numbers.ts` describe. */
@@ -10,7 +11,9 @@ const HEADS = SPANS + 0x4000;
 const WINDOWS = HEADS + 0x808;
 const ENTRY = 32;
 const GATE = 20;
-const ROWS = 16;
+const LOW = 16;
+const HIGH = 32;
+const ROWS = 48;
 const PLACES = ROWS + 128;
 const PLACE = 12;
 
@@ -144,6 +147,22 @@ function wordTable({ keywords, targets }: Tables, order: Uint16Array, gates: Gat
   return table;
 }
 
+/** Bytes that a match with a short run of digits can have from its start on to its digits, and as far as its prefix goes. */
+function nearDigits(view: DataView, patterns: readonly CompiledPattern[]): void {
+  const programs = patterns.map(programOf);
+  const shortest = Math.min(...programs.map(({ prefix }) => prefix.length));
+  const near = new Uint32Array(8);
+  for (const set of programs.flatMap(({ lead, prefix }) => [lead, ...prefix])) addAll(near, set);
+  if (patterns.length === 0 || shortest < 8 || near.subarray(4).some((word) => word !== 0)) return;
+  view.setUint32(4, shortest < 16 ? 8 : 16, true);
+  for (const byte of bytesOf(near)) {
+    const low = LOW + (byte & 15);
+    view.setUint8(low, view.getUint8(low) | (1 << (byte >>> 4)));
+    view.setUint8(HIGH + (byte >>> 4), 1 << (byte >>> 4));
+  }
+}
+const LONG = 8;
+
 function numberTable({ digits }: Tables, gates: Gates): Uint8Array {
   const places = digits.flatMap((patterns) => patterns.flatMap((pattern) => pattern.anchors));
   const table = new Uint8Array(PLACES + places.length * PLACE);
@@ -151,6 +170,7 @@ function numberTable({ digits }: Tables, gates: Gates): Uint8Array {
   let index = 0;
   const shortest = digits.findIndex((patterns) => patterns.length > 0);
   view.setUint32(0, Math.max(1, shortest), true);
+  nearDigits(view, [...new Set(digits.slice(0, LONG).flat())]);
   digits.forEach((patterns, length) => {
     const row = ROWS + length * 4;
     view.setUint16(row, index, true);

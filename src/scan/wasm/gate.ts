@@ -28,6 +28,26 @@ function refused(gate: usize, at: i32, length: i32): bool {
   return at > 0 && load<u32>(gate) != 0 && has(gate + BOUNDARY, byteAt(at - 1)) && !mayEndEscape(at);
 }
 
+/**
+ * Whether a match can start at one of `from`..`to`, for a run of digits at `start`..`end`. The byte behind the run is looked at first: it
+ * is what refuses nearly all of them.
+ */
+export function passesNumber(gate: usize, from: i32, to: i32, start: i32, end: i32, length: i32): bool {
+  let at = max(from, 0);
+  if (from < start) {
+    let back = start;
+    while (back > at && has(gate + LEAD, byteAt(back - 1))) back--;
+    at = back;
+  }
+  const prefix = <i32>load<u32>(gate, 4);
+  for (; at <= to; at++) {
+    const index = end - at;
+    if (end < length && index < prefix && !has(gate + PREFIX + (<usize>index << 5), byteAt(end))) continue;
+    if (!refused(gate, at, length)) return true;
+  }
+  return false;
+}
+
 /** Whether a match can start at one of `from`..`to`, which belong to a trigger that begins at `trigger`. */
 export function passes(gate: usize, from: i32, to: i32, trigger: i32, length: i32): bool {
   let at = max(from, 0);
