@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { startWeir } from '../support/weir.ts';
+import { reportDetection } from './detection.ts';
 import { compare, generate, median, NONE, QUICK, type Rate, ROUNDS, SECONDS, type Subject } from './measure.ts';
 import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
@@ -237,6 +238,7 @@ async function main(): Promise<void> {
   const text = table(lines, [...versions, `${((Date.now() - began) / 1000).toFixed(0)} s in all`]);
   console.log(text);
   if (!QUICK) rewrite(text);
+  reportDetection(!QUICK);
 }
 
 /** Replaces what stands between the markers of README.md. */
