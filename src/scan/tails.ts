@@ -1,3 +1,4 @@
+import { originOf } from './offsets.ts';
 import {
   BASE32,
   BASE64,
@@ -11,6 +12,7 @@ import {
   PAIRS,
 } from './runs.ts';
 import { isText, PRINTABLE } from './stretches.ts';
+import { fromQuotedPrintable } from './wrapped.ts';
 
 /** Something encoded that reaches the end of a text which goes on. */
 export interface Tail {
@@ -28,6 +30,9 @@ export interface Tail {
 const NEAR = 1920;
 /** Printable bytes in a row that `keepText` takes for text. */
 const LEAST_TEXT = 12;
+const BACKSLASH = 0x5c;
+const LETTER_N = 0x6e;
+const LETTER_R = 0x72;
 /** Pairs that `decodeRuns` takes for hex. */
 const LEAST_PAIRS = 16;
 
@@ -35,7 +40,7 @@ const LEAST_PAIRS = 16;
 export function tailsOf(bytes: Uint8Array): readonly Tail[] {
   const end = bytes.length;
   const from = runStart(bytes, end, BASE64);
-  const tails: Tail[] = [...linesOf(bytes, from), ...pairsOf(bytes)];
+  const tails: Tail[] = [...linesOf(bytes, from), ...pairsOf(bytes), ...wideOf(bytes), ...foldedOf(bytes)];
   if (end === from) return tails;
   if (end - from < LEAST_BASE64) return [...tails, { from }];
   for (let start = from; start < from + 4; start++) {
@@ -109,13 +114,20 @@ function breakBefore(bytes: Uint8Array, at: number): number {
   return found === null ? -1 : from + found.index;
 }
 
+/** The letter of a line break that is written out is no letter of the line behind it. */
+function behindEscape(bytes: Uint8Array, from: number): number {
+  const escaped = bytes[from - 1] === BACKSLASH && (bytes[from] === LETTER_N || bytes[from] === LETTER_R);
+  return escaped ? from + 1 : from;
+}
+
 /** A value broken into lines (RFC 2045 §6.8, RFC 7468): what its lines decode to together, once there are two. */
-function linesOf(bytes: Uint8Array, last: number): readonly Tail[] {
+function linesOf(bytes: Uint8Array, from: number): readonly Tail[] {
+  const last = behindEscape(bytes, from);
   const starts = [last];
   const parts = [base64(bytes, last, last + ((bytes.length - last) & ~3))];
   for (;;) {
     const to = breakBefore(bytes, starts[0] as number);
-    const start = to < 0 ? to : runStart(bytes, to, BASE64);
+    const start = to < 0 ? to : behindEscape(bytes, runStart(bytes, to, BASE64));
     if (to < 0 || to - start < LEAST_LINE || (to - start) % 4 !== 0) break;
     starts.unshift(start);
     parts.unshift(base64(bytes, start, to));
@@ -151,4 +163,48 @@ function pairsOf(bytes: Uint8Array): readonly Tail[] {
   if (count < LEAST_PAIRS) return [{ from: start }];
   const decode: Decode = (text, a, b) => Buffer.from(latin1(text, a, b).replace(/0[xX]|[^0-9a-fA-F]/g, ''), 'hex');
   return [near(bytes, start, count - 1, [1, step], false, decode)];
+}
+
+/** Characters that `fromUtf16` takes for text. */
+const LEAST_WIDE = 8;
+
+/** UTF-16 in either byte order, and half a character behind it. */
+function wideOf(bytes: Uint8Array): readonly Tail[] {
+  const tails: Tail[] = [];
+  if (!bytes.subarray(-4).includes(0)) return tails;
+  for (const end of [bytes.length, bytes.length - 1]) {
+    for (const letter of [0, 1]) {
+      const isCharacter = (at: number): boolean =>
+        at >= 0 && bytes[at + 1 - letter] === 0 && PRINTABLE[bytes[at + letter] as number] === 1;
+      let from = end;
+      while (isCharacter(from - 2)) from -= 2;
+      const count = (end - from) / 2;
+      const text = Uint8Array.from({ length: count }, (_, i) => bytes[from + 2 * i + letter] as number);
+      if (count >= LEAST_WIDE) tails.push(tailOf(from, text, [1, 2]));
+      else if (count > 0) tails.push({ from });
+    }
+  }
+  return tails;
+}
+
+/** What a soft line break begins with, and a byte that is written out. */
+const FOLD = /=(?:\r|[0-9A-F])?$/;
+const SOFT = /=\r?\n/;
+/** As far around a soft line break as `fromQuotedPrintable` reads, and the break itself. */
+const AROUND_SOFT = 515;
+const BREAK_HERE = Buffer.from('=\n');
+
+/** Quoted-printable: as if a soft line break stood at the end. */
+function foldedOf(bytes: Uint8Array): readonly Tail[] {
+  const last = latin1(bytes, Math.max(0, bytes.length - AROUND_SOFT), bytes.length);
+  const begun = FOLD.exec(last);
+  if (begun === null && !SOFT.test(last)) return [];
+  const end = bytes.length - (begun?.[0].length ?? 0);
+  const decoded = fromQuotedPrintable(Buffer.concat([bytes.subarray(0, end), BREAK_HERE]));
+  if (decoded === undefined) return [];
+  // Without the line end that stands for the end of the text.
+  const text = decoded.bytes.subarray(0, -1);
+  const place = (offset: number): number =>
+    offset < text.length ? Math.min(end, originOf(decoded, offset, offset + 1).start) : end;
+  return [{ from: 0, text: { bytes: text, place } }];
 }

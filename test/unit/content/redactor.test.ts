@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { ENCODERS } from '../scan/encoders.ts';
+import { ENCODERS as LAYERS, quotedPrintable } from '../scan/encoders.ts';
 import { librarySources } from '../scan/library.ts';
 import { AWS, cut, GITHUB, pem, pieces, play, realScan } from './filter-support.ts';
 
+const ENCODERS: Readonly<Record<string, (text: string) => string>> = {
+  ...LAYERS,
+  'UTF-16': (secret) => `${[...secret].join('\0')}\0`,
+  'quoted-printable': (secret) => quotedPrintable(`${'.'.repeat(60)} ${secret}`),
+  'quoted-printable in the middle': (secret) => `${'.'.repeat(30)} ${secret.slice(0, 9)}=\r\n${secret.slice(9)}`,
+};
 const text = { contentType: 'text/plain' };
 const json = { contentType: 'application/json' };
 const cuts = fc.array(fc.nat(1 << 20), { maxLength: 12 });
@@ -62,7 +68,8 @@ test('however a body is cut, what is encoded gives the same output', async () =>
   assert.deepEqual(failures, []);
 });
 
-const names = Object.keys(ENCODERS);
+// In JSON a soft line break is an escape that nothing tells of by itself.
+const names = Object.keys(LAYERS);
 const filler = fc.constantFrom(
   ' ',
   '\n',
@@ -92,7 +99,7 @@ const planted = fc.oneof(
   fc.constantFrom(AWS, GITHUB, pem(5)),
   fc
     .tuple(fc.constantFrom(...names), fc.constantFrom(AWS, GITHUB))
-    .map(([name, secret]) => (ENCODERS[name] as (value: string) => string)(`key ${secret} end`)),
+    .map(([name, secret]) => (LAYERS[name] as (value: string) => string)(`key ${secret} end`)),
 );
 const mixture = fc
   .array(fc.oneof({ arbitrary: filler, weight: 4 }, { arbitrary: planted.map((one) => ` ${one} `), weight: 1 }), {
