@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Config } from '../config/schema.ts';
 import type { Preflight } from '../model/admin.ts';
+import { hostPort } from '../model/destination.ts';
 import { type Cli, CliError, safe } from './context.ts';
 import { span } from './table.ts';
 
@@ -38,32 +39,45 @@ function lastMode(config: Config): Mode | undefined {
   }
 }
 
-/** The last week's rows answer what enforcing would have lost. */
+/** The last week's rows, replayed under the rules that are about to start. */
 async function storedPreflight(config: Config, from: Mode): Promise<Preflight> {
+  const since = Date.now() - WEEK_MS;
   const base = { from, to: config.mode, spanMs: WEEK_MS, containment: 'cooperative' as const };
-  const { storedRows } = await import('./stored.ts');
+  const nothing = { ...base, exchanges: 0, wouldLose: 0, examples: [], uninspectable: [] };
+  // A store that cannot be read must not keep anybody from enforcing; the numbers are then zero. What is wrong with the rules the start says itself.
+  return replayed(config, since).then(
+    (found) => ({ ...base, ...found }),
+    () => nothing,
+  );
+}
+
+type Replayed = Pick<Preflight, 'exchanges' | 'wouldLose' | 'undecidable' | 'examples' | 'uninspectable'>;
+
+async function replayed(config: Config, since: number): Promise<Replayed> {
+  const [{ createReplay }, { replayRows }, { storedRows }, { configuredPolicies }] = await Promise.all([
+    import('../collector.ts'),
+    import('./replay-run.ts'),
+    import('./stored.ts'),
+    import('./replay-rules.ts'),
+  ]);
   const source = { stateDir: config.state_dir, directFile: config.store.path };
-  const since = `started_at > now() - INTERVAL 7 DAY`;
-  // A store that cannot be read must not keep anybody from enforcing; the numbers are then zero.
-  const rows = (sql: string) => storedRows(source, sql).catch(() => []);
-  const [total] = await rows(
-    `SELECT count(*)::DOUBLE AS n, count(*) FILTER (WHERE would_block)::DOUBLE AS lost FROM exchanges WHERE ${since}`,
+  const candidate = await createReplay({ config, policies: await configuredPolicies(config), mode: 'configured' });
+  const { exchanges, counts, changed } = await replayRows(source, { candidate }, { since });
+  const tunnelled = await storedRows(
+    source,
+    `SELECT host, count(*)::DOUBLE AS n FROM exchanges WHERE visibility = 'tunnel' AND epoch_ms(started_at) > ${since}
+     GROUP BY ALL ORDER BY n DESC LIMIT 20`,
   );
-  const lost = await rows(
-    `SELECT agent, host, count(*)::DOUBLE AS n FROM exchanges WHERE would_block AND ${since} GROUP BY ALL ORDER BY n DESC LIMIT ${MAX_EXAMPLES}`,
-  );
-  const tunnelled = await rows(
-    `SELECT host, count(*)::DOUBLE AS n FROM exchanges WHERE visibility = 'tunnel' AND ${since} GROUP BY ALL ORDER BY n DESC LIMIT 20`,
-  );
+  const lost = changed.filter(({ outcome }) => outcome === 'newly-stopped').slice(0, MAX_EXAMPLES);
   return {
-    ...base,
-    exchanges: Number(total?.['n'] ?? 0),
-    wouldLose: Number(total?.['lost'] ?? 0),
-    examples: lost.map((row) => ({
-      agent: String(row['agent']),
-      destination: String(row['host']),
-      rule: '',
-      count: Number(row['n']),
+    exchanges,
+    wouldLose: counts['newly-stopped'],
+    undecidable: counts.undecidable,
+    examples: lost.map(({ agent, host, port, rule, count }) => ({
+      agent,
+      destination: hostPort(host, port),
+      rule,
+      count,
     })),
     uninspectable: tunnelled.map((row) => String(row['host'])),
   };
@@ -71,12 +85,13 @@ async function storedPreflight(config: Config, from: Mode): Promise<Preflight> {
 
 /** The preflight in lines for people. */
 export function preflightLines(preflight: Preflight): string[] {
-  const { from, to, exchanges, wouldLose, examples, uninspectable } = preflight;
+  const { from, to, exchanges, wouldLose, undecidable = 0, examples, uninspectable } = preflight;
   const lines = [
     `${from} → ${to}: of ${exchanges} requests in the last ${span(preflight.spanMs)}, ${wouldLose} would have been stopped.`,
   ];
   for (const { agent, destination, rule, count } of examples.slice(0, MAX_EXAMPLES))
     lines.push(`  ${count} × ${safe(agent)} → ${safe(destination)}${rule === '' ? '' : ` (${safe(rule)})`}`);
+  if (undecidable > 0) lines.push(`${undecidable} more cannot be told from their rows: weir replay says why.`);
   if (uninspectable.length > 0) {
     const some = uninspectable
       .slice(0, 5)

@@ -30,11 +30,11 @@ export async function readRules(cli: Cli, files: readonly string[]): Promise<Rul
   const current = named === undefined ? given : load(undefined);
   const { lists, policies } = await readFiles(cli, files);
   const config = lists.reduce(withLists, given);
-  const own = await configured(given);
+  const own = await configuredPolicies(given);
   const candidate = { config, policies: policies ?? own };
   return {
     candidate,
-    current: { config: current, policies: named === undefined ? own : await configured(current) },
+    current: { config: current, policies: named === undefined ? own : await configuredPolicies(current) },
     stored: named !== undefined && isDefaultState(given, cli) ? current : given,
     names: [...(named === undefined ? [] : [named]), ...files],
     notes:
@@ -50,7 +50,8 @@ function isDefaultState(given: Config, cli: Cli): boolean {
   return given.state_dir === loadConfig({ flags: {}, env: nowhere, cwd: cli.cwd }).config.state_dir;
 }
 
-async function configured(config: Config): Promise<PolicySet | undefined> {
+/** The policies of `policies.files`; undefined = there are none. Throws ConfigError and CliError. */
+export async function configuredPolicies(config: Config): Promise<PolicySet | undefined> {
   const { files } = config.policies;
   if (files.length === 0) return undefined;
   return await policySet(files.map((file) => ({ file, value: readYamlFile(file, homely(file)) })));

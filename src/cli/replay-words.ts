@@ -1,5 +1,6 @@
 import { hostPort } from '../model/destination.ts';
 import { type Cli, safe } from './context.ts';
+import type { Progress } from './replay-run.ts';
 import type { Changed, Outcome, Summary } from './replay-tally.ts';
 import { clock, plural, table } from './table.ts';
 
@@ -69,18 +70,23 @@ const EVERY_MS = 100;
 const WIDTH = 30;
 
 /** A bar on a terminal, nothing elsewhere. */
-export function progress(cli: Cli, total: number): { add(count: number): void; end(): void } {
-  if (!cli.stderr.isTTY || cli.options().json || total === 0) return { add: () => undefined, end: () => undefined };
+export function progress(cli: Cli): Progress & { end(): void } {
+  const wanted = cli.stderr.isTTY && !cli.options().json;
+  let total = 0;
   let done = 0;
   let shown = 0;
   const show = (): void => {
+    if (!wanted || total === 0) return;
     const part = Math.min(1, done / total);
     const full = Math.round(part * WIDTH);
     const bar = `${'█'.repeat(full)}${'░'.repeat(WIDTH - full)}`;
     cli.stderr.write(`\r${bar} ${String(Math.floor(part * 100)).padStart(3)} % of ${number(total)}`);
   };
-  show();
   return {
+    begin(all) {
+      total = all;
+      show();
+    },
     add(count) {
       done += count;
       const now = performance.now();
@@ -88,6 +94,8 @@ export function progress(cli: Cli, total: number): { add(count: number): void; e
       shown = now;
       show();
     },
-    end: () => void cli.stderr.write('\r\u001b[K'),
+    end() {
+      if (wanted && total > 0) cli.stderr.write('\r\u001b[K');
+    },
   };
 }

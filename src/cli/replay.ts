@@ -1,9 +1,8 @@
 import { Command, Option } from 'commander';
-import type { Replay, Replayed, ReplayRules } from '../collector.ts';
+import type { ReplayRules } from '../collector.ts';
 import { type Cli, CliError, EXIT } from './context.ts';
-import type { StoredGroup } from './replay-rows.ts';
 import { readRules } from './replay-rules.ts';
-import { type Summary, Tally } from './replay-tally.ts';
+import type { Summary } from './replay-tally.ts';
 import { progress, replayText } from './replay-words.ts';
 import { parseTime } from './time.ts';
 
@@ -55,49 +54,15 @@ async function replay(cli: Cli, options: ReplayOptions): Promise<void> {
   const { mode } = options;
   const candidate = await createReplay({ ...rules.candidate, current: rules.current.config, mode });
   const current = options.diff ? await createReplay({ ...rules.current, mode }) : undefined;
-  const summary = await run(cli, rules.stored, { candidate, current }, options);
+  // DuckDB's native library is loaded only here.
+  const [{ storedSource }, { replayRows }] = await Promise.all([import('./stored.ts'), import('./replay-run.ts')]);
+  const bar = progress(cli);
+  const source = await storedSource(rules.stored);
+  const summary = await replayRows(source, { candidate, current }, options, bar).finally(() => bar.end());
   cli.print(plain(summary, options), () =>
     replayText(summary, { ...options, names: rules.names, now: Date.now(), style: cli.style }),
   );
   if (summary.counts['newly-stopped'] > 0) cli.exit(EXIT.found);
-}
-
-interface Sides {
-  readonly candidate: Replay;
-  readonly current: Replay | undefined;
-}
-
-async function run(
-  cli: Cli,
-  config: Parameters<typeof import('./stored.ts').storedSource>[0],
-  { candidate, current }: Sides,
-  window: ReplayOptions,
-): Promise<Summary> {
-  // DuckDB's native library is loaded only here.
-  const [{ storedSource }, { countRows, storedGroups }] = await Promise.all([
-    import('./stored.ts'),
-    import('./replay-rows.ts'),
-  ]);
-  const source = await storedSource(config);
-  const bar = progress(cli, await countRows(source, window));
-  const tally = new Tally();
-  const columns = new Set([...candidate.columns, ...(current?.columns ?? [])]);
-  try {
-    for await (const groups of storedGroups(source, columns, window)) {
-      for (const group of groups) {
-        bar.add(group.count);
-        tally.add(group, current === undefined ? happened(group) : current.judge(group), candidate.judge(group));
-      }
-    }
-  } finally {
-    bar.end();
-  }
-  return tally.summary();
-}
-
-function happened({ cells, findings }: StoredGroup): Replayed {
-  const strongest = findings.find(({ disposition }) => disposition === 'block') ?? findings[0];
-  return { verdict: undefined, stopped: cells['action'] === 'block', rule: strongest?.rule ?? '' };
 }
 
 function plain(summary: Summary, { since, mode, diff }: ReplayOptions): object {

@@ -189,6 +189,8 @@ export interface Preflight {
   readonly spanMs: number;
   readonly exchanges: number;
   readonly wouldLose: number;
+  /** Of those it cannot be told from their rows. */
+  readonly undecidable?: number;
   /** Most frequent first. */
   readonly examples: readonly {
     readonly agent: string;

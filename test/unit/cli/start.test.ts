@@ -8,6 +8,8 @@ import type { Cli } from '../../../src/cli/context.ts';
 import { preflightLines, raiseMode, rememberMode } from '../../../src/cli/raise.ts';
 import { startFailure } from '../../../src/cli/start-failure.ts';
 import { defaultConfig } from '../../../src/config/load.ts';
+import { openStore } from '../../../src/store/database.ts';
+import { exchange, options } from '../store/help.ts';
 import { fakeCollector, tempDir, weir } from './world.ts';
 
 const dir = tempDir();
@@ -34,6 +36,26 @@ test('raising the mode shows the preflight; without a terminal it proceeds', asy
   assert.equal(notes.length, 1);
   assert.match(notes[0] ?? '', /^monitor → enforce: of 0 requests in the last 7 d 0 h, 0 would have been stopped\./);
   assert.match(notes[0] ?? '', /enforce is cooperative here: an agent can leave by not using the proxy/);
+});
+
+test('the preflight replays the last week under the rules that are about to start', async () => {
+  const own = tempDir();
+  after(() => rmSync(own, { recursive: true, force: true }));
+  mkdirSync(join(own, 'private'));
+  const at = { state_dir: own, store: { path: join(own, 'weir.duckdb') } };
+  rememberMode(defaultConfig({ mode: 'monitor', ...at }));
+  const store = await openStore(options(own));
+  const records = ['known.example', 'known.example', 'other.example'].map((host) =>
+    exchange({ host, startedAt: Date.now() - 3_600_000 }),
+  );
+  await store.consume(records, records.length);
+  await store.close(1000);
+  const { cli, notes } = console_();
+  // A list that was not there when the rows were written.
+  const lists = { destinations: { allowed: ['known.example'] } };
+  await raiseMode(cli, defaultConfig({ mode: 'enforce', ...at, ...lists }));
+  assert.match(notes[0] ?? '', /of 3 requests in the last 7 d 0 h, 1 would have been stopped\./);
+  assert.match(notes[0] ?? '', /1 × researcher → other\.example:443 \(destination-not-allowed\)/);
 });
 
 test('on a terminal it asks, and anything but yes changes nothing', async () => {
