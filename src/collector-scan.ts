@@ -137,12 +137,12 @@ export function createScanning(options: ScanOptions): Scanning {
     },
     part(what, bytes) {
       const { by, homes, runs } = engines ?? load();
-      const { matches, cause, settled, sure, block } = scanPart(by[what], bytes, {
+      const { matches, cause, settled, begun, sure, block } = scanPart(by[what], bytes, {
         depth: options.depth,
         budget: budgetFor(bytes.length),
       });
       const found = matches.map((match) => foundOf(match, homes, runs));
-      return { found, settled, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
+      return { found, settled, begun, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),
     nameOf(rule) {

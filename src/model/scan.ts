@@ -55,6 +55,8 @@ export interface ScanPort {
 export interface ScannedPart extends Scanned {
   /** What begins before it stays what it is, whatever comes; at most the length of the text. */
   readonly settled: number;
+  /** From here on there may be a match: its keyword is there as a whole. */
+  readonly begun: number;
   /** From here on a match is on its way, with more than its keyword. */
   readonly sure: number;
   /** As `sure`, of matches that may be longer than 4 KiB: a private key, line by line. */
@@ -76,6 +78,8 @@ export interface BodyFound {
   readonly count: number;
   /** What the first one stands in, in words: `in the form field note`, `in an HTML comment`. */
   readonly place?: string;
+  /** It lies in several places: no filter takes it out. */
+  readonly apart?: true;
 }
 
 /** What looking at one body came to. */

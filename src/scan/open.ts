@@ -2,7 +2,7 @@ import type { Engine } from './engine.ts';
 import { scanLayers } from './layers.ts';
 import { originOf } from './offsets.ts';
 import { type Match, resolve } from './resolve.ts';
-import type { Budget, UnscannedCause } from './scanner.ts';
+import type { Budget, Scanner, UnscannedCause } from './scanner.ts';
 import { tailsOf } from './tails.ts';
 import { AROUND, unescaped } from './unescape.ts';
 
@@ -10,6 +10,8 @@ import { AROUND, unescaped } from './unescape.ts';
 export interface Open {
   /** Every match that begins before this is known, whatever comes. */
   readonly settled: number;
+  /** From here on there may be a match: its keyword has been seen whole. */
+  readonly begun: number;
   /** From here on a match is on its way: more than its keyword has been seen. */
   readonly sure: number;
   /** As `sure`, of patterns whose matches may be longer than {@link LONG} bytes: blocks, such as private keys. */
@@ -28,6 +30,7 @@ export const LONG = 4097;
 const MOST_LAYERS = 8;
 const NOTHING: Open = {
   settled: Number.POSITIVE_INFINITY,
+  begun: Number.POSITIVE_INFINITY,
   sure: Number.POSITIVE_INFINITY,
   block: Number.POSITIVE_INFINITY,
 };
@@ -42,15 +45,20 @@ export function scanPart(
   const plain = scanner.part(bytes);
   const layers = scanLayers(engine, bytes, { ...options, plain: false });
   const cause = plain.cause ?? layers.cause;
-  const own = { settled: scanner.settled, sure: scanner.sure(0), block: scanner.sure(LONG) };
+  const own = openOf(scanner);
   const open = cause === undefined ? earliest(own, encoded(engine, bytes, options.depth, MOST_LAYERS)) : own;
   const matches = layers.matches.length === 0 ? plain.matches : resolve([...plain.matches, ...layers.matches]);
   return { ...open, settled: Math.min(open.settled, bytes.length), matches, cause };
 }
 
+function openOf(scanner: Scanner): Open {
+  return { settled: scanner.settled, begun: scanner.begun, sure: scanner.sure(0), block: scanner.sure(LONG) };
+}
+
 function earliest(a: Open, b: Open): Open {
   return {
     settled: Math.min(a.settled, b.settled),
+    begun: Math.min(a.begun, b.begun),
     sure: Math.min(a.sure, b.sure),
     block: Math.min(a.block, b.block),
   };
@@ -66,10 +74,10 @@ function within(
 ): Open {
   const scanner = engine.scanner();
   scanner.part(bytes);
-  const own = { settled: scanner.settled, sure: scanner.sure(0), block: scanner.sure(LONG) };
+  const own = openOf(scanner);
   const open = layers > 0 ? earliest(own, encoded(engine, bytes, depth, layers)) : own;
   const at = (offset: number): number => (offset < bytes.length ? place(offset) : Number.POSITIVE_INFINITY);
-  return { settled: at(open.settled), sure: at(open.sure), block: at(open.block) };
+  return { settled: at(open.settled), begun: at(open.begun), sure: at(open.sure), block: at(open.block) };
 }
 
 function encoded(engine: Engine, bytes: Uint8Array, depth: number, layers: number): Open {

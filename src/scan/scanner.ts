@@ -93,6 +93,11 @@ export class Scanner {
     return this.result();
   }
 
+  /** Where the first match may begin whose keyword has been seen whole, or Infinity. */
+  get begun(): number {
+    return Math.min(this.#words.open, this.#numbers.open, this.#addresses.open);
+  }
+
   /** Where the first match begins that is on its way and whose pattern can be `least` bytes long, or Infinity. */
   sure(least: number): number {
     return Math.min(this.#words.sure(least), this.#numbers.sure(least), this.#addresses.sure(least));
