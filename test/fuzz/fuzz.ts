@@ -21,8 +21,9 @@ export interface Failure {
 
 /** Longest input: longer ones find nothing shorter ones do not. */
 const MOST_BYTES = 16_384;
-/** Tries to make a failing input smaller. */
+/** Tries to make a failing input smaller, and for how long. */
 const MOST_TRIES = 2_000;
+const MOST_MS = 15_000;
 /** What parsers stumble over. */
 const TOKENS = [
   '\r\n',
@@ -129,11 +130,17 @@ function randomOf(seed: number): Random {
   return seeded(seed ^ 0x5bd1e995);
 }
 
-/** Runs one case; a failure comes with the smallest input that was found to fail as well. */
-export async function runCase(target: Target, input: Buffer, seed: number): Promise<Failure | undefined> {
+/** Runs one case; a failure comes with the smallest input that was found to fail as well. `began` hears of each try. */
+export async function runCase(
+  target: Target,
+  input: Buffer,
+  seed: number,
+  began: (input: Buffer) => void = () => undefined,
+): Promise<Failure | undefined> {
+  began(input);
   const error = await fails(target, input, seed);
   if (error === undefined) return undefined;
-  const smaller = await smallest(target, input, seed);
+  const smaller = await smallest(target, input, seed, began);
   return { target: target.name, seed, input: smaller, error: (await fails(target, smaller, seed)) ?? error };
 }
 
@@ -147,12 +154,18 @@ async function fails(target: Target, input: Buffer, seed: number): Promise<unkno
 }
 
 /** Leaves out ever smaller parts as long as it fails. */
-async function smallest(target: Target, input: Buffer, seed: number): Promise<Buffer> {
+async function smallest(target: Target, input: Buffer, seed: number, began: (input: Buffer) => void): Promise<Buffer> {
   let best = input;
   let tries = 0;
-  for (let size = best.length >> 1; size >= 1 && tries < MOST_TRIES; size = Math.min(size >> 1, best.length)) {
-    for (let at = 0; at < best.length && tries < MOST_TRIES; tries++) {
+  const until = performance.now() + MOST_MS;
+  for (
+    let size = best.length >> 1;
+    size >= 1 && tries < MOST_TRIES && performance.now() < until;
+    size = Math.min(size >> 1, best.length)
+  ) {
+    for (let at = 0; at < best.length && tries < MOST_TRIES && performance.now() < until; tries++) {
       const without = Buffer.concat([best.subarray(0, at), best.subarray(at + size)]);
+      began(without);
       if ((await fails(target, without, seed)) === undefined) at += size;
       else best = without;
     }

@@ -9,6 +9,7 @@ export async function allTargets(): Promise<readonly Target[]> {
     import('./targets/websocket.ts'),
     import('./targets/streams.ts'),
     import('./targets/scanner.ts'),
+    import('./targets/redaction.ts'),
   ]);
   return files.flatMap(({ targets }) => targets);
 }

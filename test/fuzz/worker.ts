@@ -14,11 +14,12 @@ async function one(
   input: Buffer,
   of: number,
 ): Promise<boolean> {
-  bytes.set(input.subarray(0, bytes.length));
-  counter[1] = Math.min(input.length, bytes.length);
-  counter[2] = of;
-  Atomics.add(counter, 0, 1);
-  const failure = await runCase(target, input, of);
+  const failure = await runCase(target, input, of, (tried) => {
+    bytes.set(tried.subarray(0, bytes.length));
+    counter[1] = Math.min(tried.length, bytes.length);
+    counter[2] = of;
+    Atomics.add(counter, 0, 1);
+  });
   if (failure !== undefined) report({ failure: told(failure) });
   return failure === undefined;
 }

@@ -61,6 +61,9 @@ export function wsFrames(bytes: Buffer): ReadFrame[] {
   const frames: ReadFrame[] = [];
   let at = 0;
   while (at < bytes.length) {
+    const short = (bytes[at + 1] ?? 0) & 127;
+    const needed = 2 + (short === 127 ? 8 : short === 126 ? 2 : 0) + ((bytes[at + 1] ?? 0) > 127 ? 4 : 0);
+    if (at + needed > bytes.length) throw new Error('cut frame');
     const [first, second] = [bytes.readUInt8(at), bytes.readUInt8(at + 1)];
     let length = second & 127;
     at += 2;
