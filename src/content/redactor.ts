@@ -3,6 +3,8 @@ import type { BodyFormat } from './body-format.ts';
 import type { FilterOptions } from './filter-contract.ts';
 import { Held, merged } from './held.ts';
 import { cutsFor } from './label.ts';
+import { placeOf } from './place.ts';
+import { BodyStart } from './split.ts';
 import { Tally } from './tally.ts';
 
 export interface RedactorOptions extends Omit<FilterOptions, 'out'> {
@@ -38,6 +40,8 @@ export class Redactor {
   readonly #options: RedactorOptions;
   readonly #tally: Tally = new Tally();
   readonly #held: Held = new Held();
+  /** What leaves may hold a secret that was cut up. */
+  readonly #start: BodyStart | undefined;
   #sure = Number.POSITIVE_INFINITY;
   #block = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
@@ -47,6 +51,7 @@ export class Redactor {
 
   constructor(options: RedactorOptions) {
     this.#options = options;
+    if (options.what === 'request') this.#start = new BodyStart();
   }
 
   get scanned(): BodyScanned {
@@ -61,6 +66,7 @@ export class Redactor {
   /** More of it; the bytes are ours from now on. */
   write(payload: Buffer): void {
     const { scanBytes } = this.#options;
+    this.#start?.add(payload);
     for (let from = 0; from < payload.length && this.#state !== 'over'; ) {
       let size = SLICE;
       if (this.#state === 'reading' && scanBytes > 0) size = Math.min(size, scanBytes - this.#held.end);
@@ -74,9 +80,16 @@ export class Redactor {
 
   /** No more comes: what waits is decided. */
   end(): void {
-    if (this.#state === 'reading') this.#safely(() => this.#letGo(this.#held.end));
+    if (this.#state === 'reading') this.#safely(() => this.#last());
     this.#close();
     this.#state = 'over';
+  }
+
+  #last(): void {
+    const found = this.#start?.finds(this.#options.scan) ?? [];
+    this.#tally.include(found);
+    if (found.some((one) => this.#options.act(one.found) === 'stop')) this.#stop();
+    else this.#letGo(this.#held.end);
   }
 
   /** Whatever waits is dropped. */
@@ -202,8 +215,11 @@ export class Redactor {
     fresh: Buffer | undefined,
   ): void {
     const stop = decided.find(({ act }) => act === 'stop');
-    const limit = stop === undefined ? until : this.#last(Math.min(until, stop.found.start + this.#held.base));
-    for (const { found } of decided) this.#tally.add(found, found.start + this.#held.base);
+    const limit = stop === undefined ? until : this.#upTo(Math.min(until, stop.found.start + this.#held.base));
+    const { base } = this.#held;
+    const window = decided.length === 0 ? undefined : this.#held.until(this.#held.end);
+    for (const { found } of decided)
+      this.#tally.add(found, found.start + base, () => window && placeOf(window, found.start, found.end, base === 0));
     const places = decided.filter(({ found, act }) => act === 'replace' && found.start + this.#held.base < limit);
     if (places.length > 0) this.#rewrite(merged(places.map(({ found }) => found)), limit);
     else if (limit > this.#held.gone) {
@@ -215,7 +231,7 @@ export class Redactor {
   }
 
   /** How far what stands before a secret goes on. */
-  #last(limit: number): number {
+  #upTo(limit: number): number {
     const { base, gone } = this.#held;
     if (limit <= gone) return gone;
     const bytes = this.#held.until(limit).subarray(gone - base);

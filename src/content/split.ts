@@ -49,6 +49,7 @@ function joined(pieces: Pieces<string>, scan: ScanPort, offsetOf: (piece: string
     offset: offsetOf(places[0] as string),
     count: 1,
     place: `in ${places.length} values (split)`,
+    apart: true,
   }));
 }
 
@@ -97,6 +98,25 @@ function formPieces(body: Buffer, scan: ScanPort): void {
     PIECES.add(value, value);
   }
   PIECES.close(scan);
+}
+
+/** The beginning of a body that goes on meanwhile. */
+export class BodyStart {
+  #parts: Uint8Array[] = [];
+  #length = 0;
+
+  /** Bytes are copied as long as the body is short. */
+  add(payload: Uint8Array): void {
+    if (this.#length > MOST_BODY) return;
+    this.#length += payload.length;
+    if (this.#length > MOST_BODY) this.#parts = [];
+    else this.#parts.push(Uint8Array.from(payload));
+  }
+
+  /** As `splitFinds`, at the end of the body. */
+  finds(scan: ScanPort): readonly BodyFound[] {
+    return this.#parts.length === 0 ? [] : splitFinds(Buffer.concat(this.#parts), scan);
+  }
 }
 
 /** A longer message is no part of a secret that was cut into messages. */
@@ -167,9 +187,8 @@ export class SplitMessages {
 
   #look(pieces: Pieces<string>): void {
     pieces.close(this.#scan);
-    for (const { found, count, place } of joined(pieces, this.#scan, () => 0)) {
-      this.#found.push({ found, offset: 0, count, place: `${place?.replace('values', 'messages')}` });
-    }
+    for (const one of joined(pieces, this.#scan, () => 0))
+      this.#found.push({ ...one, place: `${one.place?.replace('values', 'messages')}` });
     pieces.clear();
   }
 }

@@ -119,10 +119,10 @@ export function bodyFindings(
   const leaks: Leak[] = [];
   const body = `the ${direction} body`;
   const located = held === undefined ? {} : ({ located: 'body' } as const);
-  for (const { found, offset, count, place: inside } of scanned.found) {
+  for (const { found, offset, count, place: inside, apart } of scanned.found) {
     const place = inside === undefined ? body : `${body}, ${inside}`;
     const weight = rules.weigh(found, direction === 'request' ? 'body' : 'response', exchange);
-    if (weight !== undefined) leaks.push({ found, weight, place, offset, count, ...located });
+    if (weight !== undefined) leaks.push({ found, weight, place, offset, count, ...(apart ? {} : located) });
   }
   const inspector = direction === 'request' ? OUTGOING : INCOMING;
   const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost, inspector);

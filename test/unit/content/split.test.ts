@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Redactor } from '../../../src/content/redactor.ts';
 import { SplitMessages, splitFinds } from '../../../src/content/split.ts';
 import { Window } from '../../../src/content/window.ts';
 import { fakeScan, windowOptions } from './support.ts';
@@ -67,4 +68,38 @@ test('messages without end: what is kept of them is bounded, and a secret among 
   for (let i = 0; i < 10; i++) say('X');
   say('x'.repeat(100_000));
   assert.ok(split.finish().length <= 1);
+});
+
+test('a body that is held: what was cut up stops it before anything of it goes, or passes untouched', () => {
+  const body = Buffer.from(JSON.stringify({ a: A, b: B }));
+  for (const act of ['stop', 'replace'] as const) {
+    const given: Buffer[] = [];
+    let stopped = false;
+    const scan = fakeScan();
+    const redactor = new Redactor({
+      ...windowOptions({ scan }),
+      scan: { ...scan, part: (what, bytes) => ({ ...scan.scan(what, bytes), settled: 0, sure: 0, block: 0 }) },
+      decodeRatio: 100,
+      holdMs: 0,
+      act: () => act,
+      onUnscanned: () => 'pass',
+      format: 'json',
+      fixed: false,
+      patient: true,
+      data: (payload) => given.push(payload),
+      stopped: () => {
+        stopped = true;
+      },
+      onFailed: () => 'pass',
+    });
+    redactor.write(body.subarray(0, 9));
+    redactor.write(body.subarray(9));
+    redactor.end();
+    assert.equal(stopped, act === 'stop');
+    assert.equal(Buffer.concat(given).toString(), act === 'stop' ? '' : body.toString());
+    assert.deepEqual(
+      redactor.scanned.found.map(({ place, apart }) => [place, apart]),
+      [['in 2 values (split)', true]],
+    );
+  }
 });
