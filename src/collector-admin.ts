@@ -42,7 +42,10 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
         return { ok: false, problems: [{ code: 'starting', severity: 'info', message: STARTING }] };
       return readinessOf(found);
     },
-    metrics: () => house().recorder.metrics(),
+    metrics: () => {
+      house().tellGauges();
+      return house().recorder.metrics();
+    },
     preflight: (agent, mode) => preflightOf(house(), agent, mode),
     mode: async (agent, verb, actor) => changeMode(house(), agent, verb, actor),
     baselines: async (agent) => {

@@ -240,6 +240,11 @@ export class House {
     return this.#shown.text(text);
   }
 
+  /** What is open and known now, for gauges. */
+  tellGauges(): void {
+    this.recorder.gauges({ ...this.corridor.gauges(), known: this.baseline.known() });
+  }
+
   /** Findings of agents rather than exchanges: hourly digests, all of them with `flush`. */
   postDigests(flush: boolean): void {
     for (const { agent, finding } of this.baseline.due(flush)) {

@@ -26,6 +26,8 @@ export {
 } from './collector-replay.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
+/** How often what is open and known is told to whoever exports gauges. */
+const GAUGES_MS = 5_000;
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
 /** `/readyz` tells what the recorder said at most this long ago. */
@@ -124,6 +126,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
       }
       timers.push(
         setInterval(() => corridor.sweep(), SWEEP_MS),
+        setInterval(() => house.tellGauges(), GAUGES_MS),
         setInterval(() => house.postDigests(false), DIGEST_MS),
         setInterval(() => void house.askRecorder(), PROBLEMS_MS),
       );

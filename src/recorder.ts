@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Consumer } from './model/ports.ts';
 import type { RecentQuery } from './model/recent.ts';
@@ -47,14 +48,10 @@ type Records = Extract<ToRecorder, { type: 'records' }>;
 const data = workerData as RecorderData;
 const port = parentPort;
 
-function tell(message: FromRecorder): void {
-  port?.postMessage(message);
-}
+const tell = (message: FromRecorder): void => port?.postMessage(message);
 function log(level: Level, event: string, fields: Record<string, unknown> = {}): void {
   tell({ type: 'log', level, event, fields });
 }
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 function storeSlot(journal: Journal): StoreSlot | undefined {
   const { store } = data;
@@ -62,8 +59,8 @@ function storeSlot(journal: Journal): StoreSlot | undefined {
   const open = async () => {
     // Imported here, so that a platform without the native library still records and exports.
     const { openStore } = await import('./store/database.ts');
-    const warn = (message: string): void => log('warn', message);
-    return openStore({ dir: data.stateDir, createdBy: `weir ${data.version}`, log: { warn }, ...store });
+    const logger = { warn: (message: string): void => log('warn', message) };
+    return openStore({ dir: data.stateDir, createdBy: `weir ${data.version}`, log: logger, ...store });
   };
   // A thread that was restarted within a process life: its open rows are still open.
   const former = journal.batch > 0 ? undefined : journal.status().last;
@@ -105,7 +102,7 @@ class Recorder {
     this.#opening = opening;
     const [endpoint] = await Promise.all([
       resolveEndpoint(data.telemetry.endpoint, process.env),
-      Promise.race([opening, sleep(STORE_WAIT_MS)]),
+      Promise.race([opening, sleep(STORE_WAIT_MS, undefined, { ref: false })]),
     ]);
     if (this.#ending) return;
     this.#endpoint = endpoint;
@@ -213,6 +210,9 @@ class Recorder {
         return;
       case 'containment':
         this.#containment = message.containment;
+        return;
+      case 'gauges':
+        this.#metrics.gauges(message.gauges);
         return;
       case 'call':
         this.#call(message.name, message.args).then(

@@ -65,6 +65,8 @@ export interface Baseline {
   replace(snapshot: BaselineSnapshot): void;
   export(agent: string): unknown;
   agents(): readonly AgentStat[];
+  /** Destinations known, by agent. */
+  known(): Readonly<Record<string, number>>;
   sentence(agent: string): string | undefined;
   state(agent: string): BaselineState;
   /** A person accepted (or chose to ignore) this destination. */

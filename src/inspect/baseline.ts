@@ -236,6 +236,10 @@ class Memory implements Baseline {
     return [...this.#agents.values()].map(agentStat);
   }
 
+  known(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#agents].map(([agent, { known }]) => [agent, known]));
+  }
+
   sentence(agent: string): string | undefined {
     const index = this.#agents.get(this.#o.asOne(agent));
     if (index === undefined) return undefined;

@@ -15,6 +15,18 @@ export interface Tally {
   readonly dropped: Readonly<Record<string, number>>;
 }
 
+/** What is open and known at a moment, for gauges. */
+export interface TrafficGauges {
+  /** Exchanges under way. */
+  readonly requests: number;
+  /** Agent-side transports. */
+  readonly connections: number;
+  /** Open tunnels by agent. */
+  readonly tunnels: Readonly<Record<string, number>>;
+  /** Destinations in the baseline by agent. */
+  readonly known: Readonly<Record<string, number>>;
+}
+
 /**
  * The one thing that leaves the traffic thread for an exchange, CONNECT or tunnel. Flat, structured-clone-able.
  * Span, metric, log event and row are pure projections of it. Raw when posted; `record/presentable.ts` rewrites every

@@ -1,5 +1,5 @@
 import type { Corridor } from '../model/ports.ts';
-import type { Tally, WeirRecord } from '../model/record.ts';
+import type { Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { AgentCounters } from './agent-counters.ts';
 import type { Stages } from './stages.ts';
 
@@ -17,6 +17,8 @@ export interface CorridorOptions {
 /** The corridor with what the collector steers it by. */
 export interface LiveCorridor extends Corridor {
   tally(): Pick<Tally, 'started' | 'open'>;
+  /** What is open, for gauges. */
+  gauges(): Omit<TrafficGauges, 'known'>;
   /** Refusals and limits met, by code (for `weir status` and metrics). */
   counters(): Readonly<Record<string, number>>;
   /** Posts open rows for what is older than 5 s, or for all of one `weir run`. Called about once a second. */

@@ -14,7 +14,7 @@ import type {
   Secured,
   UpstreamTls,
 } from '../model/ports.ts';
-import type { Tally } from '../model/record.ts';
+import type { Tally, TrafficGauges } from '../model/record.ts';
 import { refOf, ulid } from '../model/ulid.ts';
 import type { AgentCounters } from './agent-counters.ts';
 import { answered, inspect, judge, observe, stillAllowed, upstreamOf } from './checkpoint.ts';
@@ -23,7 +23,7 @@ import type { CorridorOptions, LiveCorridor } from './contract.ts';
 import { dialResolved } from './dial.ts';
 import { editsOf, filterContent, responseHead, trailers } from './filtered.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
-import { LiveList } from './live-list.ts';
+import { LiveList, openOf } from './live-list.ts';
 import { openExchange, openTunnelOf } from './open.ts';
 import { alsoRead, copyContent } from './reading.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
@@ -219,9 +219,8 @@ class Passage implements LiveCorridor {
   }
 
   onDrain(connection: Connection, drain: () => void): void {
-    const state = connection as LiveConnection;
-    state.drain = drain;
-    this.#drainable.add(state);
+    (connection as LiveConnection).drain = drain;
+    this.#drainable.add(connection as LiveConnection);
   }
 
   drain(): void {
@@ -230,6 +229,10 @@ class Passage implements LiveCorridor {
 
   tally(): Pick<Tally, 'started' | 'open'> {
     return { started: this.#started, open: this.#live.size };
+  }
+
+  gauges(): Omit<TrafficGauges, 'known'> {
+    return { ...openOf(this.#live), connections: this.#connections };
   }
 
   counters(): Readonly<Record<string, number>> {

@@ -35,3 +35,17 @@ export class LiveList {
     for (let exchange = this.#first; exchange !== undefined; exchange = exchange.younger) yield exchange;
   }
 }
+
+/** What is open, by kind; a CONNECT that is being dialled is neither. */
+export function openOf(live: LiveList): {
+  readonly requests: number;
+  readonly tunnels: Readonly<Record<string, number>>;
+} {
+  let requests = 0;
+  const tunnels: Record<string, number> = Object.create(null);
+  for (const { kind, identity } of live) {
+    if (kind === 'exchange') requests++;
+    else if (kind === 'tunnel') tunnels[identity.agent] = (tunnels[identity.agent] ?? 0) + 1;
+  }
+  return { requests, tunnels };
+}

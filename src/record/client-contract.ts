@@ -1,5 +1,5 @@
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
-import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { BaselineSnapshot, Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { ReportFacts } from '../model/report.ts';
 import type { PurgeQuery, RecorderData, RecorderReady, RecorderStatus, RecorderVerb, ReportQuery } from './protocol.ts';
 
@@ -21,6 +21,8 @@ export interface RecorderClient {
   post(record: WeirRecord): void;
   /** Where the traffic thread's counters are. */
   tally(read: () => Pick<Tally, 'started' | 'open'>): void;
+  /** What is open now; told about every five seconds. */
+  gauges(gauges: TrafficGauges): void;
   /** The stored baseline, where spans go, what is wrong. Settles once, with the first recorder that gets that far. */
   readonly ready: Promise<RecorderReady>;
   /** Spans, logs and metrics sent from now on say this as `weir.containment`. */

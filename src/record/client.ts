@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Worker } from 'node:worker_threads';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
-import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { BaselineSnapshot, Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { ReportFacts } from '../model/report.ts';
 import { BATCH, Backlog } from './backlog.ts';
 import type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
+import { noStatus } from './no-status.ts';
 import { pack } from './pack.ts';
 import type {
   FromRecorder,
@@ -201,6 +202,10 @@ class Client implements RecorderClient {
     this.#read = read;
   }
 
+  gauges(gauges: TrafficGauges): void {
+    this.#send({ type: 'gauges', gauges });
+  }
+
   call(name: RecorderVerb, args?: unknown): Promise<unknown> {
     if (this.#worker === undefined) {
       return Promise.reject(new Error(`the recorder is not running: ${this.#lastDeath ?? 'it has been shut down'}`));
@@ -222,17 +227,7 @@ class Client implements RecorderClient {
     try {
       return (await this.call('status')) as RecorderStatus;
     } catch (error) {
-      const sentence = (error as Error).message;
-      return {
-        dropped: this.#backlog.dropped(),
-        consumers: [],
-        journalBytes: 0,
-        storeBytes: 0,
-        storeSentence: sentence,
-        endpointSentence: sentence,
-        problems: [sentence],
-        unrecorded: sentence,
-      };
+      return noStatus(this.#backlog.dropped(), (error as Error).message);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Containment } from '../model/admin.ts';
 import type { Mode } from '../model/finding.ts';
-import type { BaselineSnapshot, Tally, WeirRecord } from '../model/record.ts';
+import type { BaselineSnapshot, Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { ReportFilter } from '../model/report.ts';
 import type { ConsumerStatus } from './pump.ts';
 import type { Identity } from './pumps.ts';
@@ -49,6 +49,7 @@ export type ToRecorder =
   | { readonly type: 'subscribe'; readonly on: boolean }
   /** `weir.containment` of what is sent from now on. */
   | { readonly type: 'containment'; readonly containment: string }
+  | { readonly type: 'gauges'; readonly gauges: TrafficGauges }
   | { readonly type: 'shutdown'; readonly deadlineMs: number };
 
 /** Recorder thread to traffic side. */

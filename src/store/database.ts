@@ -5,7 +5,7 @@ import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot } from '../model/record.ts';
 import type { ReportFacts, ReportFilter } from '../model/report.ts';
 import { readCursor } from './append.ts';
-import { readBaseline } from './baseline.ts';
+import { readBaseline } from './baseline-read.ts';
 import { type Engine, openEngine, type Place } from './engine.ts';
 import { messageOf, StoreError } from './error.ts';
 import { freeBytes, makePrivateDir, replaceFile } from './files.ts';

@@ -2,7 +2,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from '@duckdb/node-api';
 import type { BaselineSnapshot } from '../model/record.ts';
-import { readBaseline } from './baseline.ts';
+import { readBaseline } from './baseline-read.ts';
 import { plainRows } from './convert.ts';
 import { explainOpen } from './engine.ts';
 import { messageOf } from './error.ts';

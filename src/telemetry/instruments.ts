@@ -33,6 +33,14 @@ export function recordInstruments() {
       labels: [ATTR.MODE, ATTR.VISIBILITY],
       bounds: OVERHEAD,
     }),
+    connection: createInstrument({
+      kind: 'histogram',
+      name: 'http.client.connection.duration',
+      unit: 's',
+      description: 'Life of connections of agents, by the destination they were for',
+      labels: [ATTR.SERVER_ADDRESS, ATTR.SERVER_PORT],
+      bounds: CONNECTION,
+    }),
     tunnel: createInstrument({
       kind: 'histogram',
       name: 'weir.tunnel.duration',
@@ -94,6 +102,32 @@ export function healthInstruments() {
       name: 'weir.exchanges.open',
       unit: '{exchange}',
       description: 'Begun and not yet ended',
+    }),
+    active: createInstrument({
+      kind: 'gauge',
+      name: 'http.client.active_requests',
+      unit: '{request}',
+      description: 'Exchanges under way',
+    }),
+    connections: createInstrument({
+      kind: 'gauge',
+      name: 'http.client.open_connections',
+      unit: '{connection}',
+      description: 'Open connections of agents',
+    }),
+    tunnels: createInstrument({
+      kind: 'gauge',
+      name: 'weir.tunnel.active',
+      unit: '{tunnel}',
+      description: 'Open tunnels, by agent',
+      labels: [ATTR.AGENT],
+    }),
+    known: createInstrument({
+      kind: 'gauge',
+      name: 'weir.destinations.known',
+      unit: '{destination}',
+      description: 'Destinations in the baseline, by agent',
+      labels: [ATTR.AGENT],
     }),
     dropped: createInstrument({
       kind: 'counter',

@@ -1,4 +1,4 @@
-import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { ExchangeRecord, TrafficGauges, WeirRecord } from '../model/record.ts';
 import { createCallMetrics } from './call-metric.ts';
 import { createHostSlots, createNameCap } from './hosts.ts';
 import { healthInstruments, recordInstruments } from './instruments.ts';
@@ -28,6 +28,8 @@ export interface Metrics {
   readonly instruments: readonly Instrument[];
   /** Counts one record. */
   record(record: WeirRecord): void;
+  /** What is open and known. */
+  gauges(gauges: TrafficGauges): void;
   /** Sets gauges and loss counters; called before every read. */
   health(health: Health): void;
 }
@@ -110,6 +112,17 @@ export function createMetrics(): Metrics {
     own.decisions.add([ruleName(rule), record.action, record.would, record.mode], 1);
   };
 
+  /** Gone to zero is told as zero. */
+  const byAgent = (instrument: Instrument, counts: Readonly<Record<string, number>>): void => {
+    const sums = new Map<string, number>();
+    for (const series of instrument.series.values()) sums.set(series.values[0] ?? '', 0);
+    for (const [agent, count] of Object.entries(counts)) {
+      const name = agentName(agent);
+      sums.set(name, (sums.get(name) ?? 0) + count);
+    }
+    for (const [name, count] of sums) instrument.set([name], count);
+  };
+
   const exchange = (record: ExchangeRecord): void => {
     if (record.state !== 'closed') return;
     const counted = seriesOf(record);
@@ -134,9 +147,18 @@ export function createMetrics(): Metrics {
     instruments: [...Object.values(own), ...calls.instruments, ...Object.values(state)],
     record(record) {
       if (record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel') exchange(record);
-      else if (record.kind === 'finding') {
+      else if (record.kind === 'connection') {
+        const seconds = Math.max(0, record.closedAt - record.openedAt) / 1000;
+        own.connection.observe([hosts.nameFor(record.host), String(record.port)], seconds);
+      } else if (record.kind === 'finding') {
         own.findings.add([ruleName(record.finding.rule), record.finding.severity, ''], 1);
       }
+    },
+    gauges({ requests, connections, tunnels, known }) {
+      state.active.set(NONE, requests);
+      state.connections.set(NONE, connections);
+      byAgent(state.tunnels, tunnels);
+      byAgent(state.known, known);
     },
     health(health) {
       state.up.set(NONE, 1);
