@@ -21,11 +21,24 @@ const ENTITIES = new Map([
 ]);
 const ENTITY = /^&(?:#(\d{1,7})|#[xX]([0-9a-fA-F]{1,6})|([A-Za-z]{2,8}));?/;
 
+function isLetter(byte: number | undefined): boolean {
+  return byte !== undefined && (byte | 32) >= 97 && (byte | 32) <= 122;
+}
+
+/** Most ampersands stand between parameters. */
+function mayBegin(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at + 1] === 0x23) return true;
+  let letters = 0;
+  while (letters < 8 && isLetter(bytes[at + 1 + letters])) letters++;
+  return letters >= 2 && bytes[at + 1 + letters] === 0x3b;
+}
+
 /** The HTML character reference (HTML §13.5) at a place; undefined when there is none, or one that stands for no ASCII. */
 export function entityAt(
   bytes: Uint8Array,
   at: number,
 ): { readonly length: number; readonly codePoint: number } | undefined {
+  if (!mayBegin(bytes, at)) return undefined;
   const found = ENTITY.exec(String.fromCharCode(...bytes.subarray(at, at + 12)));
   if (!found) return undefined;
   const [all, decimal, hex, name] = found;

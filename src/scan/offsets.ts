@@ -53,6 +53,24 @@ export function addSegment(
   units: readonly [out: number, source: number],
   encoding?: Encoding,
 ): void {
+  pushSegment(segments, out, source[0], source[1], units[0], units[1], encodingCode(encoding ?? ''));
+}
+
+/** What segments know an encoding by; 0 = copied as it stands. */
+export function encodingCode(encoding: (typeof ENCODINGS)[number]): number {
+  return ENCODINGS.indexOf(encoding);
+}
+
+/** As `addSegment`, for where one is added every few bytes. */
+export function pushSegment(
+  segments: Segments,
+  out: number,
+  from: number,
+  to: number,
+  outUnit: number,
+  sourceUnit: number,
+  encoding: number,
+): void {
   if (segments.length === segments.list.length) {
     const larger = new Int32Array(segments.list.length * 2);
     larger.set(segments.list);
@@ -60,11 +78,11 @@ export function addSegment(
   }
   const { list, length } = segments;
   list[length] = out;
-  list[length + 1] = source[0];
-  list[length + 2] = units[0];
-  list[length + 3] = units[1];
-  list[length + 4] = source[1];
-  list[length + 5] = ENCODINGS.indexOf(encoding ?? '');
+  list[length + 1] = from;
+  list[length + 2] = outUnit;
+  list[length + 3] = sourceUnit;
+  list[length + 4] = to;
+  list[length + 5] = encoding;
   segments.length += STRIDE;
 }
 

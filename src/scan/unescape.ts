@@ -1,17 +1,12 @@
 import { entityAt } from './entities.ts';
-import { addSegment, createSegments, type Decoded, type Encoding, type Segments } from './offsets.ts';
+import type { Decoded, Encoding } from './offsets.ts';
+import { PlainWriter } from './plain-writer.ts';
 import { type Wasm, wasmOf } from './wasm-memory.ts';
 
 /**
  * Undoes, in one pass, what hides text without changing its alphabet: percent-encoding, backslash escapes of JSON and of programs, HTML
  * entities, and the tricks of Unicode: invisible characters, direction marks, compatibility forms, look-alike letters.
  */
-
-interface Writer {
-  out: Uint8Array;
-  length: number;
-  readonly segments: Segments;
-}
 
 /** What stands at a place: how many bytes it takes and what it means; undefined = nothing. */
 interface Piece {
@@ -41,26 +36,22 @@ function percent(bytes: Uint8Array, at: number): Piece | undefined {
   return value < 0 ? undefined : { length: 3, bytes: [value], encoding: 'percent' };
 }
 
-const ESCAPES = new Map([
-  ['n', 10],
-  ['r', 13],
-  ['t', 9],
-  ['"', 34],
-  ["'", 39],
-  ['/', 47],
-  ['\\', 92],
-]);
+/** What a letter behind a backslash stands for; 0 = nothing. */
+const ESCAPES = new Uint8Array(256);
+[...'nrt"\'/\\'].forEach((letter, i) => {
+  ESCAPES[letter.charCodeAt(0)] = '\n\r\t"\'/\\'.charCodeAt(i);
+});
 
 /** RFC 8259 §7, and `\xHH`, `\u{…}` of programs. Surrogate pairs are put together. */
 function backslash(bytes: Uint8Array, at: number): Piece | undefined {
-  const letter = String.fromCharCode(bytes[at + 1] ?? 0);
-  const simple = ESCAPES.get(letter);
-  if (simple !== undefined) return { length: 2, bytes: [simple], encoding: 'escape' };
-  if (letter === 'x') {
+  const letter = bytes[at + 1] ?? 0;
+  const simple = ESCAPES[letter] as number;
+  if (simple !== 0) return { length: 2, bytes: [simple], encoding: 'escape' };
+  if (letter === 0x78) {
     const value = hexValue(bytes, at + 2, 2);
     return value < 0 ? undefined : { length: 4, bytes: [value], encoding: 'escape' };
   }
-  if (letter !== 'u') return undefined;
+  if (letter !== 0x75) return undefined;
   if (bytes[at + 2] === 0x7b) return braced(bytes, at);
   const high = hexValue(bytes, at + 2, 4);
   if (high < 0) return undefined;
@@ -122,6 +113,19 @@ function plainly(codePoint: number): number[] {
   return [...new TextEncoder().encode(ALIKE.get(normal) ?? normal)];
 }
 
+/** Plain forms of characters that were met; a text uses few different ones. */
+const forms = new Map<number, readonly number[]>();
+const MOST_FORMS = 4096;
+
+function formOf(codePoint: number): readonly number[] {
+  const known = forms.get(codePoint);
+  if (known !== undefined) return known;
+  const form = plainly(codePoint);
+  if (forms.size >= MOST_FORMS) forms.clear();
+  forms.set(codePoint, form);
+  return form;
+}
+
 const UNKNOWN = 0;
 const PLAIN = 1;
 const OTHER = 2;
@@ -173,7 +177,7 @@ function character(bytes: Uint8Array, at: number, before: number | undefined, ma
   const kind = classify(codePoint, length);
   if (kind === PLAIN || (kind === MARK && !marks)) return undefined;
   if (kind === LOOKS_LATIN && !isLetter(before) && !isLetter(bytes[at + length])) return undefined;
-  return { length, bytes: plainly(codePoint), encoding: 'unicode' };
+  return { length, bytes: formOf(codePoint), encoding: 'unicode' };
 }
 
 function pieceAt(bytes: Uint8Array, at: number, before: number | undefined, marks = true): Piece | undefined {
@@ -184,27 +188,8 @@ function pieceAt(bytes: Uint8Array, at: number, before: number | undefined, mark
   return character(bytes, at, before, marks);
 }
 
-function put(writer: Writer, bytes: Uint8Array | readonly number[]): void {
-  if (writer.length + bytes.length > writer.out.length) {
-    const larger = new Uint8Array((writer.length + bytes.length) * 2);
-    larger.set(writer.out);
-    writer.out = larger;
-  }
-  writer.out.set(bytes, writer.length);
-  writer.length += bytes.length;
-}
-
-function copy(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
-  if (from >= to) return;
-  addSegment(writer.segments, writer.length, [from, to], [1, 1]);
-  put(writer, bytes.subarray(from, to));
-}
-
 const SPECIAL = new Uint8Array(256).fill(1, 0xc2, 0xf5);
 for (const byte of [PERCENT, AMPERSAND, BACKSLASH]) SPECIAL[byte] = 1;
-
-/** Between two parts of a text: nothing goes over it, not even what takes anything up to the next dash for a key. */
-const BETWEEN = [10, 45, 10];
 
 /** Text around a change that is read again: as much as a secret with a change in it needs. */
 export const AROUND = 256;
@@ -251,25 +236,26 @@ function reachEnd(windows: number[], end: number): void {
   windows.push(end);
 }
 
-function write(writer: Writer, bytes: Uint8Array, from: number, to: number): void {
+function write(writer: PlainWriter, bytes: Uint8Array, from: number, to: number): void {
   let done = from;
   for (let at = from; at < to; ) {
-    const before = at > done ? bytes[at - 1] : writer.out[writer.length - 1];
-    const piece = SPECIAL[bytes[at] as number] === 1 ? pieceAt(bytes, at, before) : undefined;
+    const byte = bytes[at] as number;
+    if (SPECIAL[byte] === 0) {
+      at++;
+      continue;
+    }
+    const piece = pieceAt(bytes, at, at > done ? bytes[at - 1] : writer.last);
     if (piece === undefined) {
       at++;
       continue;
     }
-    copy(writer, bytes, done, at);
-    done = at + piece.length;
-    // What is dropped leaves an empty segment, so that a match across it knows.
-    addSegment(writer.segments, writer.length, [at, done], [piece.bytes.length, piece.length], piece.encoding);
-    put(writer, piece.bytes);
-    at = done;
+    writer.copy(bytes, done, at);
+    writer.put(at, piece.length, piece.bytes, piece.encoding);
+    at += piece.length;
+    done = at;
   }
-  copy(writer, bytes, done, to);
-  addSegment(writer.segments, writer.length, [to, to], [1, 1]);
-  put(writer, BETWEEN);
+  writer.copy(bytes, done, to);
+  writer.close(to);
 }
 
 /** The same by the module, which asks for what needs tables of words and of characters. */
@@ -290,7 +276,7 @@ export function unescaped(bytes: Uint8Array, open = false, plain = false): Decod
   const windows = wasm?.takes(bytes) ? windowsBy(wasm, bytes) : windowsOf(bytes);
   if (open) reachEnd(windows, bytes.length);
   if (windows.length === 0) return undefined;
-  const writer: Writer = { out: new Uint8Array(4096), length: 0, segments: createSegments() };
+  const writer = new PlainWriter();
   for (let i = 0; i < windows.length; i += 2) write(writer, bytes, windows[i] as number, windows[i + 1] as number);
-  return { bytes: writer.out.subarray(0, writer.length - (open ? BETWEEN.length : 0)), segments: writer.segments };
+  return writer.done(open);
 }
