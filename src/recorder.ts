@@ -183,10 +183,7 @@ class Recorder {
   }
 
   #take(message: Records): void {
-    if (this.#early !== undefined) {
-      this.#early.push(message);
-      return;
-    }
+    if (this.#early !== undefined) return void this.#early.push(message);
     // A recorder that was restarted is sent again what may already be in the journal.
     if (message.batch <= this.#journal.batch) {
       tell({ type: 'ack', batch: message.batch });
