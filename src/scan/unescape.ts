@@ -58,22 +58,22 @@ function backslash(bytes: Uint8Array, at: number): Piece | undefined {
   if (high >= 0xd800 && high < 0xdc00 && bytes[at + 6] === BACKSLASH && bytes[at + 7] === 0x75) {
     const low = hexValue(bytes, at + 8, 4);
     if (low >= 0xdc00 && low < 0xe000) {
-      return { length: 12, bytes: plainly((high - 0xd800) * 1024 + low - 0xdc00 + 0x10000), encoding: 'escape' };
+      return { length: 12, bytes: formOf((high - 0xd800) * 1024 + low - 0xdc00 + 0x10000), encoding: 'escape' };
     }
   }
-  return { length: 6, bytes: plainly(high), encoding: 'escape' };
+  return { length: 6, bytes: formOf(high), encoding: 'escape' };
 }
 
 function braced(bytes: Uint8Array, at: number): Piece | undefined {
   const close = bytes.subarray(at + 3, at + 10).indexOf(0x7d);
   const value = close > 0 ? hexValue(bytes, at + 3, close) : -1;
-  return value < 0 || value > 0x10ffff ? undefined : { length: close + 4, bytes: plainly(value), encoding: 'escape' };
+  return value < 0 || value > 0x10ffff ? undefined : { length: close + 4, bytes: formOf(value), encoding: 'escape' };
 }
 
 /** HTML §13.5: numeric references, and the names that stand for ASCII. */
 function entity(bytes: Uint8Array, at: number): Piece | undefined {
   const found = entityAt(bytes, at);
-  return found && { length: found.length, bytes: plainly(found.codePoint), encoding: 'entity' };
+  return found && { length: found.length, bytes: formOf(found.codePoint), encoding: 'entity' };
 }
 
 /** Latin letters drawn the same in Cyrillic and Greek; from Unicode's confusables, one letter to one letter. */
