@@ -14,6 +14,9 @@ const WORDS =
 const REPEATED = /^[-_./:]*([^-_./:])(?:\1|[-_./:])*$/;
 const ELLIPSIS = /(?:\.\.\.|\xe2\x80[\xa2\xa6]|\*{4,}|x{8,}|X{8,})$/;
 
+/** Parts of a prefix behind the keyword (`api03-`, `v1_`): what follows them is the value. */
+const PARTS = /^(?:[A-Za-z0-9]{1,7}[-_.]){1,3}(?=.{8})/;
+
 const LONGEST = 400;
 const LONGEST_WORDS = 80;
 const FRAME_ENDS = '>})]%';
@@ -41,8 +44,12 @@ export function isPlaceholder(secret: string, keywords: readonly string[]): bool
   return (
     (FRAME_ENDS.includes(last) && FRAMED.test(value)) ||
     VARIABLE.test(value) ||
-    REPEATED.test(value) ||
     (ELLIPSIS_ENDS.includes(last) && ELLIPSIS.test(value)) ||
-    (value.length <= LONGEST_WORDS && !/\d/.test(value) && WORDS.test(spaced(value)))
+    isFiller(value) ||
+    isFiller(value.replace(PARTS, ''))
   );
+}
+
+function isFiller(value: string): boolean {
+  return REPEATED.test(value) || (value.length <= LONGEST_WORDS && !/\d/.test(value) && WORDS.test(spaced(value)));
 }
