@@ -12,6 +12,8 @@ export interface Entry {
   readonly port: number;
   /** Empty = every method. */
   readonly methods: readonly string[];
+  /** Empty = every path. */
+  readonly paths: readonly string[];
   /** What it stands for: one destination, or the siblings a wildcard covers. */
   readonly places: readonly Place[];
   /** Tenants written to there. */
@@ -60,7 +62,10 @@ export function suggestList(stat: AgentStat, options: ListOptions): List {
   const accounts = tenantsBy(stat.accounts ?? [], entries);
   return {
     agent: stat.agent,
-    entries: entries.map((entry) => ({ ...entry, tenants: accounts.beside.get(entry) ?? [] })),
+    entries: entries.map((entry) => {
+      const tenants = accounts.beside.get(entry) ?? [];
+      return { ...entry, tenants, paths: options.names ? [] : tenantPaths(entry, tenants) };
+    }),
     doubts: doubts.sort((a, b) => byName(a.place, b.place)),
     internal: places
       .flatMap((place) => {
@@ -73,7 +78,7 @@ export function suggestList(stat: AgentStat, options: ListOptions): List {
 }
 
 function entryOf(place: Place): Entry {
-  return { host: place.host, port: place.port, methods: narrowed([place]), places: [place], tenants: [] };
+  return { host: place.host, port: place.port, methods: narrowed([place]), paths: [], places: [place], tenants: [] };
 }
 
 /** Methods, where every byte was read and there are few: in a tunnel such a rule allows nothing. */
@@ -81,6 +86,28 @@ function narrowed(places: readonly Place[]): readonly string[] {
   const methods = [...new Set(places.flatMap((place) => place.methods))].sort();
   const known = places.every((place) => place.read && place.methods.length > 0);
   return known && methods.length <= FEW_METHODS && methods.every((method) => METHODS.has(method)) ? methods : [];
+}
+
+/** More owners than these are a crowd. */
+const FEW_PATHS = 5;
+
+/**
+ * On a host that belongs to many parties: down to the owner in every path, where everything that was read stays with owners this agent
+ * writes to. Whose path it is, is what an allow-list of hosts cannot see.
+ */
+function tenantPaths({ places, methods }: Entry, tenants: readonly string[]): readonly string[] {
+  const [place, ...others] = places;
+  if (tenants.length === 0 || methods.length === 0 || others.length > 0 || place?.heads === undefined) return [];
+  const owners = new Set(tenants.map((tenant) => tenant.slice(tenant.lastIndexOf('/') + 1)));
+  const paths = new Set<string>();
+  for (const head of place.heads) {
+    const segments = head.split('/').slice(1);
+    const at = segments.findIndex((segment) => owners.has(segment));
+    const kept = segments.slice(0, at + 1);
+    if (at < 0 || !kept.every((segment) => /^[A-Za-z0-9._~-]+$/.test(segment))) return [];
+    paths.add(`/${kept.join('/')}`);
+  }
+  return paths.size <= FEW_PATHS ? [...paths].sort() : [];
 }
 
 /** Siblings become one wildcard where one party owns the domain and nothing below it is to be distrusted. */
@@ -103,7 +130,7 @@ function collapsed(sure: readonly Place[], doubts: readonly Doubt[], risky: Risk
       const covered = family.filter(({ host }) => host.endsWith(`.${domain}`)).sort(byName);
       entries.push(...family.filter((place) => !covered.includes(place)).map(entryOf));
       const [{ port } = { port: 0 }] = covered;
-      entries.push({ host: `*.${domain}`, port, methods: narrowed(covered), places: covered, tenants: [] });
+      entries.push({ host: `*.${domain}`, port, methods: narrowed(covered), paths: [], places: covered, tenants: [] });
     }
   }
   return entries;

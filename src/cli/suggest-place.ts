@@ -21,6 +21,8 @@ export interface Place {
   readonly status?: DestinationStat['status'];
   /** Something of it was read, and nothing of it stayed in a tunnel: rules about methods can be held. */
   readonly read: boolean;
+  /** How its paths begin, where all of them are known. */
+  readonly heads?: readonly string[];
   /** The window has rows of it, and every one is a failure: the most frequent and how many. */
   readonly failed?: { readonly error: string; readonly count: number };
   readonly blocked: boolean;
@@ -88,10 +90,17 @@ function placeOf(
     methods: [...methods].sort(),
     ...(stat === undefined ? {} : { status: stat.status }),
     read: !tunnelled && rows.some(({ kind }) => kind === 'exchange'),
+    ...headsOf(rows),
     ...(tried > 0 && sum((row) => row.good) === 0 ? { failed: { error: failure, count: tried } } : {}),
     blocked: count > 0 && tried === 0,
     findings,
   };
+}
+
+function headsOf(rows: readonly RowGroup[]): Pick<Place, 'heads'> {
+  const good = rows.filter(({ kind, good }) => kind === 'exchange' && good > 0);
+  if (good.length === 0 || good.some(({ heads }) => heads === undefined)) return {};
+  return { heads: [...new Set(good.flatMap(({ heads = [] }) => heads))].sort() };
 }
 
 /** Why this destination needs a person; undefined when its evidence is enough. What a person accepted needs none. */

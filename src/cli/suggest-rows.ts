@@ -19,6 +19,8 @@ export interface RowGroup {
   readonly requestBytes: number;
   /** The most frequent error or error status; empty when there was none. */
   readonly failure: string;
+  /** How the paths of the good ones begin, three segments at most; undefined = too many to tell, or none was read. */
+  readonly heads?: readonly string[];
 }
 
 /** What inspectors said of one agent's destination in the window, by rule. */
@@ -41,6 +43,9 @@ export interface Rows {
 
 /** What keeps a destination off a list, beside everything severe. A first contact is not among it: that is what lists are for. */
 const TOLD = "rule IN ('internal-address', 'risky-destination', 'generated-name', 'data-in-name')";
+const HEAD = "regexp_extract(path, '^(?:/[^/?#]*){1,3}')";
+/** More beginnings than these are no shape. */
+const HEADS = 200;
 const GOOD = `(kind = 'tunnel' AND response_bytes > 0) OR (kind <> 'tunnel' AND status < 400 AND outcome IN ('forwarded', 'client-gone'))`;
 
 /** Reads the rows since then, summed up. Rejects with QueryError or StateError. */
@@ -53,7 +58,8 @@ export async function readRows(config: Config, since: number): Promise<Rows> {
       // `weir verify` asks Weir itself: nothing went anywhere.
       `SELECT agent, host, port::DOUBLE, method, kind, count(*)::DOUBLE, (count(*) FILTER (action = 'block'))::DOUBLE,
          (count(*) FILTER (${GOOD}))::DOUBLE, min(epoch_ms(started_at))::DOUBLE, max(epoch_ms(started_at))::DOUBLE,
-         coalesce(sum(request_bytes), 0)::DOUBLE, mode(coalesce(error_type, status::VARCHAR)) FILTER (NOT coalesce(${GOOD}, false))
+         coalesce(sum(request_bytes), 0)::DOUBLE, mode(coalesce(error_type, status::VARCHAR)) FILTER (NOT coalesce(${GOOD}, false)),
+         CASE WHEN kind = 'exchange' AND count(DISTINCT ${HEAD}) <= ${HEADS} THEN list(DISTINCT ${HEAD}) FILTER (${GOOD}) END
        FROM all_exchanges WHERE started_at >= ${from} AND outcome IS DISTINCT FROM 'answered' AND state = 'closed'
        GROUP BY agent, host, port, method, kind ORDER BY agent, host, port, method, kind`,
     ),
@@ -97,6 +103,7 @@ function groupOf(row: readonly unknown[]): RowGroup {
     last: number(row[9]),
     requestBytes: number(row[10]),
     failure: text(row[11]),
+    ...(Array.isArray(row[12]) ? { heads: row[12].map(String) } : {}),
   };
 }
 

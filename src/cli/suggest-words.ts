@@ -84,7 +84,7 @@ export function agentHeading(s: Suggestion, { now, since, by }: Frame): string[]
     ...stoppedWords(s, now - since, by),
     ...(s.entries.some(({ methods }) => methods.length > 0)
       ? [
-          'Lines with methods hold where Weir reads the exchange: in a tunnel no method is seen, and they allow nothing.',
+          'Lines with methods or paths hold where Weir reads the exchange: in a tunnel neither is seen, and they allow nothing.',
         ]
       : []),
     ...(s.tenants.length === 0 ? [] : [`Also writes to ${named(s.tenants)}.`]),

@@ -20,7 +20,8 @@ const COVERED = 20;
 /** The suggestion as Weir's own configuration: `agents.<name>.allowed_domains`. */
 export function allowListYaml(all: readonly Suggestion[], frame: Frame): string {
   const next = [
-    `Next: take it into your configuration, then: weir check --config ${frame.config}`,
+    'Next: hold it against what was recorded: weir replay --policy FILE, with this text in it',
+    `      take it into your configuration, then: weir check --config ${frame.config}`,
     ...all.slice(0, 1).map(({ agent }) => {
       const who = all.length === 1 && !agent.includes('*') ? `${safe(agent, 63)} ` : '';
       return `      and, when weir logs --blocked shows nothing that is missed: weir mode ${who}enforce`;
@@ -41,7 +42,7 @@ function agentLines(s: Suggestion, now: number): string[] {
     { text: `- ${ruleOf(entry)}`, comment: said(entry, now) },
     ...coveredBy(entry, now),
   ]);
-  const doubtful = doubtLines(s, now, (place) => ruleOf({ ...place, methods: [] }));
+  const doubtful = doubtLines(s, now, (place) => ruleOf({ ...place, methods: [], paths: [] }));
   if (sure.length === 0 && doubtful.length === 0) return ['    # nothing was reached yet'];
   const key = s.entries.length === 0 ? '    # allowed_domains:' : '    allowed_domains:';
   return [key, ...rendered([...sure, ...doubtful], '      ')];
@@ -85,7 +86,7 @@ function internalLines(all: readonly Suggestion[], now: number): string[] {
   const lines = all.flatMap(({ agent, internal }) =>
     internal.map(({ place, finding }): Line => {
       const comment = `${safe(agent, 63)}: ${safe(finding.message, 160)}; ${evidence([place], now)}`;
-      return { text: `#     - ${ruleOf({ ...place, methods: [] })}`, comment };
+      return { text: `#     - ${ruleOf({ ...place, methods: [], paths: [] })}`, comment };
     }),
   );
   if (lines.length === 0) return [];
@@ -110,8 +111,12 @@ function comments(lines: readonly string[], indent: string): string[] {
 }
 
 /** An entry of `allowed_domains` in its shortest form (config/entries.ts). */
-function ruleOf({ host, port, methods }: Pick<Entry, 'host' | 'port' | 'methods'>): string {
+function ruleOf({ host, port, methods, paths }: Pick<Entry, 'host' | 'port' | 'methods' | 'paths'>): string {
   const place = placeText({ host, port });
+  if (paths.length > 0) {
+    const list = paths.map((path) => JSON.stringify(path)).join(', ');
+    return `{ host: ${scalar(host)}, ports: [${port}], methods: [${methods.join(', ')}], paths: [${list}] }`;
+  }
   if (methods.length === 0) return scalar(place);
   if (methods.length === 1) return scalar(`${methods[0]} ${place}`);
   return `{ host: ${scalar(host)}, ports: [${port}], methods: [${methods.join(', ')}] }`;

@@ -70,14 +70,15 @@ describe('weir policy suggest: the text', () => {
       allowListYaml([WHOLE], FRAME),
       `# weir policy suggest --agent researcher: what the baseline implies, written 15 Jan 2026.
 # Read it like a change somebody proposes: every line says why it is there, lines commented out need a decision.
-# Next: take it into your configuration, then: weir check --config ~/.config/weir/weir.yaml
+# Next: hold it against what was recorded: weir replay --policy FILE, with this text in it
+#       take it into your configuration, then: weir check --config ~/.config/weir/weir.yaml
 #       and, when weir logs --blocked shows nothing that is missed: weir mode researcher enforce
 agents:
   # researcher: 480 requests, 15 destinations, last new one 3 h ago
   # Watched since 7 Jan (8 d).
   # Of 440 exchanges in the last 30 d this list would have stopped 17 (by host, port and method): gone.example.net:443 6, down.example:443 3, known.example:80 2, ….
   # 2 of them went to destinations that are ignored, which are never suggested.
-  # Lines with methods hold where Weir reads the exchange: in a tunnel no method is seen, and they allow nothing.
+  # Lines with methods or paths hold where Weir reads the exchange: in a tunnel neither is seen, and they allow nothing.
   # Also writes to s3/reports.
   researcher:
     allowed_domains:
@@ -413,6 +414,44 @@ describe('weir policy suggest: whatever was learned', () => {
   });
 });
 
+describe('paths, where a host belongs to many parties', () => {
+  const learned = agent([stat('github.com', { count: 9, methods: ['GET', 'POST'] })], {
+    accounts: [
+      account('github.com', 'github.com/acme', 'tenant'),
+      account('github.com', 'github.com/acme-labs', 'tenant'),
+    ],
+  });
+  const paths = (...heads: string[]): readonly string[] =>
+    suggestion(learned, { groups: [rows('github.com', { heads, count: 9 })] }).entries[0]?.paths ?? [];
+
+  it('down to the owner, where everything stays with owners that are written to', () => {
+    assert.deepEqual(paths('/acme/web/info', '/acme/api', '/acme-labs/x'), ['/acme', '/acme-labs']);
+    assert.deepEqual(paths('/repos/acme/web'), ['/repos/acme']);
+  });
+
+  it('none where anything else was read, or cannot be written', () => {
+    assert.deepEqual(paths('/acme/web', '/nodejs/node'), []);
+    assert.deepEqual(paths('/a[X_REDACTED]/acme'), []);
+    assert.deepEqual(suggestion(learned, { groups: [rows('github.com', { count: 9 })] }).entries[0]?.paths, []);
+    assert.deepEqual(
+      suggestion(agent([stat('a.example', { count: 9 })]), { groups: [rows('a.example', { heads: ['/v1'] })] })
+        .entries[0]?.paths,
+      [],
+    );
+  });
+
+  it('as a line that says so, and that holds', async () => {
+    const one = suggestion(learned, { groups: [rows('github.com', { heads: ['/acme/web'], count: 9 })] });
+    const text = allowListYaml([one], FRAME);
+    assert.match(
+      text,
+      /- \{ host: github\.com, ports: \[443\], methods: \[GET, POST\], paths: \["\/acme"\] \} # 9 requests/,
+    );
+    const config = await configOf(text);
+    assert.deepEqual(config.agents.get('researcher')?.allowed_domains[0]?.paths, ['/acme']);
+  });
+});
+
 describe('weir policy suggest without a collector reads the file', () => {
   const dir = tempDir();
   const env = { HOME: dir, WEIR_STATE_DIR: dir };
@@ -423,6 +462,9 @@ describe('weir policy suggest without a collector reads the file', () => {
     await store.consume(
       [
         ...Array.from({ length: 3 }, () => exchange({ ...sent, host: 'api.test', method: 'POST', requestBytes: 500 })),
+        exchange({ ...sent, agent: 'pusher', host: 'git.test', target: '/acme/web?x=1', method: 'POST' }),
+        exchange({ ...sent, agent: 'pusher', host: 'git.test', target: '/acme/api/pull', method: 'POST' }),
+        exchange({ ...sent, agent: 'pusher', host: 'git.test', target: '/nobody/x', method: 'POST', status: 404 }),
         exchange({ ...sent, host: 'once.test' }),
         exchange({
           ...sent,
@@ -454,8 +496,12 @@ describe('weir policy suggest without a collector reads the file', () => {
           ...edit('accept', [stat('pastebin.com')], 'coder'),
           accounts: [account('api.test', 'api.test/acme', 'tenant', { agent: 'coder' })],
         },
+        {
+          ...edit('accept', [], 'pusher'),
+          accounts: [account('git.test', 'git.test/acme', 'tenant', { agent: 'pusher' })],
+        },
       ],
-      14,
+      18,
     );
     await store.close(1000);
   });
@@ -488,6 +534,11 @@ describe('weir policy suggest without a collector reads the file', () => {
     assert.equal(config.agents.get('coder')?.allowed_domains.length, 3);
   });
 
+  it('paths come from the rows that went well', async () => {
+    const { out } = await weir(['policy', 'suggest', '--agent', 'pusher'], env);
+    assert.match(out, /- \{ host: git\.test, ports: \[443\], methods: \[POST\], paths: \["\/acme"\] \} # accepted, 3 requests/);
+  });
+
   it('only rows since then, of all agents, groups that learn as one with theirs', async () => {
     const { out } = await weir(['policy', 'suggest', '--since', '7d', '--json'], env);
     const all = JSON.parse(out) as Suggestion[];
@@ -499,6 +550,7 @@ describe('weir policy suggest without a collector reads the file', () => {
       ]),
       [
         ['coder', 7, ['POST api.test', ' old.test', ' pastebin.com']],
+        ['pusher', 3, ['POST git.test']],
         ['task-*', 3, ['GET shared.test']],
       ],
     );
