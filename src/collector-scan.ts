@@ -132,17 +132,19 @@ export function createScanning(options: ScanOptions): Scanning {
       const depth = options.depth;
       const { matches, cause } = scanLayers(by[what], bytes, { depth, budget: budgetFor(bytes.length) });
       if (matches.length === 0 && cause === undefined) return CLEAN;
-      const found = matches.map((match) => foundOf(match, homes, runs));
+      const found = matches.map((match) => foundOf(match, bytes, homes, runs));
       return cause === undefined ? { found } : { found, unscanned: cause };
     },
     part(what, bytes) {
       const { by, homes, runs } = engines ?? load();
-      const { matches, cause, settled, begun, sure, block } = scanPart(by[what], bytes, {
+      const { matches, cause, settled, begun, sure, block, blockOf } = scanPart(by[what], bytes, {
         depth: options.depth,
         budget: budgetFor(bytes.length),
       });
-      const found = matches.map((match) => foundOf(match, homes, runs));
-      return { found, settled, begun, sure, block, ...(cause === undefined ? {} : { unscanned: cause }) };
+      const found = matches.map((match) => foundOf(match, bytes, homes, runs));
+      const begins = { start: block, end: block, verified: false, encodings: [], digest: undefined, bytes: 0 };
+      const known = blockOf === undefined ? {} : { blockOf: foundOf({ ...begins, pattern: blockOf }, homes) };
+      return { found, settled, begun, sure, block, ...known, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),
     nameOf(rule) {
@@ -165,12 +167,21 @@ function budgetFor(bytes: number): Budget {
   };
 }
 
-function foundOf(match: Match, homes: Engines['homes'], runs: Engines['runs']): Found {
+function foundOf(match: Match, text: Uint8Array, homes: Engines['homes'], runs: Engines['runs']): Found {
   const { pattern, start, end, verified, encodings, digest = '', bytes } = match;
   const { id, name, severity, kind, category, label } = pattern;
   const home = homes.get(pattern) ?? NO_HOME;
   const about = { rule: id, name, severity, kind, category, label, home };
   const found = { ...about, start, end, verified, encodings, fingerprint: digest, bytes };
   const theirs = runs.get(pattern);
+  if (category === 'cloud' && signs(text, start)) return { ...found, signs: true };
   return theirs === undefined ? found : { ...found, runs: theirs };
+}
+
+const SIGNED_BY =
+  /(?:\bcredential|[?&;](?:awsaccesskeyid|googleaccessid|ossaccesskeyid))(?:=|%(?:25){0,2}3D|\\u003d)$/i;
+
+/** Behind `X-Amz-Credential=` of a signed URL, or `Credential=` of a signed request (AWS Signature Version 4). */
+function signs(bytes: Uint8Array, start: number): boolean {
+  return SIGNED_BY.test(Buffer.from(bytes.subarray(Math.max(0, start - 40), start)).toString('latin1'));
 }

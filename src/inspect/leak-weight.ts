@@ -115,7 +115,7 @@ export function weigh(found: Found, place: LeakPlace, host: string, rules: BothW
   const severe = severity === 'high' || severity === 'critical';
   if (category === 'generic' && !severe && place !== 'body' && place !== 'response') return undefined;
   // A signed URL names the key it was signed with, never the secret itself.
-  if (place === 'signature') return undefined;
+  if (place === 'signature' || found.signs) return undefined;
   if (incoming) {
     if (anybodys && place !== 'response') return undefined;
     if (place === 'handed-out') return home.empty ? undefined : { severity: 'medium', disposition: 'flag' };

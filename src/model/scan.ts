@@ -26,6 +26,8 @@ export interface Found {
   readonly fingerprint: string;
   /** Length of the plain secret in bytes. */
   readonly bytes: number;
+  /** The key's name in a signed URL or a signed request: it says who signed, and opens nothing. */
+  readonly signs?: true;
   /** It is a secret of these runs of `weir run` only. */
   readonly runs?: ReadonlySet<string>;
 }
@@ -61,6 +63,8 @@ export interface ScannedPart extends Scanned {
   readonly sure: number;
   /** As `sure`, of matches that may be longer than 4 KiB: a private key, line by line. */
   readonly block: number;
+  /** What that will be, as far as it is known: it has no end, no fingerprint. Absent when `block` is Infinity. */
+  readonly blockOf?: Found;
 }
 
 /** For rooms that let a text pass while it comes. */

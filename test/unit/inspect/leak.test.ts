@@ -149,6 +149,8 @@ test('weights', () => {
     [{ rule: 'jwt-token', home: NOWHERE }, 'response', 'flag'],
     [{ rule: 'jwt-token', home: NOWHERE }, 'response-head', undefined],
     [{}, 'signature', undefined],
+    [{ signs: true }, 'body', undefined],
+    [{ signs: true }, 'response', undefined],
     [{ kind: 'pii', severity: 'high' }, 'body', 'flag'],
     [{ kind: 'pii', severity: 'medium' }, 'body', undefined],
     [{ kind: 'financial', severity: 'critical' }, 'request', 'flag'],
