@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
+import { hasBudgets } from './collector-budgets.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
 import { createOwnMask, type OwnMask } from './collector-own.ts';
@@ -30,6 +31,7 @@ import type { Listener } from './connection/listener.ts';
 import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
+import { createSpending, type Spending } from './inspect/budget.ts';
 import type { IsSelf } from './inspect/self.ts';
 import { createTokens, type Tokens } from './inspect/tokens.ts';
 import type { CaFacts, Containment } from './model/admin.ts';
@@ -79,6 +81,10 @@ export class House {
   readonly #data: StageData = stageData();
   readonly #shown: OwnMask;
   readonly #scanBudget: ScanBudget;
+  readonly #spending: Spending = createSpending(
+    () => hasBudgets(this.config),
+    () => performance.now(),
+  );
   readonly #reading: ReadingStage;
   #scan: Scanning;
   #runSecrets: readonly RunSecret[] = [];
@@ -119,7 +125,10 @@ export class House {
     this.recorder = createRecorderClient(recorderOptions(options, state));
     this.corridor = createCorridor({
       stages: () => this.stages,
-      post: (record) => this.recorder.post(this.#shown.record(record)),
+      post: (record) => {
+        this.#spending.note(record);
+        this.recorder.post(this.#shown.record(record));
+      },
       ready: Promise.all([
         baselineReady(this, config, log, () => {
           this.baselineLoaded = true;
@@ -282,6 +291,7 @@ export class House {
       scanBudget: this.#scanBudget,
       reading: this.#reading,
       policies: this.policies,
+      spending: this.#spending,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,

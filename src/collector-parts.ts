@@ -19,6 +19,7 @@ import { createAgentKeys } from './inspect/identity.ts';
 import { compileTenants, type TenantOf } from './inspect/tenant.ts';
 import { compileCidrs, LOCAL_NETWORKS } from './model/cidr.ts';
 import type { Exchange } from './model/exchange.ts';
+import type { NotifyData } from './model/notify.ts';
 import type { RelayLimits, Upstream } from './model/ports.ts';
 import { ulid } from './model/ulid.ts';
 import type { LiveCorridor } from './pipeline/contract.ts';
@@ -81,7 +82,15 @@ export function recorderOptions(
       maxBytes: config.store.max_bytes,
       minFreeBytes: config.store.min_free_bytes,
     },
+    ...(config.notify.length === 0 ? {} : { notify: notifyOf(config) }),
     log: (level, event, fields) => log[level](fields, event),
+  };
+}
+
+function notifyOf({ notify, listen }: Config): NotifyData {
+  return {
+    targets: notify.map(({ url, secret, on }) => ({ url, on, ...(secret === undefined ? {} : { secret }) })),
+    ownPorts: listen.map(({ port }) => port),
   };
 }
 

@@ -149,7 +149,6 @@ function deciding({ decidedBy, policy, disposition, answer, errors, notApplicabl
     name,
     action: answer?.action ?? 'redact',
     ...(answer === undefined ? {} : { status: answer.status }),
-    ...(answer?.retryAfter === undefined ? {} : { retryAfter: answer.retryAfter }),
     ...(answer?.replacement === undefined ? {} : { replacement: answer.replacement }),
   };
   const broken = [...errors, ...notApplicable].find((error) => error.policy === policy);
@@ -160,6 +159,7 @@ function deciding({ decidedBy, policy, disposition, answer, errors, notApplicabl
     disposition: disposition === 'redact' ? 'redact' : 'block',
     message: messageOf(name, answer, broken),
     ...(answer === undefined ? {} : { blockReason: answer.blockReason }),
+    ...(answer?.retryAfter === undefined ? {} : { retryAfter: answer.retryAfter }),
     policy: named,
   };
 }

@@ -13,6 +13,7 @@ const FIXED = [
   'limits',
   'baseline',
   'allow_from',
+  'notify',
 ] as const;
 
 /** SIGHUP and the admin API: a whole new set or the old one, policies included. Rejects with the reason. */

@@ -1,4 +1,5 @@
 import { refuse, verify } from './collector-answers.ts';
+import { limitInspectors } from './collector-budgets.ts';
 import { contentStage } from './collector-content.ts';
 import { leakParts } from './collector-leaks.ts';
 import type { Policies } from './collector-policies.ts';
@@ -9,6 +10,7 @@ import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
+import type { Spending } from './inspect/budget.ts';
 import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
@@ -16,7 +18,6 @@ import { generatedNameInspector } from './inspect/generated-name.ts';
 import { type AgentEvidence, baselineKeys, createAgentKeys, createIdentify } from './inspect/identity.ts';
 import type { LeakRules } from './inspect/leak-rules.ts';
 import { namesInspectors } from './inspect/names.ts';
-import { rateInspector } from './inspect/rate.ts';
 import { type IsSelf, selfInspectors } from './inspect/self.ts';
 import type { TenantOf } from './inspect/tenant.ts';
 import type { Containment } from './model/admin.ts';
@@ -61,6 +62,8 @@ export interface StageInputs {
   readonly reading: ReadingStage;
   /** Absent = nobody asks policies. */
   readonly policies?: Policies;
+  /** What agents have sent; absent = nobody's budget is kept. */
+  readonly spending?: Spending;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
   readonly containment: () => Containment;
@@ -135,7 +138,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       }),
       ...leaks.inspectors,
       addressInspector({ internal: config.destinations.internal }),
-      rateInspector({ limitOf: ratesOf(config, keys.configKey), now: () => performance.now() }),
+      ...limitInspectors(config, keys.configKey, inputs.spending),
       ...(inputs.policies?.inspectors(readsTls) ?? []),
     ],
     baseline,
@@ -273,14 +276,6 @@ function evidenceOf(config: Config): Map<string, AgentEvidence> {
 /** No allow list concerns this agent: everything is allowed, so nothing is an exception to a list. */
 function unrestricted(config: Config, configKey: string): boolean {
   return config.destinations.allowed.length === 0 && (config.agents.get(configKey)?.allowed_domains.length ?? 0) === 0;
-}
-
-function ratesOf(config: Config, configKey: (agent: string) => string): Parameters<typeof rateInspector>[0]['limitOf'] {
-  const rates = new Map(
-    [...config.agents].map(([key, a]) => [key, { limit: a.rate_limit, windowSeconds: a.rate_window }]),
-  );
-  if ([...rates.values()].every(({ limit }) => limit === 0)) return () => undefined;
-  return (agent) => rates.get(configKey(agent));
 }
 
 export function listsOf(config: Config): Map<string, DestinationLists> {

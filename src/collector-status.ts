@@ -63,6 +63,7 @@ export async function statusOf(house: House, admin: AdminServer): Promise<Status
       sentence: recorder.endpointSentence,
     },
     ...(policies === undefined ? {} : { policies }),
+    ...(recorder.notifications === undefined ? {} : { notifications: recorder.notifications }),
     problems: readinessOf(house).problems,
   };
 }

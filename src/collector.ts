@@ -1,5 +1,6 @@
 import { type AdminServer, createAdminServer } from './admin/server.ts';
 import { createAdminHandlers } from './collector-admin.ts';
+import { hasBudgets } from './collector-budgets.ts';
 import { seedFile } from './collector-files.ts';
 import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
@@ -125,7 +126,11 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         throw error;
       }
       timers.push(
-        setInterval(() => corridor.sweep(), SWEEP_MS),
+        setInterval(() => {
+          corridor.sweep();
+          // A stream that outgrows its budget ends within a second.
+          if (hasBudgets(house.config)) corridor.rejudge();
+        }, SWEEP_MS),
         setInterval(() => house.tellGauges(), GAUGES_MS),
         setInterval(() => house.postDigests(false), DIGEST_MS),
         setInterval(() => void house.askRecorder(), PROBLEMS_MS),

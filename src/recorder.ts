@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Notifier } from './calls/notify.ts';
 import type { Consumer } from './model/ports.ts';
 import type { RecentQuery } from './model/recent.ts';
 import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
@@ -79,6 +80,7 @@ class Recorder {
   #containment = data.containment;
   #pumps: Pumps | undefined;
   #endpoint: Endpoint | undefined;
+  #notifier: Notifier | undefined;
   #otlpMetrics: { shutdown(deadlineMs: number): Promise<void> } | undefined;
   /** Batches that came before the journal could take them. */
   #early: Records[] | undefined = [];
@@ -106,6 +108,9 @@ class Recorder {
     ]);
     if (this.#ending) return;
     this.#endpoint = endpoint;
+    // The HTTP client is loaded where somebody is to be told.
+    if (data.notify !== undefined)
+      this.#notifier = (await import('./calls/notify.ts')).createNotifier(data.notify, log);
     this.#pumps = createPumps({
       journal: this.#journal,
       directory: data.journal === false ? undefined : join(data.stateDir, 'journal'),
@@ -131,12 +136,12 @@ class Recorder {
     const shape = { genai, dialects, version: genAiVersion(process.env) };
     const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable, shape };
     const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
-    if (this.#slot !== undefined) consumers.push({ consumer: this.#slot, maxBatch: STORE_BATCH, lingerMs: 0 });
-    if (endpoint.traces) {
-      consumers.push({ consumer: createTraces(options), maxBatch: OTLP_BATCH, lingerMs: SPAN_LINGER_MS });
-    }
-    if (endpoint.logs)
-      consumers.push({ consumer: createLogs(options), maxBatch: OTLP_BATCH, lingerMs: SPAN_LINGER_MS });
+    const add = (consumer: Consumer, maxBatch: number, lingerMs: number) =>
+      consumers.push({ consumer, maxBatch, lingerMs });
+    if (this.#slot !== undefined) add(this.#slot, STORE_BATCH, 0);
+    if (endpoint.traces) add(createTraces(options), OTLP_BATCH, SPAN_LINGER_MS);
+    if (endpoint.logs) add(createLogs(options), OTLP_BATCH, SPAN_LINGER_MS);
+    if (this.#notifier !== undefined) add(this.#notifier, STORE_BATCH, 0);
     return consumers;
   }
 
@@ -253,13 +258,8 @@ class Recorder {
   }
 
   #parts(): Reported {
-    return {
-      journal: this.#journal,
-      pumps: this.#pumps,
-      slot: this.#slot,
-      endpoint: this.#endpoint,
-      problems: this.#problems,
-    };
+    const parts = { journal: this.#journal, pumps: this.#pumps, slot: this.#slot, endpoint: this.#endpoint };
+    return { ...parts, notifier: this.#notifier, problems: this.#problems };
   }
 
   #refresh(): void {

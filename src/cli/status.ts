@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { StatusReport } from '../model/admin.ts';
+import type { HookStatus } from '../model/notify.ts';
 import { type Cli, EXIT, safe } from './context.ts';
 import { bytes, clock, plural, span, table } from './table.ts';
 
@@ -52,6 +53,7 @@ function head(report: StatusReport, cli: Pick<Cli, 'style'>, now: number): strin
     ['reads', safe(report.reads, 300)],
     ['policies', report.policies && safe(report.policies.replace(/^policies: /, ''), 300)],
     ['spans', safe(report.telemetry.sentence, 300)],
+    ['tells', report.notifications?.map(told).join('; ')],
     ['rows', safe(report.store.sentence, 300)],
     ['trust', report.caBundle],
     ['state', report.stateDir],
@@ -59,6 +61,10 @@ function head(report: StatusReport, cli: Pick<Cli, 'style'>, now: number): strin
   ];
   const lines = rows.filter(([, text]) => text).map(([name, text]) => `  ${name.padEnd(8)} ${text}`);
   return [`weir ${report.version}  pid ${report.pid}  up ${span(now - report.since)}`, ...lines].join('\n');
+}
+
+function told({ origin, delivered, waiting, dead }: HookStatus): string {
+  return `${safe(origin)}: ${delivered} told, ${waiting} waiting, ${dead} given up`;
 }
 
 function agents(report: StatusReport, cli: Pick<Cli, 'style'>, now: number): string {

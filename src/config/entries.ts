@@ -135,7 +135,20 @@ export const agentConfig = z.strictObject({
       'kinds (credential, pii, financial, injection) and categories of patterns that ask for a block, both ways',
   }),
   rate_limit: count.default(0).meta({ description: 'requests per rate_window; 0 = no limit' }),
+  rate_limit_per_destination: count.default(0).meta({
+    description: 'requests per rate_window to any one host and port; 0 = no limit',
+  }),
   rate_window: z.int().min(1).default(60).meta({ description: 'seconds' }),
+  budget: z
+    .strictObject({
+      bytes_out: bytes.default(0).meta({ description: 'bytes the agent may send in a window; 0 = no limit' }),
+      bytes_out_per_destination: bytes
+        .default(0)
+        .meta({ description: 'bytes it may send to any one host and port; 0 = no limit' }),
+      window: z.int().min(1).default(86_400).meta({ description: 'seconds' }),
+    })
+    .prefault({})
+    .meta({ description: 'what may leave: beyond it is the finding data-budget; a restart begins anew' }),
   scan: z
     .strictObject({
       requests: z.boolean().default(true),

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { NOTIFY_EVENTS } from '../model/notify.ts';
 import {
   agentConfig,
   agentName,
@@ -187,8 +188,13 @@ const limits = z.strictObject({
 const notify = z
   .array(
     z.strictObject({
-      url: value(parseSecureUrl),
-      on: z.array(z.string().min(1)).min(1).default(['block', 'first-seen']),
+      url: value(parseSecureUrl).meta({ description: 'https, or http on loopback' }),
+      secret: nullable(z.string().min(8)).meta({
+        description: 'whsec_… of Standard Webhooks: signs what is sent; null = not signed',
+      }),
+      on: z.array(z.enum(NOTIFY_EVENTS)).min(1).default(['block', 'first-seen']).meta({
+        description: 'what is told: block, would-block, redact, first-seen, finding, audit',
+      }),
     }),
   )
   .default([]);

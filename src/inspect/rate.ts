@@ -1,10 +1,19 @@
+import { hostPort } from '../model/destination.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Inspector } from '../model/ports.ts';
 
+/** Requests per window in seconds; 0 = no limit. */
+export interface RateLimit {
+  readonly limit: number;
+  /** To any one host and port. */
+  readonly perDestination?: number;
+  readonly windowSeconds: number;
+}
+
 export interface RateOptions {
-  /** Requests per window in seconds, for an agent; undefined or 0 = no limit. Must be cheap: asked per request. */
-  readonly limitOf: (agent: string) => { readonly limit: number; readonly windowSeconds: number } | undefined;
+  /** For an agent; undefined = no limit. Must be cheap: asked per request. */
+  readonly limitOf: (agent: string) => RateLimit | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -15,33 +24,43 @@ interface Window {
 }
 
 const NONE: readonly Finding[] = [];
-/** Agents remembered; identity bounds names well below this. */
-const AGENTS = 10_000;
+/** Agents, and agents with a destination, that are remembered. */
+const MOST = 10_000;
 
 /**
- * Rate limit per agent (product.md §7.1), in fixed windows. A CONNECT counts as one, and the first request read inside it is
- * that same one. Exchanges already under way (judged again after a reload) do not count twice.
+ * Rate limit per agent, and per agent and destination (product.md §7.1), in fixed windows. A CONNECT counts as one, and the first
+ * request read inside it is that same one. Exchanges already under way (judged again after a reload) do not count twice.
  */
 export function rateInspector({ limitOf, now }: RateOptions): Inspector {
   const windows = new Map<string, Window>();
+  /** How many there are now, this one included. */
+  const count = (key: string, windowMs: number): number => {
+    const at = now();
+    let window = windows.get(key);
+    if (window === undefined) {
+      if (windows.size >= MOST) windows.clear();
+      window = { since: at, count: 0 };
+      windows.set(key, window);
+    } else if (at - window.since >= windowMs) {
+      window.since = at;
+      window.count = 0;
+    }
+    return ++window.count;
+  };
   return {
     id: 'rate',
     phase: 'request',
     inspect(exchange) {
       const { agent } = exchange.identity;
       const rule = limitOf(agent);
-      if (rule === undefined || rule.limit === 0 || !counts(exchange)) return NONE;
-      const at = now();
-      let window = windows.get(agent);
-      if (window === undefined) {
-        if (windows.size >= AGENTS) windows.clear();
-        window = { since: at, count: 0 };
-        windows.set(agent, window);
-      } else if (at - window.since >= rule.windowSeconds * 1000) {
-        window.since = at;
-        window.count = 0;
-      }
-      return ++window.count > rule.limit ? [exceeded(agent, rule.limit, rule.windowSeconds)] : NONE;
+      if (rule === undefined || !counts(exchange)) return NONE;
+      const { limit, perDestination = 0, windowSeconds } = rule;
+      if (limit > 0 && count(agent, windowSeconds * 1000) > limit) return [exceeded(agent, limit, windowSeconds)];
+      if (perDestination === 0) return NONE;
+      const to = hostPort(exchange.destination.host, exchange.destination.port);
+      // An agent's name holds no blank.
+      if (count(`${agent} ${to}`, windowSeconds * 1000) <= perDestination) return NONE;
+      return [exceeded(agent, perDestination, windowSeconds, to)];
     },
   };
 }
@@ -51,13 +70,13 @@ function counts({ connection, kind, sentMono, status }: Exchange): boolean {
   return !(kind === 'exchange' && connection.via === 'connect' && connection.exchanges === 2);
 }
 
-function exceeded(agent: string, limit: number, seconds: number): Finding {
+function exceeded(agent: string, limit: number, seconds: number, to?: string): Finding {
   return {
     inspector: 'rate',
     rule: 'rate-limit',
     severity: 'medium',
     disposition: 'block',
-    message: `${agent} made more than ${limit} requests in ${seconds} s`,
+    message: `${agent} made more than ${limit} requests${to === undefined ? '' : ` to ${to}`} in ${seconds} s`,
     blockReason: 'rate-limit',
   };
 }

@@ -1,5 +1,6 @@
 import type { IdentifiedBy } from './connection.ts';
 import type { Mode, Severity } from './finding.ts';
+import type { HookStatus } from './notify.ts';
 import type { PolicyHandlers } from './policy.ts';
 import type { AgentStat, BaselineState, WeirRecord } from './record.ts';
 import type { RunHandlers } from './run.ts';
@@ -134,6 +135,8 @@ export interface StatusReport {
   readonly telemetry: { readonly endpoint?: string; readonly sentence: string };
   /** Where policies come from and how many there are, in one sentence; absent = none are configured. */
   readonly policies?: string;
+  /** Absent = nobody is notified. */
+  readonly notifications?: readonly HookStatus[];
   readonly problems: readonly Problem[];
 }
 

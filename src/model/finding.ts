@@ -19,6 +19,8 @@ export interface Finding {
    * it cannot (a host name, a rate).
    */
   readonly located?: 'body' | readonly Cut[];
+  /** Seconds until it is worth another try, when the finding decides a block. */
+  readonly retryAfter?: number;
   /** The policy that speaks, in Strathon's words. */
   readonly policy?: FindingPolicy;
   /** Never hidden by learning and never lowered by mode: refused even in monitor (self-target 508). */
@@ -35,8 +37,6 @@ export interface FindingPolicy {
   readonly shadow?: true;
   /** 403 or 429, when the finding decides. */
   readonly status?: number;
-  /** Seconds. */
-  readonly retryAfter?: number;
   /** What the agent is to do instead (steer). */
   readonly replacement?: string;
 }

@@ -1,5 +1,6 @@
 import type { Containment } from '../model/admin.ts';
 import type { Mode } from '../model/finding.ts';
+import type { HookStatus, NotifyData } from '../model/notify.ts';
 import type { BaselineSnapshot, Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { ReportFilter } from '../model/report.ts';
 import type { ConsumerStatus } from './pump.ts';
@@ -37,6 +38,8 @@ export interface RecorderData {
         readonly minFreeBytes: number;
       }
     | undefined;
+  /** Webhooks that are told; absent = none. */
+  readonly notify?: NotifyData;
   /** false = records stay in memory only. Default true. */
   readonly journal?: boolean;
 }
@@ -106,6 +109,7 @@ export interface RecorderStatus extends RecorderHealth {
   /** Address spans go to, when they do. */
   readonly endpoint?: string;
   readonly endpointSentence: string;
+  readonly notifications?: readonly HookStatus[];
 }
 
 export interface PurgeQuery {

@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HookStatus } from '../model/notify.ts';
 import type { ReportFacts } from '../model/report.ts';
 import { ulid } from '../model/ulid.ts';
 import { purgeMatch } from './erase.ts';
@@ -24,12 +25,13 @@ export interface Reported {
         readonly problems: readonly string[];
       }
     | undefined;
+  readonly notifier: { status(): readonly HookStatus[]; problems(): string[] } | undefined;
   /** Found at the start. */
   readonly problems: readonly string[];
 }
 
 /** Sentences about what is not as it should be. */
-export function problemsOf({ journal, pumps, slot, endpoint, problems }: Reported): string[] {
+export function problemsOf({ journal, pumps, slot, endpoint, notifier, problems }: Reported): string[] {
   const found = [...problems, ...(endpoint?.problems ?? []), ...(slot?.store?.problems() ?? [])];
   if (slot?.problem !== undefined) found.push(`rows are not stored: ${slot.problem}`);
   const unwritten = journal.status().problem;
@@ -38,7 +40,7 @@ export function problemsOf({ journal, pumps, slot, endpoint, problems }: Reporte
     if (lastError === undefined || name === slot?.name) continue;
     found.push(`${name} fails: ${lastError}; ${lag} records wait in the journal`);
   }
-  return found;
+  return [...found, ...(notifier?.problems() ?? [])];
 }
 
 /** Without userinfo, path and query: any of them may be a credential. */
@@ -63,7 +65,7 @@ export function healthOf(parts: Reported): RecorderHealth {
 }
 
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {
-  const { journal, pumps, slot, endpoint } = parts;
+  const { journal, pumps, slot, endpoint, notifier } = parts;
   const summary = await slot?.store?.summary().catch(() => undefined);
   return {
     dropped: { ...journal.books().dropped },
@@ -77,6 +79,7 @@ export async function statusOf(parts: Reported): Promise<RecorderStatus> {
         : `${(summary.bytes / 1e6).toFixed(1)} MB, ${summary.historyDays} closed days in history`,
     ...(endpoint?.traces === true ? { endpoint: shown(endpoint.url) } : {}),
     endpointSentence: endpoint?.sentence ?? 'the recorder is starting',
+    ...(notifier === undefined ? {} : { notifications: notifier.status() }),
     ...healthOf(parts),
   };
 }

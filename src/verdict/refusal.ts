@@ -41,6 +41,7 @@ const AGENT_MAX = 63;
 const ACTIONS: ReadonlyMap<string, string> = new Map([
   ['policy-throttle', 'throttle'],
   ['rate-limit', 'throttle'],
+  ['data-budget', 'throttle'],
   ['policy-approval-required', 'require_approval'],
   ['policy-steer-unenforceable', 'steer'],
 ]);
@@ -67,7 +68,7 @@ export function refusal(facts: RefusalFacts): Answer {
     ref,
   };
   const extra: [string, string][] = [['x-strathon-block-reason', printable(header, 60)]];
-  if (isThrottle(header)) extra.push(['retry-after', String(finding.policy?.retryAfter ?? 60)]);
+  if (isThrottle(header)) extra.push(['retry-after', String(finding.retryAfter ?? 60)]);
   return answer(statusOf(facts, header), `Blocked by Weir: ${reason} (ref ${ref})`, body, ref, extra);
 }
 
@@ -79,7 +80,7 @@ function statusOf(facts: RefusalFacts, header: string): number {
 }
 
 function isThrottle(header: string): boolean {
-  return header === 'policy-throttle' || header === 'rate-limit';
+  return header === 'policy-throttle' || header === 'rate-limit' || header === 'data-budget';
 }
 
 function errorOf(header: string, facts: RefusalFacts, rule: string, reason: string): string {

@@ -28,7 +28,7 @@ const LAW: Record<string, readonly (string | RegExp)[]> = {
   upstream: ['model', 'codec', 'socks', /^node:(net|tls|dns|http|stream|crypto|fs)/],
   record: ['model', /^node:/],
   telemetry: ['model', 'undici', /^@opentelemetry\//, /^node:/],
-  calls: ['model', 'undici', /^node:(crypto|dns|fs|net)$/],
+  calls: ['model', 'undici', /^node:(crypto|dns|fs|net|os)$/],
   store: ['model', '@duckdb/node-api', /^node:/],
   admin: ['model', 'undici', /^node:/],
   cli: ['model', 'config', 'admin', 'store', 'policy', 'collector.ts', 'commander', 'pino', 'undici', /^node:/],

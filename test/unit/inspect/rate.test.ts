@@ -28,3 +28,15 @@ test('the first request inside a CONNECT is the CONNECT', () => {
   for (let i = 0; i < 10; i++) assert.equal(over(inside(2)), false);
   assert.deepEqual([over(inside(3)), over(inside(4)), over(inside(5))], [false, false, true]);
 });
+
+test('per destination beside the agent’s own limit', () => {
+  const inspector = rateInspector({
+    limitOf: () => ({ limit: 5, perDestination: 2, windowSeconds: 60 }),
+    now: () => 0,
+  });
+  const to = (host: string) => inspector.inspect(exchangeTo(host), {}).map(({ message }) => message);
+  assert.deepEqual([to('a.example'), to('a.example'), to('b.example')], [[], [], []]);
+  assert.match(String(to('a.example')[0]), /more than 2 requests to a\.example:443 in 60 s/);
+  assert.deepEqual(to('b.example'), []);
+  assert.match(String(to('c.example')[0]), /more than 5 requests in 60 s/);
+});

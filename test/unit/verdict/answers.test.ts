@@ -78,7 +78,7 @@ test('Strathon compatible keys, texts and header values', () => {
       ...named('p'),
       ...(reason === 'policy-throttle' ? { retryAfter: 7 } : { replacement: 'use the API' }),
     };
-    const answer = refuse({ finding: finding({ blockReason: reason, policy: said }) });
+    const answer = refuse({ finding: finding({ blockReason: reason, policy: said, retryAfter: 7 }) });
     assert.deepEqual(
       [answer.status, body(answer)['action'], header(answer, 'x-strathon-block-reason')],
       [status, action, reason],
@@ -87,7 +87,7 @@ test('Strathon compatible keys, texts and header values', () => {
     assert.equal(body(answer)['error'], 'Blocked by policy: p');
     assert.equal(body(answer)['replacement'], reason === 'policy-throttle' ? undefined : 'use the API');
   }
-  const compatible = { ...named('p'), status: 403, retryAfter: 7 };
+  const compatible = { ...named('p'), status: 403 };
   assert.equal(refuse({ finding: finding({ blockReason: 'policy-throttle', policy: compatible }) }).status, 403);
   const rate = refuse({ finding: finding({ rule: 'rate-limit', blockReason: 'rate-limit' }) });
   assert.deepEqual([rate.status, header(rate, 'retry-after'), body(rate)['action']], [429, '60', 'throttle']);
