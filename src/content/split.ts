@@ -122,8 +122,7 @@ export class BodyStart {
 /** A longer message is no part of a secret that was cut into messages. */
 const MOST_MESSAGE = 512;
 const MOST_KEYS = 8;
-/** Messages that are joined at most; what goes on behind them is not seen. */
-const MOST_OPEN = 64;
+const MOST_FOUND = 16;
 
 /** Messages of one direction of a WebSocket: a secret may have been cut into several that follow one another. */
 export class SplitMessages {
@@ -146,49 +145,43 @@ export class SplitMessages {
     this.#length += more;
   }
 
-  /** The message is whole. */
-  end(): void {
+  /** The message is whole: what it completes. */
+  end(): readonly BodyFound[] {
     const length = this.#length;
     this.#length = 0;
-    if (length > 0 && length <= MOST_MESSAGE) this.#whole(this.#message.toString('utf8', 0, length));
-  }
-
-  #whole(text: string): void {
-    if (!text.startsWith('{')) {
-      this.#piece('', text);
-      return;
-    }
+    if (length === 0 || length > MOST_MESSAGE) return [];
+    const text = this.#message.toString('utf8', 0, length);
+    if (!text.startsWith('{')) return this.#piece('', text);
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch {
-      return;
+      return [];
     }
-    for (const [key, member] of Object.entries(value as object))
-      if (typeof member === 'string') this.#piece(key, member);
+    return Object.entries(value as object).flatMap(([key, member]) =>
+      typeof member === 'string' ? this.#piece(key, member) : [],
+    );
   }
 
-  /** What they come to, joined. */
+  /** All that was found so far. */
   finish(): readonly BodyFound[] {
-    for (const pieces of this.#pieces.values()) this.#look(pieces);
     return this.#found;
   }
 
-  #piece(key: string, text: string): void {
+  #piece(key: string, text: string): readonly BodyFound[] {
     let pieces = this.#pieces.get(key);
     if (pieces === undefined) {
-      if (this.#pieces.size === MOST_KEYS) return;
+      if (this.#pieces.size === MOST_KEYS) return [];
       pieces = new Pieces();
       this.#pieces.set(key, pieces);
     }
-    pieces.add(text, text);
-    if (pieces.open === MOST_OPEN) this.#look(pieces);
-  }
-
-  #look(pieces: Pieces<string>): void {
-    pieces.close(this.#scan);
-    for (const one of joined(pieces, this.#scan, () => 0))
-      this.#found.push({ ...one, place: `${one.place?.replace('values', 'messages')}` });
-    pieces.clear();
+    if (!pieces.add(text, text)) return [];
+    pieces.complete(this.#scan);
+    const found = joined(pieces, this.#scan, () => 0).map((one) => ({
+      ...one,
+      place: `${one.place?.replace('values', 'messages')}`,
+    }));
+    if (this.#found.length < MOST_FOUND) this.#found.push(...found);
+    return found;
   }
 }

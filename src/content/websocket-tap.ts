@@ -80,10 +80,7 @@ class WebSocketTap implements BodyTap {
   #finished(): BodyScanned {
     this.#inflate?.destroy();
     if (this.#failure !== undefined) throw this.#failure.error;
-    if (this.#done === undefined) {
-      if (this.#parts !== undefined) this.#window.include(this.#parts.finish());
-      this.#done = this.#window.finish();
-    }
+    this.#done ??= this.#window.finish();
     return this.#done;
   }
 
@@ -111,7 +108,8 @@ class WebSocketTap implements BodyTap {
 
   #between(): void {
     this.#window.push(BETWEEN);
-    this.#parts?.end();
+    const found = this.#parts?.end() ?? [];
+    if (found.length > 0) this.#window.include(found);
   }
 
   #deflated(payload: Uint8Array, last: boolean): void {

@@ -50,18 +50,14 @@ export class Pieces<T> {
     this.#closed = 0;
   }
 
-  /** Values that wait for `close`. */
-  get open(): number {
-    return this.#values.length;
-  }
-
-  /** A value in latin1, if it looks like a part; else it stands between parts and is left out. */
-  add(value: string, place: T): void {
+  /** A value in latin1, if it looks like a part; else it stands between parts and is left out: false. */
+  add(value: string, place: T): boolean {
     const { length } = value;
-    if (length < SHORTEST || length > LONGEST) return;
-    for (let i = 0; i < length; i++) if (PART[value.charCodeAt(i)] !== 1) return;
+    if (length < SHORTEST || length > LONGEST) return false;
+    for (let i = 0; i < length; i++) if (PART[value.charCodeAt(i)] !== 1) return false;
     this.#values.push(value);
     this.#places.push(place);
+    return true;
   }
 
   /** What was added so far is joined, and not with what comes. */
@@ -74,6 +70,22 @@ export class Pieces<T> {
     this.#closed += values.length;
     this.#values = [];
     this.#places = [];
+  }
+
+  /** Instead of `close`, of values without an end: what the last one completes. Lines of before are gone. */
+  complete(scan: Pick<ScanPort, 'mayBegin'>): void {
+    const excess = Math.max(0, this.#values.length - MOST_PARTS);
+    this.#values.splice(0, excess);
+    this.#places.splice(0, excess);
+    this.#length = 0;
+    this.#lines.length = 0;
+    const last = this.#values.length - 1;
+    for (let i = 0; i < last; i++) {
+      const value = this.#values[i] as string;
+      if (scan.mayBegin?.(value.charCodeAt(0), value.charCodeAt(1), value.charCodeAt(2)) === false) continue;
+      const text = this.#values.slice(i).join('');
+      if (text.length >= LEAST_BYTES && text.length <= MOST_BYTES) this.#line(text, i, last + 1);
+    }
   }
 
   /** All lines; empty = nothing to look at. */

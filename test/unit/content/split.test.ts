@@ -43,31 +43,32 @@ test('nothing of responses, of long bodies, of broken ones, of values that lie e
   }
 });
 
-test('a secret cut into messages, as they are and as values of one key', () => {
+function say(split: SplitMessages, text: string): (string | undefined)[] {
+  const bytes = Buffer.from(text);
+  split.add(bytes.subarray(0, 3));
+  split.add(bytes.subarray(3));
+  return split.end().map(({ place }) => place);
+}
+
+test('a secret cut into messages, as they are and as values of one key, is known with its last one', () => {
   for (const write of [String, (part: string) => JSON.stringify({ type: 'chunk', data: part })]) {
     const split = new SplitMessages(fakeScan());
-    for (const message of ['{"type":"hello","words":"a text of words"}', write(A), write(B), 'x y', write(C)]) {
-      const bytes = Buffer.from(message);
-      split.add(bytes.subarray(0, 3));
-      split.add(bytes.subarray(3));
-      split.end();
-    }
-    assert.equal(split.finish().at(-1)?.place, 'in 3 messages (split)');
+    assert.deepEqual(say(split, '{"type":"hello","words":"a text of words"}'), []);
+    assert.deepEqual(say(split, write(A)), []);
+    assert.deepEqual(say(split, write(B)), ['in 2 messages (split)']);
+    assert.deepEqual(say(split, 'x y'), []);
+    assert.deepEqual(say(split, write(C)), ['in 3 messages (split)']);
   }
 });
 
 test('messages without end: what is kept of them is bounded, and a secret among them is found', () => {
   const split = new SplitMessages(fakeScan());
-  const say = (text: string): void => {
-    split.add(Buffer.from(text));
-    split.end();
-  };
-  for (let i = 0; i < 3000; i++) say(`tick-${i}`);
-  say(A);
-  say(B);
-  for (let i = 0; i < 10; i++) say('X');
-  say('x'.repeat(100_000));
-  assert.ok(split.finish().length <= 1);
+  for (let i = 0; i < 3000; i++) assert.deepEqual(say(split, `tick-${i}`), []);
+  assert.deepEqual(say(split, A), []);
+  assert.deepEqual(say(split, 'x'.repeat(100_000)), []);
+  assert.deepEqual(say(split, B), ['in 2 messages (split)']);
+  for (let i = 0; i < 10; i++) say(split, '99');
+  assert.deepEqual(say(split, C), [], 'too far from where it began');
 });
 
 test('a body that is held: what was cut up stops it before anything of it goes, or passes untouched', () => {
@@ -78,7 +79,10 @@ test('a body that is held: what was cut up stops it before anything of it goes, 
     const scan = fakeScan();
     const redactor = new Redactor({
       ...windowOptions({ scan }),
-      scan: { ...scan, part: (what, bytes) => ({ ...scan.scan(what, bytes), settled: 0, sure: 0, block: 0 }) },
+      scan: {
+        ...scan,
+        part: (what, bytes) => ({ ...scan.scan(what, bytes), settled: 0, begun: 0, sure: 0, block: 0 }),
+      },
       decodeRatio: 100,
       holdMs: 0,
       act: () => act,
