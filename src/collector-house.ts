@@ -15,7 +15,6 @@ import {
   upstreamOf,
 } from './collector-parts.ts';
 import type { Policies } from './collector-policies.ts';
-import { enforces } from './collector-policy-host.ts';
 import { readingStage } from './collector-reading.ts';
 import { reload } from './collector-reload.ts';
 import { createRuns, type Runs } from './collector-runs.ts';
@@ -237,11 +236,6 @@ export class House {
   lowered(actor: string, verb: string, message: string, agent?: string): void {
     this.audit(actor, verb, message, agent);
     this.options.log.warn({ actor }, message);
-  }
-
-  /** Somewhere a request would really be stopped. */
-  enforces(): boolean {
-    return enforces(this);
   }
 
   /** A text without secrets, for people. */

@@ -1,5 +1,6 @@
 import { explainRequest } from './collector-explain.ts';
 import type { House } from './collector-house.ts';
+import { enforces } from './collector-policy-host.ts';
 import { homely } from './config/load.ts';
 import type { Problem } from './model/admin.ts';
 import type { PolicyHandlers, PolicyLine, PolicyReport } from './model/policy.ts';
@@ -116,7 +117,7 @@ export function policyProblems(house: House): Problem[] {
   const { problem, held, loadedAt } = receiver.state;
   const from = new URL(receiver.url).origin;
   if (policies.unloaded) {
-    const severity = house.enforces() ? 'error' : 'warn';
+    const severity = enforces(house) ? 'error' : 'warn';
     const message = `no policies were ever loaded from ${from}${problem === undefined ? '' : `: ${problem}`}`;
     found.push({ code: 'policies-not-loaded', severity, message });
   } else if (problem !== undefined) {
