@@ -4,10 +4,13 @@ import { patternFacts } from './collector-patterns.ts';
 import { exchangeOf, type ListedRequest } from './collector-replay-lists.ts';
 import { createScanning, givenRules, scanOptions } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
+import { addressInspector } from './inspect/address.ts';
 import { createAgentKeys } from './inspect/identity.ts';
 import { compileLeakRules, type LeakRules } from './inspect/leak-rules.ts';
 import type { Exchange } from './model/exchange.ts';
-import type { Disposition, Severity } from './model/finding.ts';
+import type { Disposition, Mode, Severity } from './model/finding.ts';
+import { compileHosts } from './model/glob.ts';
+import { kindOf } from './model/host.ts';
 import type { Found } from './model/scan.ts';
 
 export interface StoredFinding {
@@ -15,19 +18,20 @@ export interface StoredFinding {
   readonly rule: string;
   readonly severity: Severity;
   readonly disposition: Disposition;
-  /** Of a secret, where it was asked for. */
-  readonly fingerprint?: string;
+  /** Where it was asked for: the fingerprint of a secret, the address that was judged. */
+  readonly detail?: string;
 }
 
 /** What becomes of recorded findings under other dispositions. */
 export interface Dispositions {
-  /** Columns it reads; `unknown`, `foreign` and `fingerprint` are made for it. */
+  /** Columns it reads; `unknown`, `foreign` and `detail` are made for it. */
   readonly columns: ReadonlySet<string>;
   /** The same array when nothing changes. */
   apply(
     findings: readonly StoredFinding[],
     request: ListedRequest,
     cells: Readonly<Record<string, unknown>>,
+    mode: Mode,
   ): readonly StoredFinding[];
 }
 
@@ -46,22 +50,28 @@ export function dispositionsUnder(config: Config, current: Config): Dispositions
   const finds = changedFinds(config, current);
   if (finds !== undefined) {
     changes.push(finds);
-    if (config.scan.suppress.length > 0) columns.add('fingerprint').add('path');
+    if (config.scan.suppress.length > 0) columns.add('detail').add('path');
   }
   const anew = newPatterns(config, current);
   if (anew !== undefined) columns.add('path');
+  const addresses = otherInternal(config, current);
+  if (addresses !== undefined) columns.add('detail').add('peer_address');
+  const blocksUnscanned = unscannedBlocks(config);
   return {
     columns,
-    apply(findings, request, cells) {
+    apply(findings, request, cells, mode) {
       const unknown = cells['unknown'] === true ? [blocked('baseline', 'not-in-baseline')] : NONE;
       const foreign = cells['foreign'] === true ? [blocked('account', 'credential-first-seen')] : NONE;
-      if (findings.length === 0 && unknown.length + foreign.length === 0 && anew === undefined) return findings;
+      const added = unknown.length + foreign.length > 0 || anew !== undefined || addresses !== undefined;
+      if (findings.length === 0 && !added) return findings;
       const exchange = exchangeOf(request);
       const changed = findings.flatMap((finding) => {
         const after = changes.reduce<StoredFinding | undefined>((one, change) => one && change(one, exchange), finding);
         return after === undefined ? [] : [after];
       });
-      const all = [...changed, ...unknown, ...foreign, ...(anew?.(exchange) ?? NONE)];
+      const judged = addresses === undefined ? changed : addresses(changed, exchange, cells['peer_address']);
+      const seen = judged.map((one) => (isHeld(one, mode) && blocksUnscanned(request.agent) ? UNSCANNED : one));
+      const all = [...seen, ...unknown, ...foreign, ...(anew?.(exchange) ?? NONE)];
       return all.length === findings.length && all.every((one, i) => one === findings[i]) ? findings : all;
     },
   };
@@ -87,6 +97,44 @@ function newcomer(finding: StoredFinding, disposition: 'flag' | 'block'): Stored
   return { ...finding, disposition, severity: disposition === 'block' ? 'high' : 'low' };
 }
 
+const UNSCANNED: StoredFinding = { inspector: 'scan', rule: 'unscanned', severity: 'medium', disposition: 'block' };
+
+/** What could not be scanned went on where nothing is held back; only enforce would have held it. */
+function isHeld({ rule, disposition }: StoredFinding, mode: Mode): boolean {
+  return rule === 'unscanned' && disposition === 'allow' && mode === 'enforce';
+}
+
+function unscannedBlocks({ agents, agent, body }: Config): (name: string) => boolean {
+  const { configKey } = createAgentKeys(agents.keys(), agent);
+  if (body.on_unscanned !== 'auto') return () => body.on_unscanned === 'block';
+  return (name) => (agents.get(configKey(name))?.blocked_categories.length ?? 0) > 0;
+}
+
+type JudgeAddress = (findings: readonly StoredFinding[], exchange: Exchange, peer: unknown) => readonly StoredFinding[];
+
+/** The address guard with other `destinations.internal`: asked again about the address that was judged or dialled. */
+function otherInternal(config: Config, current: Config): JudgeAddress | undefined {
+  const { internal } = config.destinations;
+  if (isDeepStrictEqual(internal, current.destinations.internal)) return undefined;
+  const { inspect } = addressInspector({ internal });
+  const named = Object.keys(Object.fromEntries(config.upstream.resolve));
+  const byOperator = compileHosts(named);
+  return (findings, exchange, peer) => {
+    const own = findings.find(({ inspector }) => inspector === 'address');
+    const { host } = exchange.destination;
+    const address = own?.detail ?? (kindOf(host) === 'name' ? peer : host);
+    // Of a name with public and private answers only one of them is told.
+    if (own?.rule === 'dns-rebinding' || typeof address !== 'string' || address === '') return findings;
+    const resolved = { addresses: [address], delegated: false, byOperator: byOperator.has(host), dnsMs: 0 };
+    const [again] = inspect(exchange, { resolved });
+    if (again?.rule === own?.rule) return findings;
+    const others = findings.filter((finding) => finding !== own);
+    if (again === undefined) return others;
+    const { inspector, rule, severity, disposition } = again;
+    return [...others, { inspector, rule, severity, disposition }];
+  };
+}
+
 /** Finds of patterns under other dispositions; undefined = nothing about them is different. */
 function changedFinds(config: Config, current: Config): Change | undefined {
   const [after, before] = [findRules(config), findRules(current)];
@@ -105,7 +153,7 @@ function changedFinds(config: Config, current: Config): Change | undefined {
       severity,
       category,
       home,
-      fingerprint: finding.fingerprint ?? '',
+      fingerprint: finding.detail ?? '',
     } as unknown as Found;
     const place = finding.inspector === 'scan' ? 'body' : 'response';
     const was = before.rules.weigh(found, place, exchange)?.disposition;

@@ -86,12 +86,13 @@ export async function createReplay(rules: ReplayRules): Promise<Replay> {
     judge(row) {
       const { cells, findings } = row;
       const request = requestOf(cells, config);
+      const mode = modeOf(rules.mode, modeFor, row);
       return judged(row, {
         lists: lists.ask(request),
         policies: policies.ask(cells),
         connect: policies.askConnect(cells),
-        findings: dispositions.apply(findings, request, cells),
-        mode: modeOf(rules.mode, modeFor, row),
+        findings: dispositions.apply(findings, request, cells, mode),
+        mode,
       });
     },
   };
@@ -180,7 +181,7 @@ function reasonOf({ cells }: StoredExchange, { lists, policies, connect }: Opini
 }
 
 function isSaidAnew({ inspector, rule }: StoredFinding): boolean {
-  return inspector === POLICY || LIST_RULES.has(rule);
+  return (inspector === POLICY && rule !== 'inspector-failed') || LIST_RULES.has(rule);
 }
 
 const RANK: Readonly<Record<Disposition, number>> = { allow: 0, flag: 1, redact: 2, block: 3 };

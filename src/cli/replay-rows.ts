@@ -49,9 +49,9 @@ export async function* storedGroups(
   columns: ReadonlySet<string>,
   window: ReplayWindow,
 ): AsyncGenerator<readonly StoredGroup[]> {
-  const names = [...columns].filter((name) => name !== 'fingerprint');
+  const names = [...columns].filter((name) => name !== 'detail');
   const cells = names.map((name) => `${MADE[name] ?? `e."${name}"`} AS "${name}"`);
-  const found = finding(columns.has('fingerprint'));
+  const found = finding(columns.has('detail'));
   const query = await openQuery(
     source,
     `WITH found AS (
@@ -75,8 +75,10 @@ function next(query: OpenQuery): Promise<unknown[][] | undefined> {
   return query.next();
 }
 
-function finding(fingerprint: boolean): string {
-  const more = fingerprint ? ", regexp_extract(message, 'fingerprint ([0-9a-f]{16})', 1)" : '';
+function finding(detail: boolean): string {
+  const fingerprint = "regexp_extract(message, 'fingerprint ([0-9a-f]{16})', 1)";
+  const address = "regexp_extract(message, '\\(([0-9a-fA-F.:]+)\\) is ', 1)";
+  const more = detail ? `, CASE inspector WHEN 'address' THEN ${address} ELSE ${fingerprint} END` : '';
   return `concat_ws('${FIELD}', inspector, rule, severity, disposition${more})`;
 }
 
@@ -123,9 +125,9 @@ function findingsOf(text: string): readonly StoredFinding[] {
   const cached = known.get(text);
   if (cached !== undefined) return cached;
   const findings = text.split(NEXT).map((one): StoredFinding => {
-    const [inspector = '', rule = '', severity = '', disposition = '', fingerprint] = one.split(FIELD);
+    const [inspector = '', rule = '', severity = '', disposition = '', detail] = one.split(FIELD);
     const finding = { inspector, rule, severity, disposition } as StoredFinding;
-    return fingerprint ? { ...finding, fingerprint } : finding;
+    return detail ? { ...finding, detail } : finding;
   });
   if (known.size >= KNOWN) known.clear();
   known.set(text, findings);

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { ReplayRules } from '../collector.ts';
 import { homely, loadConfig, parseConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
@@ -37,11 +38,21 @@ export async function readRules(cli: Cli, files: readonly string[]): Promise<Rul
     current: { config: current, policies: named === undefined ? own : await configuredPolicies(current) },
     stored: named !== undefined && isDefaultState(given, cli) ? current : given,
     names: [...(named === undefined ? [] : [named]), ...files],
-    notes:
-      given.policies.receiver === undefined || policies !== undefined
+    notes: [
+      ...(given.policies.receiver === undefined || policies !== undefined
         ? []
-        : ['policies of the receiver are not replayed: give them as a file (--policy)'],
+        : ['policies of the receiver are not replayed: give them as a file (--policy)']),
+      ...(isDeepStrictEqual(ratesOf(config), ratesOf(current))
+        ? []
+        : ['other rate limits are not replayed: what exceeded those of then stays as it was']),
+    ],
   };
+}
+
+function ratesOf({ agents }: Config): unknown {
+  return [...agents].flatMap(([name, { rate_limit, rate_window }]) =>
+    rate_limit === 0 ? [] : [[name, rate_limit, rate_window]],
+  );
 }
 
 /** A file that says nothing of a state directory is a proposal for the one that is there. */

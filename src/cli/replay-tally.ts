@@ -103,9 +103,17 @@ export class Tally {
       unchanged: this.#exchanges - all,
       stillStopped: this.#stillStopped,
       counts,
-      changed: changed.sort((a, b) => ORDER.indexOf(a.outcome) - ORDER.indexOf(b.outcome) || b.count - a.count),
+      changed: changed.sort(
+        (a, b) => ORDER.indexOf(a.outcome) - ORDER.indexOf(b.outcome) || b.count - a.count || byName(a, b),
+      ),
     };
   }
+}
+
+/** The same rows give the same text. */
+function byName(a: Changed, b: Changed): number {
+  const key = ({ agent, host, port, rule }: Changed): string => JSON.stringify([agent, host, port, rule]);
+  return key(a) < key(b) ? -1 : 1;
 }
 
 function latest(examples: Sum['examples']): Sum['examples'] {

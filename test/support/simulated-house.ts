@@ -194,8 +194,8 @@ const UPSTREAM: Upstream = {
 function asked(set: PolicySet, config: Config): Policies {
   const nothing = () => undefined;
   const throttle = createThrottle();
-  return {
-    inspectors: ({ readsTls }: { readsTls: PolicyStage['readsTls'] }) =>
+  const policies: Pick<Policies, 'inspectors'> = {
+    inspectors: (readsTls: PolicyStage['readsTls']) =>
       policyInspectors({
         set,
         onAbsent: config.policies.on_absent,
@@ -207,7 +207,8 @@ function asked(set: PolicySet, config: Config): Policies {
         more: (exchange) => moreOf(exchange),
         readsTls,
       }),
-  } as unknown as Policies;
+  };
+  return policies as Policies;
 }
 
 function moreOf(exchange: Exchange): ReadonlyMap<string, string> {

@@ -27,6 +27,19 @@ const FOREIGN = finding({
   disposition: 'flag',
   message: 'foreign',
 });
+const INNER = finding({
+  inspector: 'address',
+  rule: 'internal-address',
+  severity: 'medium',
+  message: 'inner.example (10.1.2.3) is a private address',
+});
+const UNSCANNED = finding({
+  inspector: 'scan',
+  rule: 'unscanned',
+  severity: 'info',
+  disposition: 'allow',
+  message: 'a bomb',
+});
 const OWN_PATTERN = `patterns:
   - id: acme-ticket
     name: Acme Ticket
@@ -73,6 +86,9 @@ const ROWS: Partial<ExchangeRecord>[] = [
     findings: [FOREIGN],
   },
   { host: 'llm.example', startedAt: NOW - HOUR, ...READY, credentialFp: 'foreign' },
+  { host: 'inner.example', verdict: 'block', would: 'block', findings: [INNER] },
+  { host: '10.9.9.9', peerAddress: '10.9.9.9' },
+  { host: 'bomb.example', findings: [UNSCANNED] },
   { host: 'tickets.example', target: '/t/ACMETICKET-0012345678' },
 ];
 
@@ -123,12 +139,15 @@ describe('weir replay', () => {
   it('enforce is what is asked for unless something else is said', async () => {
     const seen = await replay();
     assert.equal(seen.code, 4);
-    assert.equal(seen.exchanges, 18, 'a week, and nothing of weir verify');
-    assert.deepEqual(of(seen, 'newly-stopped'), [['researcher', 'leak.example', 'aws-access-key', 1]]);
+    assert.equal(seen.exchanges, 21, 'a week, and nothing of weir verify');
+    assert.deepEqual(of(seen, 'newly-stopped'), [
+      ['researcher', 'inner.example', 'internal-address', 1],
+      ['researcher', 'leak.example', 'aws-access-key', 1],
+    ]);
     // No list says so any more.
     assert.deepEqual(of(seen, 'no-longer-stopped'), [['researcher', 'denied.example', 'destination-not-allowed', 1]]);
-    assert.deepEqual([seen.unchanged, seen.undecidable], [16, 0]);
-    assert.equal((await replay('--since', '60d')).exchanges, 19);
+    assert.deepEqual([seen.unchanged, seen.undecidable], [18, 0]);
+    assert.equal((await replay('--since', '60d')).exchanges, 22);
     assert.equal((await replay('--agent', 'coder')).exchanges, 1);
   });
 
@@ -148,7 +167,7 @@ describe('weir replay', () => {
     const all = await replay('--policy', policy('true'));
     assert.equal(
       of(all, 'newly-stopped').reduce((sum, [, , , n]) => sum + Number(n), 0),
-      17,
+      20,
     );
     assert.equal(all.still_stopped, 1);
     assert.equal(all.changed.find(({ host }) => host === 'api.example.com')?.examples.length, 3);
@@ -199,15 +218,16 @@ describe('weir replay', () => {
   });
 
   it('recorded findings under other dispositions', async () => {
+    const leaks = (seen: Summary) => seen.changed.filter(({ rule }) => rule === 'aws-access-key').length;
     const flagged = file('scan.yaml', 'scan: {requests: {credential: flag}}\n');
     const quiet = (await replay('--config', flagged)).changed.filter(({ host }) => host === 'leak.example');
     assert.deepEqual(quiet, [], 'flagged is not stopped');
     const suppressed = file('scan.yaml', 'scan: {suppress: [{rule: aws-access-key, host: leak.example}]}\n');
-    assert.equal((await replay('--config', suppressed)).newly_stopped, 0);
+    assert.equal(leaks(await replay('--config', suppressed)), 0);
     const off = file('scan.yaml', 'patterns: {disable: [aws-access-key]}\n');
-    assert.equal((await replay('--config', off)).newly_stopped, 0);
+    assert.equal(leaks(await replay('--config', off)), 0);
     const elsewhere = file('scan.yaml', 'scan: {suppress: [{rule: aws-access-key, host: other.example}]}\n');
-    assert.equal((await replay('--config', elsewhere)).newly_stopped, 1);
+    assert.equal(leaks(await replay('--config', elsewhere)), 1);
   });
 
   it('where the unknown is blocked, what was met after the learning stays unknown', async () => {
@@ -224,6 +244,43 @@ describe('weir replay', () => {
     assert.deepEqual(
       foreign.map(({ rule, count }) => [rule, count]),
       [['credential-first-seen', 2]],
+    );
+  });
+
+  it('private addresses, when others are allowed', async () => {
+    const allowed = file('internal.yaml', 'destinations: {internal: [10.0.0.0/8]}\n');
+    const inner = (seen: Summary) =>
+      seen.changed.filter(({ host }) => /^(?:inner|literal)\./.test(host) || host === '10.9.9.9');
+    assert.deepEqual(
+      inner(await replay()).map(({ outcome, host }) => [outcome, host]),
+      [['newly-stopped', 'inner.example']],
+    );
+    assert.deepEqual(inner(await replay('--config', allowed)), [], 'it is allowed now');
+    const other = file('internal.yaml', 'destinations: {internal: [192.168.0.0/16]}\n');
+    assert.deepEqual(
+      inner(await replay('--config', other))
+        .map(({ host, rule }) => [host, rule])
+        .sort(),
+      [
+        ['10.9.9.9', 'internal-address'],
+        ['inner.example', 'internal-address'],
+      ],
+      'what was forwarded to a private address is judged by the address it was dialled at',
+    );
+  });
+
+  it('bodies that could not be scanned stop agents that have blocked categories', async () => {
+    assert.deepEqual(
+      of(await replay(), 'newly-stopped').filter(([, host]) => host === 'bomb.example'),
+      [],
+    );
+    const strict = file('strict.yaml', 'agents: {researcher: {blocked_categories: [pii]}}\n');
+    const seen = of(await replay('--config', strict), 'newly-stopped').filter(([, host]) => host === 'bomb.example');
+    assert.deepEqual(seen, [['researcher', 'bomb.example', 'unscanned', 1]]);
+    const late = of(await replay('--config', strict, '--mode', 'redact'), 'newly-stopped');
+    assert.deepEqual(
+      late.filter(([, host]) => host === 'bomb.example'),
+      [],
     );
   });
 
@@ -245,7 +302,7 @@ describe('weir replay', () => {
       [['newly-stopped', 'other.example']],
     );
     const same = await replay('--diff', '--policy', policy('attrs["weir.agent"] == "nobody"'));
-    assert.deepEqual([same.code, same.changed.length, same.still_stopped], [0, 0, 1]);
+    assert.deepEqual([same.code, same.changed.length, same.still_stopped], [0, 0, 2]);
     const { code, err } = await weir(['replay', '--diff'], env);
     assert.equal(code, 2);
     assert.match(err, /give --policy or --config/);
@@ -255,12 +312,9 @@ describe('weir replay', () => {
     const { out } = await weir(['replay', '--policy', policy('attrs["http.request.method"] == "POST"')], env);
     assert.match(
       out,
-      /^18 exchanges since .* under .*policies\.json, as if in enforce:\n {2}15 unchanged\n {2}2 newly stopped\n/,
+      /^21 exchanges since .* under .*policies\.json, as if in enforce:\n {2}17 unchanged\n {2}3 newly stopped\n/,
     );
-    assert.match(
-      out,
-      /\nNEWLY STOPPED\nCOUNT {2}AGENT .*\n {4}1 {2}researcher {2}\S+:443 +(?:policy:p|aws-access-key) +/,
-    );
+    assert.match(out, /\nNEWLY STOPPED\nCOUNT {2}AGENT .*\n {4}1 {2}researcher {2}api\.example\.com:443 +policy:p +/);
   });
 
   it('mistakes in the rules are usage errors', async () => {

@@ -271,6 +271,7 @@ describe('for the same rules replay gives the live verdict or says that it canno
               stored(shown, connect === undefined ? undefined : house.presentable(connect)),
             );
             const context = () => JSON.stringify({ one, input, given, record: shown, replayed }, undefined, 1);
+            assert.ok(!record.findings.some(({ rule }) => rule === 'inspector-failed'), context());
             if (replayed.verdict !== undefined) assert.equal(replayed.verdict, record.verdict, context());
             if (replayed.stopped !== undefined) assert.equal(replayed.stopped, record.action === 'block', context());
             if (replayed.stopped === undefined) {
