@@ -143,7 +143,8 @@ export function createScanning(options: ScanOptions): Scanning {
       });
       const found = matches.map((match) => foundOf(match, bytes, homes, runs));
       const begins = { start: block, end: block, verified: false, encodings: [], digest: undefined, bytes: 0 };
-      const known = blockOf === undefined ? {} : { blockOf: foundOf({ ...begins, pattern: blockOf }, homes) };
+      const known =
+        blockOf === undefined ? {} : { blockOf: foundOf({ ...begins, pattern: blockOf }, bytes, homes, runs) };
       return { found, settled, begun, sure, block, ...known, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),

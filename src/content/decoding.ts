@@ -1,7 +1,8 @@
 import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
 import { Decoder } from './decode.ts';
+import { type EventRedactor, redactorOf } from './event-redactor.ts';
 import type { BodyFilterOptions, BodyPlan } from './filter.ts';
-import { Redactor } from './redactor.ts';
+import type { Redactor } from './redactor.ts';
 
 export interface DecodingHooks {
   /** Decoded and looked at. */
@@ -23,7 +24,7 @@ export class Decoding {
   readonly #options: BodyFilterOptions;
   readonly #hooks: DecodingHooks;
   readonly #decoder: Decoder;
-  readonly redactor: Redactor;
+  readonly redactor: Redactor | EventRedactor;
   #encoded = 0;
   #decoded = 0;
   #over = false;
@@ -34,7 +35,7 @@ export class Decoding {
   constructor(options: BodyFilterOptions, plan: BodyPlan, encodings: readonly string[], hooks: DecodingHooks) {
     this.#options = options;
     this.#hooks = hooks;
-    this.redactor = new Redactor({ ...plan, data: hooks.data, stopped: hooks.stopped });
+    this.redactor = redactorOf(plan, hooks);
     this.#decoder = new Decoder({
       encodings,
       onData: (chunk) => this.#take(Buffer.from(chunk.buffer as ArrayBuffer, chunk.byteOffset, chunk.byteLength)),

@@ -4,9 +4,10 @@ import { formatOf, mediaType } from './body-format.ts';
 import { CodedFilter } from './coded-filter.ts';
 import { CodedWholeFilter } from './coded-whole-filter.ts';
 import { canDecode, encodingsOf } from './decode.ts';
+import { type EventRedactor, redactorOf } from './event-redactor.ts';
 import { errorEvent, wholeEvents } from './event-stream.ts';
 import type { FilterOptions } from './filter-contract.ts';
-import { Redactor, type RedactorOptions } from './redactor.ts';
+import type { Redactor, RedactorOptions } from './redactor.ts';
 
 export interface BodyFilterOptions extends FilterOptions {
   readonly scan: PartScanPort;
@@ -60,15 +61,14 @@ export function filterBody(options: BodyFilterOptions): ContentFilter {
 class PlainFilter implements ContentFilter {
   readonly shape: ContentFilter['shape'];
   readonly #options: BodyFilterOptions;
-  readonly #redactor: Redactor;
+  readonly #redactor: Redactor | EventRedactor;
   #kept: Buffer[] = [];
   #over = false;
 
   constructor(options: BodyFilterOptions, plan: BodyPlan) {
     this.shape = plan.shape;
     this.#options = options;
-    this.#redactor = new Redactor({
-      ...plan,
+    this.#redactor = redactorOf(plan, {
       data: (payload) => {
         if (this.shape === 'whole') this.#kept.push(payload);
         else options.out.data(payload);

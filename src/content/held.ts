@@ -12,6 +12,8 @@ export class Held {
   base = 0;
   /** What is before it has gone on. */
   gone = 0;
+  /** A text begins with the first byte at hand. */
+  begins = true;
 
   get end(): number {
     return this.base + this.#length;
@@ -55,11 +57,14 @@ export class Held {
     this.#bytes.copyWithin(0, from, this.#length);
     this.#length -= from;
     this.base += from;
+    this.begins &&= from === 0;
   }
 
+  /** What comes next is another text. */
   clear(): void {
     this.#bytes = Buffer.alloc(0);
     this.base = this.gone;
+    this.begins = true;
     this.#length = 0;
   }
 }

@@ -78,6 +78,15 @@ export class Redactor {
     }
   }
 
+  /** A text is complete: what waits of it is decided, and nothing that comes belongs to it. */
+  settle(): void {
+    if (this.#state === 'reading') this.#safely(() => this.#letGo(this.#held.end));
+    if (this.#state !== 'reading') return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#held.clear();
+  }
+
   /** No more comes: what waits is decided. */
   end(): void {
     if (this.#state === 'reading') this.#safely(() => this.#last());
@@ -189,7 +198,9 @@ export class Redactor {
   /** Lets everything before `settled` go, but nothing of a match that goes beyond it. */
   #pass(found: readonly Found[], settled: number, fresh: Buffer | undefined): void {
     const base = this.#held.base;
-    const known = found.filter(({ start, end }) => end + base > this.#held.gone && (base === 0 || start >= BLIND));
+    const known = found.filter(
+      ({ start, end }) => end + base > this.#held.gone && (this.#held.begins || start >= BLIND),
+    );
     let until = settled;
     for (const { start, end } of [...known].reverse()) {
       if (start + base < until && end + base > until) until = start + base;
@@ -246,7 +257,7 @@ export class Redactor {
     const parts: Buffer[] = [];
     let at = this.#held.gone - base;
     for (const { start, end, label } of places) {
-      const place = { bytes, start: Math.max(start, at), end, floor: at, whole: base === 0, clean };
+      const place = { bytes, start: Math.max(start, at), end, floor: at, whole: this.#held.begins, clean };
       for (const cut of cutsFor(place, label, format, fixed)) {
         const gone = Math.max(0, at - cut.start);
         parts.push(Buffer.from(bytes.subarray(at, cut.start)), fixed ? cut.text.subarray(gone) : cut.text);

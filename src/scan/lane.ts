@@ -124,11 +124,11 @@ export class Lane {
    * Stream offset of the first open start whose first bytes are all those of its pattern, or Infinity; `least` leaves out patterns
    * whose longest match is shorter.
    */
-  sure(least: number): number {
-    let first = Number.POSITIVE_INFINITY;
+  sure(least: number): { readonly at: number; readonly pattern?: CompiledPattern } {
+    let first: { readonly at: number; readonly pattern?: CompiledPattern } = { at: Number.POSITIVE_INFINITY };
     for (let i = this.#head; i < this.#queue.length; i++) {
       const { pattern, at } = this.#queue[i] as Candidate;
-      if (pattern.max >= least && at < first && gate(this.#view, pattern, at) === YES) first = at;
+      if (pattern.max >= least && at < first.at && gate(this.#view, pattern, at) === YES) first = { at, pattern };
     }
     return first;
   }

@@ -1,6 +1,7 @@
 import type { Engine } from './engine.ts';
 import { scanLayers } from './layers.ts';
 import { originOf } from './offsets.ts';
+import type { CompiledPattern } from './pattern.ts';
 import { type Match, resolve } from './resolve.ts';
 import type { Budget, Scanner, UnscannedCause } from './scanner.ts';
 import { tailsOf } from './tails.ts';
@@ -16,6 +17,8 @@ export interface Open {
   readonly sure: number;
   /** As `sure`, of patterns whose matches may be longer than {@link LONG} bytes: blocks, such as private keys. */
   readonly block: number;
+  /** Whose block it is. */
+  readonly blockOf?: CompiledPattern | undefined;
 }
 
 export interface PartResult extends Open {
@@ -52,7 +55,9 @@ export function scanPart(
 }
 
 function openOf(scanner: Scanner): Open {
-  return { settled: scanner.settled, begun: scanner.begun, sure: scanner.sure(0), block: scanner.sure(LONG) };
+  const { settled, begun } = scanner;
+  const block = scanner.sure(LONG);
+  return { settled, begun, sure: scanner.sure(0).at, block: block.at, blockOf: block.pattern };
 }
 
 function earliest(a: Open, b: Open): Open {
@@ -61,6 +66,7 @@ function earliest(a: Open, b: Open): Open {
     begun: Math.min(a.begun, b.begun),
     sure: Math.min(a.sure, b.sure),
     block: Math.min(a.block, b.block),
+    blockOf: a.block <= b.block ? a.blockOf : b.blockOf,
   };
 }
 
@@ -77,7 +83,13 @@ function within(
   const own = openOf(scanner);
   const open = layers > 0 ? earliest(own, encoded(engine, bytes, depth, layers)) : own;
   const at = (offset: number): number => (offset < bytes.length ? place(offset) : Number.POSITIVE_INFINITY);
-  return { settled: at(open.settled), begun: at(open.begun), sure: at(open.sure), block: at(open.block) };
+  return {
+    settled: at(open.settled),
+    begun: at(open.begun),
+    sure: at(open.sure),
+    block: at(open.block),
+    blockOf: open.blockOf,
+  };
 }
 
 function encoded(engine: Engine, bytes: Uint8Array, depth: number, layers: number): Open {

@@ -99,8 +99,9 @@ export class Scanner {
   }
 
   /** Where the first match begins that is on its way and whose pattern can be `least` bytes long, or Infinity. */
-  sure(least: number): number {
-    return Math.min(this.#words.sure(least), this.#numbers.sure(least), this.#addresses.sure(least));
+  sure(least: number): ReturnType<Lane['sure']> {
+    const all = [this.#words, this.#numbers, this.#addresses].map((lane) => lane.sure(least));
+    return all.reduce((first, one) => (one.at < first.at ? one : first));
   }
 
   /** All at once, without a copy. */

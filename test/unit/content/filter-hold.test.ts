@@ -8,12 +8,25 @@ const EVENTS = [
   'data: {"choices":[{"delta":{"content":" the key"}}]}\n\n',
   'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"pass"}}\n\n',
   'data: [DONE]\r\n\r\n',
-  '{"a":1}\n',
-  '{"done":true}',
-  '<p>token</p>',
+  'data: some text that goes on\n',
+  '\n',
 ];
+const TEXTS = ['{"a":1}\n', '{"done":true}', '<p>token</p>', 'a line.\n'];
 test('nothing waits of clean events, JSON texts and lines', () => {
   const given: string[] = [];
+  const plain = filterBody({
+    ...filterOptions({ what: 'response' }),
+    out: {
+      data: (payload) => given.push(payload.toString()),
+      drained: () => undefined,
+      end: () => undefined,
+      stop: () => undefined,
+    },
+  });
+  for (const text of TEXTS) {
+    plain.write(Buffer.from(text));
+    assert.equal(given.at(-1), text);
+  }
   const filter = filterBody({
     ...filterOptions({ contentType: 'text/event-stream', what: 'response' }),
     out: {

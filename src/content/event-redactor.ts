@@ -1,0 +1,110 @@
+import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
+import { DeltaFilter } from './delta-filter.ts';
+import { EventEnds } from './event-stream.ts';
+import type { BodyPlan } from './filter.ts';
+import { Redactor, type RedactorOptions } from './redactor.ts';
+
+/** An event stream: every event by itself, then the texts that events make together. */
+export class EventRedactor {
+  readonly #redactor: Redactor;
+  readonly #deltas: DeltaFilter;
+  readonly #options: RedactorOptions;
+  readonly #ends: EventEnds = new EventEnds();
+  /** The texts could not be looked at: what passes goes on as it is. */
+  #blind = false;
+  #over = false;
+
+  constructor(options: RedactorOptions) {
+    this.#options = options;
+    const { scan, holdMs } = options;
+    this.#deltas = new DeltaFilter({
+      scan,
+      holdMs,
+      act: (found) => options.act(found),
+      data: options.data,
+      stopped: () => this.#stop(),
+      onError: (error) => this.#failed(error),
+    });
+    this.#redactor = new Redactor({ ...options, data: (payload) => this.#pass(payload), stopped: () => this.#stop() });
+  }
+
+  get scanned(): BodyScanned {
+    const scanned = this.#redactor.scanned;
+    const known = new Set(scanned.found.map(({ found }) => found.fingerprint));
+    const more = this.#deltas.scanned.found.filter(({ found }) => !known.has(found.fingerprint));
+    return { ...scanned, found: [...scanned.found, ...more] };
+  }
+
+  get replaced(): number {
+    return this.#redactor.replaced + this.#deltas.replaced;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  write(payload: Buffer): void {
+    let from = 0;
+    for (const end of this.#ends.of(payload)) {
+      this.#redactor.write(payload.subarray(from, end));
+      this.#redactor.settle();
+      from = end;
+      if (this.#over) return;
+    }
+    if (from < payload.length) this.#redactor.write(payload.subarray(from));
+  }
+
+  end(): void {
+    if (this.#over) return;
+    this.#redactor.end();
+    if (this.#over) return;
+    this.#safely(() => this.#deltas.end());
+    this.#over = true;
+  }
+
+  abandon(): void {
+    this.#over = true;
+    this.#redactor.abandon();
+    this.#deltas.abandon();
+  }
+
+  giveUp(cause: UnscannedCause): void {
+    this.#redactor.giveUp(cause);
+  }
+
+  #pass(payload: Buffer): void {
+    if (this.#blind) this.#options.data(payload);
+    else this.#safely(() => this.#deltas.write(payload));
+  }
+
+  #safely(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#over || this.#blind) return;
+    if (this.#options.onFailed(error) === 'stop') {
+      this.#stop();
+      return;
+    }
+    this.#blind = true;
+    this.#deltas.giveUp();
+  }
+
+  #stop(): void {
+    if (this.#over) return;
+    this.abandon();
+    this.#options.stopped();
+  }
+}
+
+/** What looks at a body of this plan. */
+export function redactorOf(plan: BodyPlan, hooks: Pick<RedactorOptions, 'data' | 'stopped'>): Redactor | EventRedactor {
+  const options = { ...plan, data: hooks.data, stopped: hooks.stopped };
+  // Labels of the same length would leave the rest of a text where it is.
+  return plan.events && plan.what === 'response' && !plan.fixed ? new EventRedactor(options) : new Redactor(options);
+}
