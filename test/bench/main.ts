@@ -7,6 +7,7 @@ import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
 import { startWorker } from './processes.ts';
 import { type Line, table } from './report.ts';
+import { reportScan } from './scan.ts';
 import { openWorld, type World } from './world.ts';
 
 async function requests(world: World, lines: Line[]): Promise<void> {
@@ -239,6 +240,7 @@ async function main(): Promise<void> {
   console.log(text);
   if (!QUICK) rewrite(text);
   reportDetection(!QUICK);
+  reportScan(!QUICK);
 }
 
 /** Replaces what stands between the markers of README.md. */
