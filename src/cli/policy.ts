@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { Cli } from './context.ts';
 import { policyCheckCommand } from './policy-check.ts';
 import { policyExplainCommand } from './policy-explain.ts';
+import { policyImportCommand } from './policy-import.ts';
 import { policyAcceptCommand, policyListCommand } from './policy-list.ts';
 import { suggestCommand } from './suggest.ts';
 
@@ -13,5 +14,6 @@ export function policyCommand(cli: Cli): Command {
   parent.addCommand(policyListCommand(cli));
   parent.addCommand(policyAcceptCommand(cli));
   parent.addCommand(policyExplainCommand(cli));
+  parent.addCommand(policyImportCommand(cli));
   return parent;
 }

@@ -70,6 +70,11 @@ export function readYamlFile(path: string, display: string): YamlFile {
   }
 }
 
+/** A value as YAML, one entry a line however long. */
+export function yamlText(value: unknown): string {
+  return yaml().stringify(value, { lineWidth: 0 });
+}
+
 function fileProblem(where: string, text: string): ConfigProblem {
   return { where, key: '', message: `${where}: ${text}` };
 }

@@ -536,7 +536,10 @@ describe('weir policy suggest without a collector reads the file', () => {
 
   it('paths come from the rows that went well', async () => {
     const { out } = await weir(['policy', 'suggest', '--agent', 'pusher'], env);
-    assert.match(out, /- \{ host: git\.test, ports: \[443\], methods: \[POST\], paths: \["\/acme"\] \} # accepted, 3 requests/);
+    assert.match(
+      out,
+      /- \{ host: git\.test, ports: \[443\], methods: \[POST\], paths: \["\/acme"\] \} # accepted, 3 requests/,
+    );
   });
 
   it('only rows since then, of all agents, groups that learn as one with theirs', async () => {
