@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { receiverUrl } from './collector-policies.ts';
 import { interceptionOf } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
 import type { Categories } from './inspect/categories.ts';
@@ -107,4 +109,33 @@ function withPath(cells: Cells, config: Config): Cells {
 
 function policyFinding(disposition: Disposition, name: string): Finding {
   return { inspector: POLICY, rule: `${POLICY}:${name}`, severity: 'high', disposition, message: '' };
+}
+
+/** What a collector with this configuration would ask. */
+export interface ConfiguredPolicies {
+  /** undefined = nothing. */
+  readonly set: PolicySet | undefined;
+  /** What is not as it should be, for people. */
+  readonly note?: string;
+}
+
+/** The policies of the files and the last good set of the receiver. Rejects with PolicyError for files that cannot be used. */
+export async function configuredPolicies(
+  config: Config,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<ConfiguredPolicies> {
+  const { files } = config.policies;
+  const url = receiverUrl(config.policies, env);
+  if (files.length === 0 && url === undefined) return { set: undefined };
+  const { createSet, parseReceived, readPolicyFiles } = await import('./collector-policy-engine.ts');
+  const own = files.length === 0 ? [] : [readPolicyFiles(files)];
+  if (url === undefined) return { set: createSet(own) };
+  const { readStored } = await import('./calls/stored.ts');
+  const { origin } = new URL(url);
+  const kept = readStored(join(config.state_dir, 'private', 'policies.json'), url);
+  if (kept === undefined) {
+    const note = `${origin} has never answered: until it does, everything is refused in enforce`;
+    return { set: { policies: [], defaultAction: 'block' }, note };
+  }
+  return { set: createSet([...own, await parseReceived(kept.answer, origin)]) };
 }

@@ -25,6 +25,7 @@ export {
   type StoredExchange,
   type StoredFinding,
 } from './collector-replay.ts';
+export { configuredPolicies } from './collector-replay-policies.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
 /** How often what is open and known is told to whoever exports gauges. */

@@ -26,7 +26,7 @@ export function rememberMode(config: Config): void {
 export async function raiseMode(cli: Cli, config: Config): Promise<void> {
   const last = lastMode(config);
   if (last === undefined || RANK[config.mode] <= RANK[last]) return;
-  for (const line of preflightLines(await storedPreflight(config, last))) cli.note(line);
+  for (const line of preflightLines(await storedPreflight(config, cli.env, last))) cli.note(line);
   await confirm(cli, `Start in ${config.mode}?`);
 }
 
@@ -40,12 +40,12 @@ function lastMode(config: Config): Mode | undefined {
 }
 
 /** The last week's rows, replayed under the rules that are about to start. */
-async function storedPreflight(config: Config, from: Mode): Promise<Preflight> {
+async function storedPreflight(config: Config, env: NodeJS.ProcessEnv, from: Mode): Promise<Preflight> {
   const since = Date.now() - WEEK_MS;
   const base = { from, to: config.mode, spanMs: WEEK_MS, containment: 'cooperative' as const };
   const nothing = { ...base, exchanges: 0, wouldLose: 0, examples: [], uninspectable: [] };
   // A store that cannot be read must not keep anybody from enforcing; the numbers are then zero. What is wrong with the rules the start says itself.
-  return replayed(config, since).then(
+  return replayed(config, env, since).then(
     (found) => ({ ...base, ...found }),
     () => nothing,
   );
@@ -53,15 +53,15 @@ async function storedPreflight(config: Config, from: Mode): Promise<Preflight> {
 
 type Replayed = Pick<Preflight, 'exchanges' | 'wouldLose' | 'undecidable' | 'examples' | 'uninspectable'>;
 
-async function replayed(config: Config, since: number): Promise<Replayed> {
-  const [{ createReplay }, { replayRows }, { storedRows }, { configuredPolicies }] = await Promise.all([
+async function replayed(config: Config, env: NodeJS.ProcessEnv, since: number): Promise<Replayed> {
+  const [{ configuredPolicies, createReplay }, { replayRows }, { storedRows }] = await Promise.all([
     import('../collector.ts'),
     import('./replay-run.ts'),
     import('./stored.ts'),
-    import('./replay-rules.ts'),
   ]);
   const source = { stateDir: config.state_dir, directFile: config.store.path };
-  const candidate = await createReplay({ config, policies: await configuredPolicies(config), mode: 'configured' });
+  const { set: policies } = await configuredPolicies(config, env);
+  const candidate = await createReplay({ config, policies, mode: 'configured' });
   const { exchanges, counts, changed } = await replayRows(source, { candidate }, { since });
   const tunnelled = await storedRows(
     source,

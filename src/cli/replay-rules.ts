@@ -31,17 +31,16 @@ export async function readRules(cli: Cli, files: readonly string[]): Promise<Rul
   const current = named === undefined ? given : load(undefined);
   const { lists, policies } = await readFiles(cli, files);
   const config = lists.reduce(withLists, given);
-  const own = await configuredPolicies(given);
-  const candidate = { config, policies: policies ?? own };
+  const stored = named !== undefined && isDefaultState(given, cli) ? current : given;
+  const own = policies === undefined ? await configured(given, stored.state_dir, cli) : { set: policies };
+  const now = await configured(current, stored.state_dir, cli);
   return {
-    candidate,
-    current: { config: current, policies: named === undefined ? own : await configuredPolicies(current) },
-    stored: named !== undefined && isDefaultState(given, cli) ? current : given,
+    candidate: { config, policies: own.set },
+    current: { config: current, policies: now.set },
+    stored,
     names: [...(named === undefined ? [] : [named]), ...files],
     notes: [
-      ...(given.policies.receiver === undefined || policies !== undefined
-        ? []
-        : ['policies of the receiver are not replayed: give them as a file (--policy)']),
+      ...(own.note === undefined ? [] : [own.note]),
       ...(isDeepStrictEqual(ratesOf(config), ratesOf(current))
         ? []
         : ['other rate limits are not replayed: what exceeded those of then stays as it was']),
@@ -61,11 +60,18 @@ function isDefaultState(given: Config, cli: Cli): boolean {
   return given.state_dir === loadConfig({ flags: {}, env: nowhere, cwd: cli.cwd }).config.state_dir;
 }
 
-/** The policies of `policies.files`; undefined = there are none. Throws ConfigError and CliError. */
-export async function configuredPolicies(config: Config): Promise<PolicySet | undefined> {
-  const { files } = config.policies;
-  if (files.length === 0) return undefined;
-  return await policySet(files.map((file) => ({ file, value: readYamlFile(file, homely(file)) })));
+/** Policies of files and, where there is a receiver, its last good set. Throws CliError for mistakes in them. */
+async function configured(
+  config: Config,
+  stateDir: string,
+  cli: Cli,
+): Promise<{ readonly set: PolicySet | undefined; readonly note?: string }> {
+  const { configuredPolicies } = await import('../collector.ts');
+  try {
+    return await configuredPolicies({ ...config, state_dir: stateDir }, cli.env);
+  } catch (error) {
+    throw new CliError(safe((error as Error).message, 2000), EXIT.usage, { cause: error });
+  }
 }
 
 interface Read {

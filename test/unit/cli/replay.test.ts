@@ -317,6 +317,25 @@ describe('weir replay', () => {
     assert.match(out, /\nNEWLY STOPPED\nCOUNT {2}AGENT .*\n {4}1 {2}researcher {2}api\.example\.com:443 +policy:p +/);
   });
 
+  it('the last good set of a receiver is what would be asked', async () => {
+    const named = { ...env, STRATHON_EGRESS_RECEIVER_URL: 'http://127.0.0.1:4318' };
+    const unloaded = await weir(['replay', '--agent', 'coder'], named);
+    assert.match(
+      unloaded.err,
+      /^weir: http:\/\/127\.0\.0\.1:4318 has never answered: until it does, everything is refused/,
+    );
+    assert.equal(unloaded.code, 4);
+    mkdirSync(join(dir, 'private'), { recursive: true, mode: 0o700 });
+    const answer = {
+      policies: [{ id: '1', name: 'theirs', match_expression: 'true', action: 'block', enabled: true }],
+    };
+    const kept = { url: named.STRATHON_EGRESS_RECEIVER_URL, at: NOW, answer };
+    writeFileSync(join(dir, 'private', 'policies.json'), JSON.stringify(kept), { mode: 0o600 });
+    const { out, err } = await weir(['replay', '--agent', 'coder', '--json'], named);
+    assert.equal(err, '');
+    assert.deepEqual(of(JSON.parse(out) as Summary, 'newly-stopped'), [['coder', 'other.example', 'policy:theirs', 1]]);
+  });
+
   it('mistakes in the rules are usage errors', async () => {
     const { code, err } = await weir(['replay', '--policy', policy('not valid @@@')], env);
     assert.equal(code, 2);

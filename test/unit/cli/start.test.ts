@@ -25,7 +25,7 @@ function console_(answer?: string) {
   if (answer !== undefined) stdin.write(`${answer}\n`);
   const stderr = Object.assign(new PassThrough(), { isTTY: answer !== undefined });
   stderr.resume();
-  return { notes, cli: { stdin, stderr, note: (text: string) => notes.push(text) } as unknown as Cli };
+  return { notes, cli: { env: {}, stdin, stderr, note: (text: string) => notes.push(text) } as unknown as Cli };
 }
 
 test('raising the mode shows the preflight; without a terminal it proceeds', async () => {
