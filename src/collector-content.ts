@@ -1,6 +1,7 @@
 import { bodyFilter, webSocketFilter } from './collector-filter.ts';
 import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
+import { isEventStream } from './content/body-format.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
 import { type BodyTap as ScannedTap, tapBody } from './content/tap.ts';
 import { tapWebSocket } from './content/websocket-tap.ts';
@@ -73,6 +74,7 @@ export function contentStage(options: ContentOptions): ContentStage {
       if (isWebSocket(exchange))
         return found(exchange, direction, tapWebSocket({ ...base, decodeRatio: decode_ratio }));
       const fields = direction === 'request' ? exchange.request.fields : exchange.responseFields;
+      const events = direction === 'response' && fields !== undefined && isEventStream(fieldOf(fields, 'content-type'));
       return found(
         exchange,
         direction,
@@ -82,6 +84,7 @@ export function contentStage(options: ContentOptions): ContentStage {
           decodeRatio: decode_ratio,
           decodeDepth: decode_depth,
           contentEncoding: fields === undefined ? undefined : fieldOf(fields, 'content-encoding'),
+          events: events ? scan : undefined,
         }),
       );
     },

@@ -15,6 +15,10 @@ export function mediaType(contentType: string | undefined): string {
   return ((contentType ?? '').split(';', 1)[0] as string).trim().toLowerCase();
 }
 
+export function isEventStream(contentType: string | undefined): boolean {
+  return mediaType(contentType) === 'text/event-stream';
+}
+
 /** By media type (`mediaType`); what is unknown is taken for binary. */
 export function formatOf(type: string): BodyFormat {
   return FORMATS.find(([pattern]) => pattern.test(type))?.[1] ?? 'binary';

@@ -1,4 +1,5 @@
 import type { Act, BodyScanned, Found, PartScanPort } from '../model/scan.ts';
+import type { ScanBudget } from './budget.ts';
 import { type Delta, type DeltaEvent, readDeltas } from './delta-event.ts';
 import { DeltaText } from './delta-text.ts';
 import { EventEnds } from './event-stream.ts';
@@ -6,6 +7,9 @@ import { Tally } from './tally.ts';
 
 export interface DeltaOptions {
   readonly scan: PartScanPort;
+  readonly budget: ScanBudget;
+  readonly agent: string;
+  readonly now: () => number;
   /** Longest time an event waits, in ms; 0 = any. */
   readonly holdMs: number;
   act(found: Found): Act;
@@ -162,7 +166,13 @@ export class DeltaFilter {
       this.#texts.set(delta.text, text);
     }
     const bytes = Buffer.from(delta.value);
-    return [{ delta, text, bytes, end: text.append(bytes) }];
+    const { budget, agent, now } = this.#options;
+    // That it was used up is told of the body itself.
+    if (!budget.left(agent)) return [];
+    const began = now();
+    const end = text.append(bytes);
+    budget.spend(agent, now() - began);
+    return [{ delta, text, bytes, end }];
   }
 
   #found(found: Found, pieces: number): void {
@@ -213,6 +223,13 @@ export class DeltaFilter {
       this.#options.onError(error);
     }
   }
+}
+
+/** What was found in a stream, with what lies in more than one of its events. */
+export function together(scanned: BodyScanned, deltas: DeltaFilter): BodyScanned {
+  const known = new Set(scanned.found.map(({ found }) => found.fingerprint));
+  const more = deltas.scanned.found.filter(({ found }) => !known.has(found.fingerprint));
+  return more.length === 0 ? scanned : { ...scanned, found: [...scanned.found, ...more] };
 }
 
 function written({ raw, event, pieces }: Waiting): Buffer {

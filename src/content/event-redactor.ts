@@ -1,5 +1,5 @@
 import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
-import { DeltaFilter } from './delta-filter.ts';
+import { DeltaFilter, together } from './delta-filter.ts';
 import { EventEnds } from './event-stream.ts';
 import type { BodyPlan } from './filter.ts';
 import { Redactor, type RedactorOptions } from './redactor.ts';
@@ -16,9 +16,12 @@ export class EventRedactor {
 
   constructor(options: RedactorOptions) {
     this.#options = options;
-    const { scan, holdMs } = options;
+    const { scan, budget, agent, now, holdMs } = options;
     this.#deltas = new DeltaFilter({
       scan,
+      budget,
+      agent,
+      now,
       holdMs,
       act: (found) => options.act(found),
       data: options.data,
@@ -29,10 +32,7 @@ export class EventRedactor {
   }
 
   get scanned(): BodyScanned {
-    const scanned = this.#redactor.scanned;
-    const known = new Set(scanned.found.map(({ found }) => found.fingerprint));
-    const more = this.#deltas.scanned.found.filter(({ found }) => !known.has(found.fingerprint));
-    return { ...scanned, found: [...scanned.found, ...more] };
+    return together(this.#redactor.scanned, this.#deltas);
   }
 
   get replaced(): number {

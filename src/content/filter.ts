@@ -1,6 +1,6 @@
 import type { ContentFilter } from '../model/ports.ts';
 import type { BodyScanned, PartScanPort, UnscannedCause } from '../model/scan.ts';
-import { formatOf, mediaType } from './body-format.ts';
+import { formatOf, isEventStream, mediaType } from './body-format.ts';
 import { CodedFilter } from './coded-filter.ts';
 import { CodedWholeFilter } from './coded-whole-filter.ts';
 import { canDecode, encodingsOf } from './decode.ts';
@@ -36,7 +36,7 @@ export interface BodyPlan extends Omit<RedactorOptions, 'data' | 'stopped'> {
 export function filterBody(options: BodyFilterOptions): ContentFilter {
   const type = mediaType(options.contentType);
   const format = formatOf(type);
-  const events = type === 'text/event-stream';
+  const events = isEventStream(type);
   const encodings = encodingsOf(options.contentEncoding);
   const whole = options.length !== undefined && options.length <= MOST_WHOLE && !events;
   const sized = encodings.length === 0 && (options.length !== undefined || format === 'binary');

@@ -1,9 +1,12 @@
-import type { BodyScanned } from '../model/scan.ts';
+import type { BodyScanned, PartScanPort } from '../model/scan.ts';
 import { canDecode, Decoder, encodingsOf } from './decode.ts';
+import { EventWindow } from './event-window.ts';
 import { Window, type WindowOptions } from './window.ts';
 
 export interface TapOptions extends WindowOptions {
   readonly contentEncoding: string | undefined;
+  /** The body is an event stream: what reads the texts its events make together. */
+  readonly events?: PartScanPort | undefined;
   /** Bytes after decoding that are looked at. */
   readonly decodedBytes: number;
   /** Decoded to encoded, at most. */
@@ -36,8 +39,12 @@ export function tapBody(options: TapOptions): BodyTap {
   return new DecodingTap(options, encodings);
 }
 
+function windowOf(options: TapOptions): Window {
+  return options.events === undefined ? new Window(options) : new EventWindow(options, options.events);
+}
+
 function plainTap(options: TapOptions): BodyTap {
-  const window = new Window(options);
+  const window = windowOf(options);
   let scanned: BodyScanned | undefined;
   return {
     push: (payload) => {
@@ -77,7 +84,7 @@ class DecodingTap implements BodyTap {
 
   constructor(options: TapOptions, encodings: readonly string[]) {
     this.#options = options;
-    this.#window = new Window(options);
+    this.#window = windowOf(options);
     this.#decoder = new Decoder({
       encodings,
       onData: (chunk) => this.#take(chunk),

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { filterBody } from '../../../src/content/filter.ts';
+import { tapBody } from '../../../src/content/tap.ts';
 import { AWS, cut, filterOptions, GITHUB, pem, pieces, play } from './filter-support.ts';
 
 const stream = { contentType: 'text/event-stream; charset=utf-8', what: 'response' } as const;
@@ -200,4 +201,29 @@ test('events wait for what their text may become only so long', (t: TestContext)
   filter.write(Buffer.from(`ly"}}]}\n\n${chat.write('.')}`));
   assert.ok(seen().endsWith(' endslowly.'));
   filter.abandon();
+});
+
+test('on a copy, what is spread over events is told, once, with what it is spread over', async () => {
+  for (const contentEncoding of [undefined, 'gzip']) {
+    for (const [events, place] of [
+      [split(`the key is ${AWS}.`, 3).map(chat.write), /in the text of \d events put together/],
+      [[chat.write(`all in one: ${AWS}`), chat.write(' end')], undefined],
+    ] as const) {
+      const { budget, agent, scan, now, scanBytes, decodedBytes, decodeRatio, decodeDepth } = filterOptions();
+      const given = { budget, agent, scan, now, scanBytes, decodedBytes, decodeRatio, decodeDepth };
+      const tap = tapBody({ ...given, what: 'response', contentEncoding, events: scan });
+      const text = Buffer.from(events.join(''));
+      for (const piece of pieces(contentEncoding === undefined ? text : gzipSync(text), 50)) {
+        const lent = Buffer.from(piece);
+        tap.push(lent);
+        lent.fill(0);
+      }
+      const { found } = await tap.finish();
+      assert.deepEqual(
+        found.map((one) => [one.found.rule, one.count]),
+        [['aws-access-key', 1]],
+      );
+      if (place !== undefined) assert.match(found[0]?.place ?? '', place);
+    }
+  }
 });
