@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
+import type { Cli } from '../../../src/cli/context.ts';
+import { progress } from '../../../src/cli/replay-words.ts';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
 import { refOf } from '../../../src/model/ulid.ts';
 import { openStore } from '../../../src/store/database.ts';
@@ -109,6 +112,30 @@ interface Summary {
     examples: string[];
   }[];
 }
+
+describe('progress', () => {
+  const shown = (isTTY: boolean, json: boolean): string => {
+    const stderr = Object.assign(new PassThrough(), { isTTY });
+    let text = '';
+    stderr.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    const bar = progress({ stderr, options: () => ({ json }) } as unknown as Cli);
+    bar.begin(1_000_000);
+    bar.add(250_000);
+    bar.end();
+    return text;
+  };
+
+  it('a bar on a terminal, which is gone afterwards; nothing elsewhere', () => {
+    const bar = shown(true, false);
+    assert.match(bar, /^\r░{30} {3}0 % of 1,000,000/);
+    assert.match(bar, /\r█{8}░{22} {2}25 % of 1,000,000/);
+    assert.ok(bar.endsWith('\r\u001b[K'));
+    assert.equal(shown(false, false), '');
+    assert.equal(shown(true, true), '');
+  });
+});
 
 describe('weir replay', () => {
   const dir = tempDir();
