@@ -27,6 +27,8 @@ interface Candidate {
   readonly pattern: CompiledPattern;
   at: number;
   readonly to: number;
+  /** The gate lets `at` pass. */
+  gated: boolean;
   /** The expression has been run at `at` and needed more bytes; not again before `retry` bytes are there. */
   waiting: boolean;
   retry: number;
@@ -154,9 +156,13 @@ export class Lane {
       while (back > at - base && has(lead, run.bytes[back - 1] as number)) back--;
       at = back + base;
     }
-    while (at <= to && gate(this.#view, pattern, at) === NO) at++;
+    let passes = NO;
+    for (; at <= to; at++) {
+      passes = gate(this.#view, pattern, at);
+      if (passes !== NO) break;
+    }
     if (at > to) return;
-    const candidate: Candidate = { pattern, at, to, waiting: false, retry: 0 };
+    const candidate: Candidate = { pattern, at, to, gated: passes === YES, waiting: false, retry: 0 };
     if (this.#head < this.#queue.length || !this.#advance(candidate)) this.#queue.push(candidate);
   }
 
@@ -177,8 +183,8 @@ export class Lane {
   /** True = decided. */
   #advance(candidate: Candidate): boolean {
     const { run } = this.#view;
-    for (; candidate.at <= candidate.to; candidate.at++) {
-      const passes = gate(this.#view, candidate.pattern, candidate.at);
+    for (; candidate.at <= candidate.to; candidate.at++, candidate.gated = false) {
+      const passes = candidate.gated ? YES : gate(this.#view, candidate.pattern, candidate.at);
       if (passes === LATER && !run.final) return false;
       if (passes !== YES) continue;
       const found = this.#try(candidate);
