@@ -19,7 +19,7 @@ interface Scene {
   close(): Promise<void>;
 }
 
-function openScene(mode: 'redact' | 'enforce'): Promise<Scene> {
+function openScene(mode: 'monitor' | 'redact' | 'enforce'): Promise<Scene> {
   return assemble(async (later) => {
     const upstream = await openUpstream();
     later(upstream.close);
@@ -69,6 +69,14 @@ async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promis
 const json = { 'content-type': 'application/json' };
 const text = JSON.stringify({ note: `see "${SECRET}"`, pad: 'x'.repeat(3000) });
 
+const sse = { 'content-type': 'text/event-stream' };
+const event = (content: string): Buffer =>
+  Buffer.from(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+const textOf = (body: string): string =>
+  [...body.matchAll(/^data: (\{.*\})$/gm)]
+    .map(([, data]) => JSON.parse(data as string).choices[0].delta.content)
+    .join('');
+
 describe('redact', () => {
   let scene: Scene;
   before(async () => {
@@ -112,6 +120,20 @@ describe('redact', () => {
       assert.equal((await lineOf(scene.weir, path)).action, 'redact');
     });
 
+    it(`takes it out of the text that events make together (${way})`, async () => {
+      const path = `/sse-${way}`;
+      const said = `The token is ${SECRET}, keep it.`;
+      scene.origin.answer(path, (said.match(/.{1,5}/g) ?? []).map(event), sse);
+      const answer = await send(scene, way, path);
+      assert.match(
+        textOf(answer.body.toString()),
+        /^The token is (?:gh?p?_?)?\[GITHUB PERSONAL ACCESS TOKEN_REDACTED\], keep it\.$/,
+      );
+      const line = await lineOf(scene.weir, path);
+      assert.ok(line.rules.includes(RULE));
+      assert.match(line.message ?? '', /events put together/);
+    });
+
     it(`leaves a clean body as it is (${way})`, async () => {
       const path = `/clean-${way}`;
       const clean = Buffer.from(text.replace(SECRET, 'nothing'));
@@ -136,7 +158,8 @@ describe('enforce', () => {
       const path = `/stop-${way}`;
       const answer = await send(scene, way, path, { method: 'POST', body: Buffer.from(text), fields: json });
       assert.equal(answer.status, 403);
-      assert.equal(scene.origin.bodies.has(path), false);
+      // A stream that is reset ends at the origin too.
+      assert.ok(!scene.origin.bodies.get(path)?.includes(SECRET.slice(0, 8)));
       const line = await lineOf(scene.weir, path);
       assert.equal(line.action, 'block');
       assert.ok(!JSON.stringify(line).includes(SECRET.slice(4)));
@@ -147,6 +170,28 @@ describe('enforce', () => {
       scene.origin.answer(path, [Buffer.from(text)], json);
       const answer = await send(scene, way, path);
       assert.equal(answer.body.toString(), text.replace(SECRET, LABEL));
+    });
+  }
+});
+
+describe('monitor', () => {
+  let scene: Scene;
+  before(async () => {
+    scene = await openScene('monitor');
+  });
+  after(() => scene.close());
+
+  for (const way of WAYS) {
+    it(`tells of a secret in the text that events make together, and changes nothing (${way})`, async () => {
+      const path = `/sse-${way}`;
+      const events = (`The token is ${SECRET}, keep it.`.match(/.{1,5}/g) ?? []).map(event);
+      scene.origin.answer(path, events, sse);
+      const answer = await send(scene, way, path);
+      assert.deepEqual(Buffer.from(answer.body), Buffer.concat(events));
+      const line = await lineOf(scene.weir, path);
+      assert.ok(line.rules.includes(RULE));
+      assert.match(line.message ?? '', /events put together/);
+      assert.equal(line.action, 'forward');
     });
   }
 });
