@@ -200,6 +200,15 @@ describe('the story: learn, ready, suggest, replay, enforce', () => {
     );
   });
 
+  it('a replay of it all under the rules in force says what happened', async () => {
+    const rules = ['--config', join(stateDir, 'weir-test.yaml'), '--mode', 'configured'];
+    const { stdout, stderr, code } = await weir.cli(['replay', '--json', '--since', '30d', ...rules]);
+    assert.deepEqual([code, stderr], [0, '']);
+    const seen = JSON.parse(stdout) as Record<string, unknown>;
+    assert.deepEqual([seen['newly_stopped'], seen['no_longer_stopped'], seen['undecidable']], [0, 0, 0], stdout);
+    assert.equal(seen['still_stopped'], 3);
+  });
+
   /** Messages by rule, once all of them are written. */
   async function told(rules: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const found = new Map<string, string>();
