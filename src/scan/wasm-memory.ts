@@ -35,6 +35,7 @@ const LIST = 0x10000;
 const INPUT = 0x150000;
 const INPUT_END = 0x260000;
 const TABLES = INPUT_END + 64;
+const TABLES_END = 0x3d0000;
 const PAGES = 64;
 
 /** Shorter inputs are read faster than they are handed over. */
@@ -92,7 +93,7 @@ export class Wasm {
   /** @returns the address, or 0 = there is no room. */
   add(table: Uint8Array): number {
     const address = this.#next;
-    if (address + table.length > this.#bytes.length) return 0;
+    if (address + table.length > TABLES_END) return 0;
     this.#bytes.set(table, address);
     this.#next = (address + table.length + 15) & ~15;
     return address;

@@ -17,6 +17,8 @@ export const SIX: usize = 0x800;
 export const PRINTABLE: usize = 0x900;
 /** What a code point is, one byte each (`escapes.ts`). */
 export const KINDS: usize = 0x30000;
+/** A bit per position of a run (`groups.ts`), of the longest there can be. */
+export const GROUP_MASKS: usize = 0x3d0000;
 /** The bytes that are scanned; at least 64 readable bytes lie before and behind. */
 export const INPUT: usize = 0x150000;
 

@@ -1,6 +1,7 @@
 import { byteAt, INPUT } from './memory';
+import { groups, stretches } from './groups';
 import { BASE32, BASE64, close, isFull, LINES, put, putLast, reset } from './operations';
-import { beginsAsText, hex, isBase32, isBase64, isHex, stretches } from './texts';
+import { beginsAsText, hex, isBase32, isBase64, isHex } from './texts';
 
 /** Where encoded text may stand: what `runs.ts` would decode, step by step, without what cannot leave any text. */
 
@@ -65,9 +66,10 @@ function nextLine(from: i32, to: i32, length: i32): i32 {
 function one(from: i32, to: i32, length: i32): i32 {
   withinHex(from, to);
   withinBase32(from, to);
+  const some = groups(from, to);
   for (let start = from; start < from + 4; start++) {
     if (beginsAsText(start, to)) put(BASE64, start, to);
-    else stretches(start, to);
+    else if (some) stretches(from, start, to);
   }
   // Lines are whole groups, so what is glued in front of the first one shows at its end.
   const whole = from + ((to - from) & 3);

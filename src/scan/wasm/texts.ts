@@ -1,5 +1,5 @@
 import { byteAt, INPUT, PRINTABLE, SIX } from './memory';
-import { BASE64, HEX, put } from './operations';
+import { HEX, put } from './operations';
 
 /** What runs of base64 and hex decode to, as far as it decides whether they are decoded. */
 
@@ -43,13 +43,6 @@ function group(at: i32): u32 {
   );
 }
 
-// @ts-ignore: decorator of AssemblyScript
-@inline
-function printableGroup(at: i32): bool {
-  const value = group(at);
-  return isPrintable(value >>> 16) && isPrintable((value >>> 8) & 255) && isPrintable(value & 255);
-}
-
 /** One byte more of what may be UTF-8: continuation bytes that are still to come, or -1 = no text. */
 function next(expected: i32, byte: u32): i32 {
   if (expected > 0) return (byte & 0xc0) == 0x80 ? expected - 1 : -1;
@@ -70,18 +63,6 @@ export function beginsAsText(from: i32, to: i32): bool {
     if (expected < 0) return false;
   }
   return true;
-}
-
-export function stretches(from: i32, to: i32): void {
-  for (let at = from; at + 4 <= to; at += 16) {
-    if (!printableGroup(at)) continue;
-    let start = at;
-    while (start - 4 >= from && printableGroup(start - 4)) start -= 4;
-    let end = at + 4;
-    while (end + 4 <= to && printableGroup(end)) end += 4;
-    if (end - start >= 16) put(BASE64, max(from, start - 4), min(to, end + 4));
-    at = end;
-  }
 }
 
 // @ts-ignore: decorator of AssemblyScript
