@@ -103,6 +103,7 @@ const sent: fc.Arbitrary<Sent> = fc.record(
         ...(key === null ? [] : ['Authorization', key]),
       ]),
     requestBytes: fc.nat(2000),
+    body: fc.constantFrom(Buffer.from('{"a": 1}'), Buffer.from(`{"key": "${SECRET}"}`)),
     protocol: fc.constantFrom('1.1' as const, '2' as const),
     closed: fc.boolean(),
     tunnelled: fc.option(fc.constantFrom('ssh', 'unknown', 'tls'), { nil: undefined }),
@@ -235,6 +236,7 @@ const configuration = fc.record({
     { coder: { allowed_domains: ['github.com'] } },
     { 'task-*': { blocked_domains: ['*.example.com/acme'], mode: 'enforce' } },
   ),
+  scan: fc.constantFrom({}, { requests: { credential: 'flag' } }, { requests: { credential: 'redact' } }),
   policies: fc.record({ on_absent: fc.constantFrom('not-applicable', 'block') }),
 });
 
@@ -247,45 +249,48 @@ function setOf([rows, defaultAction]: readonly [readonly object[], string]): Pol
   return set.policies.length === 0 && defaultAction === 'allow' ? undefined : set;
 }
 
-describe('for the same rules replay gives the live verdict or says that it cannot', () => {
-  const house = simulatedHouse();
-  after(() => house.close());
+for (const on_unknown of ['flag', 'block'] as const) {
+  describe(`for the same rules replay gives the live verdict or says that it cannot, unknown: ${on_unknown}`, () => {
+    const baseline = { on_unknown, ready_after_requests: 50, ready_after_hours: 0 };
+    const house = simulatedHouse({ baseline });
+    after(() => house.close());
 
-  it('whatever the rules read', async () => {
-    const seen = { decided: 0, undecidable: 0, stopped: 0 };
-    await fc.assert(
-      fc.asyncProperty(
-        configuration,
-        policies,
-        fc.array(sent, { minLength: 1, maxLength: 12 }),
-        async (input, given, all) => {
-          const config: Config = parseConfig({ state_dir: '/nonexistent', ...input } as object);
-          const set = setOf(given);
-          house.use(config, set);
-          const replay = await createReplay({ config, policies: set, mode: 'configured' });
-          for (const one of all) {
-            house.now += 3_600_000 + 61_001;
-            const { record, connect } = house.sendBoth(one);
-            const shown = house.presentable(record);
-            const replayed = replay.judge(
-              stored(shown, connect === undefined ? undefined : house.presentable(connect)),
-            );
-            const context = () => JSON.stringify({ one, input, given, record: shown, replayed }, undefined, 1);
-            assert.ok(!record.findings.some(({ rule }) => rule === 'inspector-failed'), context());
-            if (replayed.verdict !== undefined) assert.equal(replayed.verdict, record.verdict, context());
-            if (replayed.stopped !== undefined) assert.equal(replayed.stopped, record.action === 'block', context());
-            if (replayed.stopped === undefined) {
-              seen.undecidable++;
-              assert.ok(replayed.reason, `a reason: ${context()}`);
-            } else seen.decided++;
-            if (replayed.stopped === true) seen.stopped++;
-          }
-        },
-      ),
-      { numRuns: Number(process.env['FC_RUNS'] ?? 300) },
-    );
-    // Saying "undecidable" to everything would be right and useless.
-    assert.ok(seen.decided > seen.undecidable * 2, JSON.stringify(seen));
-    assert.ok(seen.stopped > 100, JSON.stringify(seen));
+    it('whatever the rules read', async () => {
+      const seen = { decided: 0, undecidable: 0, stopped: 0 };
+      await fc.assert(
+        fc.asyncProperty(
+          configuration,
+          policies,
+          fc.array(sent, { minLength: 1, maxLength: 12 }),
+          async (input, given, all) => {
+            const config: Config = parseConfig({ state_dir: '/nonexistent', baseline, ...input } as object);
+            const set = setOf(given);
+            house.use(config, set);
+            const replay = await createReplay({ config, policies: set, mode: 'configured' });
+            for (const one of all) {
+              house.now += 3_600_000 + 61_001;
+              const { record, connect } = house.sendBoth(one);
+              const shown = house.presentable(record);
+              const replayed = replay.judge(
+                stored(shown, connect === undefined ? undefined : house.presentable(connect)),
+              );
+              const context = () => JSON.stringify({ one, input, given, record: shown, replayed }, undefined, 1);
+              assert.ok(!record.findings.some(({ rule }) => rule === 'inspector-failed'), context());
+              if (replayed.verdict !== undefined) assert.equal(replayed.verdict, record.verdict, context());
+              if (replayed.stopped !== undefined) assert.equal(replayed.stopped, record.action === 'block', context());
+              if (replayed.stopped === undefined) {
+                seen.undecidable++;
+                assert.ok(replayed.reason, `a reason: ${context()}`);
+              } else seen.decided++;
+              if (replayed.stopped === true) seen.stopped++;
+            }
+          },
+        ),
+        { numRuns: Number(process.env['FC_RUNS'] ?? 300) },
+      );
+      // Saying "undecidable" to everything would be right and useless.
+      assert.ok(seen.decided > seen.undecidable * 2, JSON.stringify(seen));
+      assert.ok(seen.stopped > 100, JSON.stringify(seen));
+    });
   });
-});
+}
