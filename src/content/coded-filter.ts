@@ -59,6 +59,11 @@ export class CodedFilter implements ContentFilter {
   }
 
   abandon(): void {
+    if (this.#state === 'over') this.#destroy();
+    else this.#done();
+  }
+
+  #destroy(): void {
     this.#state = 'over';
     this.#decoding.destroy();
     this.#encoder?.destroy();
@@ -116,14 +121,14 @@ export class CodedFilter implements ContentFilter {
 
   #done(): void {
     const { scanned, redactor } = this.#decoding;
-    this.abandon();
+    this.#destroy();
     this.#options.out.end(scanned, redactor.replaced);
   }
 
   #stop(): void {
     this.#state = 'over';
     if (!this.#events) {
-      this.abandon();
+      this.#destroy();
       this.#options.out.stop(this.#decoding.scanned);
       return;
     }
@@ -134,7 +139,7 @@ export class CodedFilter implements ContentFilter {
 
   #forward(): { readonly forward: Buffer } {
     const forward = Buffer.concat(this.#last ?? []);
-    this.abandon();
+    this.#destroy();
     return { forward };
   }
 }

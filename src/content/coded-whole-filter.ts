@@ -26,7 +26,7 @@ export class CodedWholeFilter implements ContentFilter {
         if (!this.#asIs) this.#plain.push(payload);
       },
       stopped: () => {
-        this.abandon();
+        this.#destroy();
         options.out.stop(this.#decoding.scanned);
       },
       ended: () => this.#ready(),
@@ -55,6 +55,13 @@ export class CodedWholeFilter implements ContentFilter {
   }
 
   abandon(): void {
+    if (this.#over) return;
+    const { scanned, redactor } = this.#decoding;
+    this.#destroy();
+    this.#options.out.end(scanned, redactor.replaced);
+  }
+
+  #destroy(): void {
     this.#over = true;
     this.#plain = [];
     this.#raw.length = 0;
@@ -80,7 +87,7 @@ export class CodedWholeFilter implements ContentFilter {
     const { out } = this.#options;
     if (redactor.replaced === 0) {
       const all = Buffer.concat(this.#raw);
-      this.abandon();
+      this.#destroy();
       if (all.length > 0) out.data(all);
       out.end(scanned, 0);
       return;
@@ -92,7 +99,7 @@ export class CodedWholeFilter implements ContentFilter {
       onData: (chunk) => chunks.push(chunk),
       onEnd: () => {
         if (this.#over) return;
-        this.abandon();
+        this.#destroy();
         out.data(Buffer.concat(chunks));
         out.end(scanned, redactor.replaced);
       },

@@ -94,9 +94,11 @@ class PlainFilter implements ContentFilter {
   }
 
   abandon(): void {
-    this.#over = true;
     this.#kept = [];
+    if (this.#over) return;
+    this.#over = true;
     this.#redactor.abandon();
+    this.#options.out.end(this.#redactor.scanned, this.#redactor.replaced);
   }
 
   #stop(events: boolean): void {
@@ -146,7 +148,9 @@ class UnreadFilter implements ContentFilter {
   }
 
   abandon(): void {
+    if (this.#over) return;
     this.#over = true;
+    this.#options.out.end(this.#asked ? this.#scanned() : { found: [] }, 0);
   }
 
   #scanned(): BodyScanned {

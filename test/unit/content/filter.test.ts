@@ -232,6 +232,39 @@ test('an encoded stream is not taken faster than it can be worked on', () => {
   filter.abandon();
 });
 
+test('what was found in a body that was broken off is told', async () => {
+  for (const contentEncoding of [undefined, 'gzip', 'compress']) {
+    for (const length of [undefined, 900_000]) {
+      const told: unknown[] = [];
+      const wanted = contentEncoding === 'compress' ? undefined : 'aws-access-key';
+      const read = Promise.withResolvers<void>();
+      const scan: PartScanPort = {
+        ...realScan(),
+        part(what, bytes) {
+          setImmediate(read.resolve);
+          return realScan().part(what, bytes);
+        },
+      };
+      const filter = filterBody({
+        ...filterOptions({ contentEncoding, length, contentType: 'text/plain', scan }),
+        out: {
+          data: () => undefined,
+          drained: () => undefined,
+          end: (scanned) => told.push(scanned.found[0]?.found.rule),
+          stop: () => told.push('stopped'),
+        },
+      });
+      const body = Buffer.from(`see ${AWS} and more`);
+      filter.write(contentEncoding === 'gzip' ? zlib.gzipSync(body) : body);
+      if (wanted !== undefined) await read.promise;
+      filter.abandon();
+      filter.abandon();
+      filter.end();
+      assert.deepEqual(told, [wanted]);
+    }
+  }
+});
+
 test('an empty body stays empty', async () => {
   for (const contentEncoding of [undefined, 'gzip', 'unheard-of']) {
     for (const length of [undefined, 0]) {
