@@ -92,8 +92,9 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   const keys = createAgentKeys(config.agents.keys(), config.agent);
   const modeFor = modesOf(config, overrides, keys.configKey, categories);
   const wantsTls = interceptionOf(config.intercept, categories);
-  const readsTls = ({ destination: { host }, connection: { run } }: Exchange): boolean =>
-    run === undefined ? wantsTls(host) : run.readsTls(host);
+  // What could not be read although it was to be is a tunnel like any other.
+  const readsTls = ({ destination: { host }, connection: { run, interceptionSkipped } }: Exchange): boolean =>
+    interceptionSkipped === undefined && (run === undefined ? wantsTls(host) : run.readsTls(host));
   const destinations = createDestinations({
     global: config.destinations,
     agents: listsOf(config),

@@ -32,7 +32,7 @@ export class InsideTls {
     }
     tunnel.connection.interceptionSkipped = decision.reason;
     if (decision.pass) {
-      tunnel.splice('tls');
+      tunnel.spliceUnread(this.#facts);
       return;
     }
     tunnel.env.corridor.failure(tunnel.connect, 'uninspectable', decision.reason);
@@ -93,7 +93,7 @@ export class InsideTls {
     }
     if ('answer' in reached) return tunnel.abort({ outcome: 'failed', error: 'connect-failed' });
     tunnel.watch(reached.link);
-    tunnel.splice('tls');
+    tunnel.spliceUnread(this.#facts);
   }
 
   #accept(alpn: string | undefined): void {

@@ -181,6 +181,12 @@ export class Tunnel {
     });
   }
 
+  /** TLS that was to be read and stays closed: judged once more, as the tunnel it is now. */
+  spliceUnread(facts: TlsFacts): void {
+    if (this.env.corridor.checkTls(this.connect, facts, 'tls').forward) this.splice('tls');
+    else this.abort({ outcome: 'blocked', error: 'policy-denied' }, ACCESS_DENIED);
+  }
+
   /** From here on this CONNECT is answered by Weir: the upstream is let go. */
   answerInside(answer: Answer, facts: CloseFacts): void {
     this.settle(facts);

@@ -17,11 +17,18 @@ export function inspect(
   for (const inspector of exchange.stages.inspectors) {
     if (inspector.phase !== phase) continue;
     try {
-      for (const finding of inspector.inspect(exchange, facts)) exchange.findings.push(finding);
+      for (const finding of inspector.inspect(exchange, facts)) {
+        // What a CONNECT carries is judged again when it stays closed after all.
+        if (phase !== 'tls' || !isKnown(exchange, finding)) exchange.findings.push(finding);
+      }
     } catch (error) {
       exchange.findings.push(failed(inspector.id, error));
     }
   }
+}
+
+function isKnown({ findings }: LiveExchange, { inspector, rule }: Finding): boolean {
+  return findings.some((known) => known.rule === rule && known.inspector === inspector);
 }
 
 /** What a failed inspector leaves: verdict *block*, whatever it would have found. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Answer } from '../support/agent.ts';
+import { type Answer, throughTls } from '../support/agent.ts';
 import { agentOf, MODES, openPolicyWorld, type PolicyWorld } from '../support/policy-world.ts';
 import { eventually } from '../support/weir.ts';
 
@@ -252,6 +252,42 @@ describe('approvals and counts', () => {
     assert.match(
       (await world.weir.cli(['status'])).stdout,
       /policies 15 from .*policies\.yaml; \d+ of them can never match/,
+    );
+  });
+});
+
+describe('a CONNECT that was to be read and stays closed', () => {
+  let world: PolicyWorld;
+  before(async () => {
+    const only = 'attrs["strathon.http.url"].startsWith("https://paths.read.example/ok")';
+    world = await openPolicyWorld({
+      policies: { policies: [{ name: 'only-ok', match_expression: `!(${only})`, action: 'block' }] },
+      config: { tls: { on_unverifiable: 'tunnel' } },
+      trustUpstream: false,
+    });
+  });
+  after(() => world?.close());
+
+  it('is judged as the tunnel it is: enforce closes it, monitor says it would', async () => {
+    const through = (agent: string) =>
+      throughTls(world.weir, 'paths.read.example', { agent, ca: world.upstreamCa }).then(
+        (socket) => socket.destroy() !== undefined,
+        () => false,
+      );
+    assert.equal(await through(agentOf('monitor')), true);
+    assert.equal(await through(agentOf('enforce')), false);
+    const rows = await eventually(async () => {
+      const found = await world.weir.query(
+        "SELECT DISTINCT agent, action, would FROM exchanges WHERE verdict = 'block' ORDER BY agent",
+      );
+      return found.length === 2 && found;
+    }, 'both rows');
+    assert.deepEqual(
+      rows.map(({ action, would }) => [action, would]),
+      [
+        ['block', 'none'],
+        ['forward', 'block'],
+      ],
     );
   });
 });

@@ -35,6 +35,8 @@ export interface PolicyWorldOptions {
   /** Of `policies:`. */
   readonly settings?: Record<string, unknown>;
   readonly stateDir?: string;
+  /** false: Weir cannot verify the TLS origin. */
+  readonly trustUpstream?: false;
 }
 
 /** `*.test` is plain, `*.tunnel.example` TLS that stays a tunnel, `*.read.example` TLS that is intercepted. */
@@ -56,7 +58,7 @@ export function openPolicyWorld(options: PolicyWorldOptions): Promise<PolicyWorl
         intercept: { only: ['*.read.example'] },
         upstream: {
           resolve: { '*.test': `127.0.0.1:${origin.port}`, '*.example': `127.0.0.1:${tls.port}` },
-          ca_file: upstream.caFile,
+          ...(options.trustUpstream === undefined ? { ca_file: upstream.caFile } : {}),
         },
         agents: Object.fromEntries(MODES.map((mode) => [agentOf(mode), { mode }])),
         policies: { ...(options.policies === undefined ? {} : { files: [file] }), ...options.settings },
