@@ -95,8 +95,10 @@ export class ResponseHold implements ContentTap {
     const { head, exchange } = this.#response;
     const framing: Framing = head.body === 'until-close' || this.#old(exchange, head) ? 'plain' : 'chunked';
     this.#body.framing = framing;
-    if (head.body === 'until-close') this.#change({ without: REWRITTEN });
-    else {
+    // What is in chunks already has its line, and no length.
+    if (head.body === 'until-close' || (head.body === 'chunked' && framing === 'chunked')) {
+      this.#change({ without: REWRITTEN });
+    } else {
       this.endsConnection = framing === 'plain';
       this.#change(this.endsConnection ? { without: ALL_FRAMING, added: CLOSE } : { without: FRAMING, added: CHUNKED });
     }
@@ -105,7 +107,9 @@ export class ResponseHold implements ContentTap {
   /** Bytes of the body as they came; what of them is payload follows through {@link push}. */
   raw(bytes: Buffer): void {
     this.#reading = true;
-    if (!this.over) this.#body.raw(bytes);
+    if (this.over) return;
+    this.#body.raw(bytes);
+    if (this.begun) this.#out.push(...this.#body.lineEnd());
   }
 
   push(payload: Buffer): void {

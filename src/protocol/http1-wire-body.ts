@@ -35,6 +35,8 @@ export class WireBody {
   #tailBytes = 0;
   #raw: Buffer = CRLF;
   #at = 2;
+  /** The line end of the last chunk that came has been given. */
+  #closed = false;
 
   constructor(form: WireForm) {
     this.#form = form;
@@ -59,6 +61,20 @@ export class WireBody {
     }
     this.#tail = [];
     this.#tailBytes = 0;
+    this.#closed = false;
+  }
+
+  /**
+   * The line end of the last chunk, once all of its payload has been given: a reader that takes chunks for messages must not wait
+   * for the next one.
+   */
+  lineEnd(): Buffer[] {
+    const open = this.framing === 'as-came' && this.#form.chunked && !this.#closed && this.came > 0;
+    if (!open || this.#order.length > 0 || this.#tail.length > 0) return [];
+    if (this.#raw[this.#at] !== CRLF[0] || this.#raw[this.#at + 1] !== CRLF[1]) return [];
+    this.#closed = true;
+    this.#at += 2;
+    return [CRLF];
   }
 
   /** Whether `length` bytes can go out in the framing the body came in. */
@@ -91,6 +107,7 @@ export class WireBody {
       }
     }
     order.splice(0, n);
+    out.push(...this.lineEnd());
     return out;
   }
 
@@ -100,7 +117,9 @@ export class WireBody {
     if (this.framing === 'plain' || (this.framing === 'as-came' && !this.#form.chunked)) return [];
     const tail = Buffer.concat(this.#tail).toString('latin1');
     // CRLF of the last chunk with payload, then the line of the last chunk (RFC 9112 §7.1).
-    const sectionAt = this.#form.chunked ? tail.indexOf('\r\n', this.came > 0 ? 2 : 0) + 2 : tail.length;
+    const sectionAt = this.#form.chunked
+      ? tail.indexOf('\r\n', this.came > 0 && !this.#closed ? 2 : 0) + 2
+      : tail.length;
     let section = tail.slice(sectionAt);
     if (section === '') section = '\r\n';
     const values = section.length > 2 ? this.#form.trailers(listFields(section)) : undefined;
