@@ -1,5 +1,6 @@
 import type { Engine } from './engine.ts';
 import { type Decoded, type Encoding, originOf } from './offsets.ts';
+import { fromProtobuf } from './protobuf.ts';
 import { type Match, resolve } from './resolve.ts';
 import { decodeRuns } from './runs.ts';
 import type { Budget, ScanResult, UnscannedCause } from './scanner.ts';
@@ -61,7 +62,7 @@ function visit(state: Visit, bytes: Uint8Array, layers: readonly Decoded[], dept
   }
   const plain = unescaped(bytes, false, state.engine.plain);
   if (plain !== undefined) descend(state, plain, layers, depth);
-  for (const unwrap of [fromUtf16, fromQuotedPrintable]) {
+  for (const unwrap of [fromUtf16, fromQuotedPrintable, fromProtobuf]) {
     const layer = state.cause === undefined && depth > 0 ? unwrap(bytes) : undefined;
     if (layer !== undefined) descend(state, layer, layers, depth - 1);
   }

@@ -13,6 +13,7 @@ const ENCODINGS = [
   'hex',
   'utf-16',
   'quoted-printable',
+  'protobuf',
 ] as const;
 export type Encoding = Exclude<(typeof ENCODINGS)[number], ''>;
 
