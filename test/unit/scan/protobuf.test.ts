@@ -46,13 +46,7 @@ test('what an encoding hides in it is found too', () => {
 });
 
 test('text is no message, and neither is what is broken', () => {
-  for (const other of [
-    `\n${'words and words '.repeat(20)}`,
-    `\t${text}`,
-    '\u0000\u0000\u0000\u0001\u0000',
-    '\n',
-    `${text}`,
-  ])
+  for (const other of [`\n${'words and words '.repeat(20)}`, '\u0000\u0000\u0000\u0001\u0000', '\n', `${text}`])
     assert.equal(fromProtobuf(Buffer.from(other)), undefined, JSON.stringify(other));
 });
 
