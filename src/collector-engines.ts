@@ -43,16 +43,19 @@ export function* enginesInSteps(options: ScanOptions): Generator<undefined, Engi
   const limits = { steps: options.candidates * STEPS_PER_CANDIDATE, digest };
   // The smallest first: the others are then built by code that is warm.
   const host = createEngine(hosts, limits);
+  host.prepare();
   yield;
   const request = createEngine(
     all.filter((pattern) => told('requests', pattern)),
     limits,
   );
+  request.prepare();
   yield;
   const response = createEngine(
     all.filter((pattern) => told('responses', pattern)),
     limits,
   );
+  response.prepare();
   const homes = new Map([...all, ...hosts].map((pattern) => [pattern, homeOf(pattern.home)]));
   const base: Engines = {
     by: { request, response, host },

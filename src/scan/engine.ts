@@ -20,6 +20,8 @@ export interface Engine {
   readonly patterns: readonly CompiledPattern[];
   /** In TypeScript alone. */
   readonly plain: boolean;
+  /** Builds what is searched with now, some milliseconds; else the first scan does. */
+  prepare(): void;
   /** A whole body that lies in memory. */
   scan(bytes: Uint8Array, budget?: Budget): ScanResult;
   /** A body that comes in pieces. However it is cut, the result is the same. */
@@ -29,7 +31,7 @@ export interface Engine {
 const CANDIDATES = 4096;
 const STEPS_PER_CANDIDATE = 250;
 
-/** Lays out a set of patterns: all, or those one direction asks for. What is searched with is built by the first scan, in a millisecond. */
+/** Lays out a set of patterns: all, or those one direction asks for. What is searched with is built by `prepare` or the first scan. */
 export function createEngine(patterns: readonly CompiledPattern[], options: EngineOptions = {}): Engine {
   const steps = (options.candidates ?? CANDIDATES) * STEPS_PER_CANDIDATE;
   const plain = options.plain === true;
@@ -37,6 +39,7 @@ export function createEngine(patterns: readonly CompiledPattern[], options: Engi
   return {
     patterns,
     plain,
+    prepare: () => void tables.finder(),
     scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),
     scanner: (budget) => new Scanner(tables, budget),
   };

@@ -81,10 +81,17 @@ function gatesOf(gates: Gates, pattern: CompiledPattern): { words: number[]; num
   return made;
 }
 
-/** 64 bits, high and low word, times a constant, its highest 17 bits. */
+/** High half of the 64 bits two numbers of 32 bits make. */
+function highOf(a: number, b: number): number {
+  const [a1, a0, b1, b0] = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff];
+  const middle = a1 * b0 + (((a0 * b0) / 0x10000) >>> 0);
+  return (a1 * b1 + Math.floor(middle / 0x10000) + Math.floor(((middle % 0x10000) + a0 * b1) / 0x10000)) >>> 0;
+}
+
+/** 64 bits, high and low word, times the constant of `wasm/words.ts`, its highest 17 bits. */
 function spanHash(high: number, low: number): number {
-  const product = ((BigInt(high) << 32n) | BigInt(low)) * 0x9e3779b97f4a7c15n;
-  return Number((product >> 47n) & 0x1ffffn);
+  const word = highOf(low, 0x7f4a7c15) + Math.imul(high, 0x7f4a7c15) + Math.imul(low, 0x9e3779b9);
+  return (word >>> 0) >>> 15;
 }
 
 /** Says that what follows from the window on is looked for. */
