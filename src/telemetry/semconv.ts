@@ -67,6 +67,15 @@ export const ATTR = {
   STRATHON_POLICY_BLOCKED: 'strathon.policy.blocked',
   /** Rule that blocked. */
   STRATHON_POLICY_NAME: 'strathon.policy.name',
+  /** Id of the policy that decided; absent when another inspector did. */
+  STRATHON_POLICY_ID: 'strathon.policy.id',
+  STRATHON_POLICY_THROTTLED: 'strathon.policy.throttled',
+  STRATHON_POLICY_STEERED: 'strathon.policy.steered',
+  STRATHON_POLICY_APPROVAL_REQUESTED: 'strathon.policy.approval_requested',
+  /** What the agent was told to do instead. */
+  STRATHON_POLICY_REPLACEMENT: 'strathon.policy.replacement',
+  /** Seconds. */
+  STRATHON_POLICY_RETRY_AFTER: 'strathon.policy.retry_after_seconds',
   /** Its sentence. */
   STRATHON_POLICY_MESSAGE: 'strathon.policy.message',
   /** Comma-joined rules with a finding. */

@@ -3,6 +3,7 @@ import type { Resource } from '@opentelemetry/resources';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
 import type { ExchangeRecord, RunRecord } from '../model/record.ts';
 import { putDialects } from './dialects.ts';
+import { interventionOf } from './interventions.ts';
 import { putLlm } from './llm-attributes.ts';
 import { mcpError, mcpSpanName, putMcp } from './mcp-attributes.ts';
 import { putDirect, putRun } from './run-span.ts';
@@ -84,12 +85,16 @@ function putJudgement(put: Put, record: ExchangeRecord): void {
   }
   if (record.action !== 'block') return;
   const deciding = record.findings.find((finding) => finding.disposition === 'block');
-  put(ATTR.STRATHON_POLICY_NAME, deciding?.rule);
+  put(ATTR.STRATHON_POLICY_ID, deciding?.policy?.id);
+  put(ATTR.STRATHON_POLICY_NAME, deciding?.policy?.name ?? deciding?.rule);
   put(ATTR.STRATHON_POLICY_MESSAGE, deciding?.message);
   // Strathon draws and counts every value as an intervention, so monitor sets none, not even for a refusal to proxy to itself.
   if (record.mode === 'monitor') return;
-  put(ATTR.STRATHON_INTERVENTION_STATE, 'blocked');
-  put(ATTR.STRATHON_POLICY_BLOCKED, true);
+  const [state, flag] = interventionOf(deciding?.policy?.action);
+  put(ATTR.STRATHON_INTERVENTION_STATE, state);
+  put(flag, true);
+  put(ATTR.STRATHON_POLICY_RETRY_AFTER, deciding?.retryAfter);
+  put(ATTR.STRATHON_POLICY_REPLACEMENT, deciding?.policy?.replacement);
 }
 
 function putConnection(put: Put, record: ExchangeRecord): void {

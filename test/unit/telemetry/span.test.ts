@@ -106,6 +106,28 @@ test('blocked: our answer beside, no status from upstream, no path (P7), Stratho
   assert.ok(!JSON.stringify(made.attributes).includes('canary'));
 });
 
+test('a policy that decided is told in Strathon’s words, by its action', () => {
+  for (const [action, state, flag] of [
+    ['block', 'blocked', 'strathon.policy.blocked'],
+    ['throttle', 'throttled', 'strathon.policy.throttled'],
+    ['steer', 'steered', 'strathon.policy.steered'],
+    ['require_approval', 'approval_requested', 'strathon.policy.approval_requested'],
+  ] as const) {
+    const policy = { id: 'id-1', name: 'careful', action, ...(action === 'steer' ? { replacement: 'ask' } : {}) };
+    const finding = { ...block, rule: 'policy:careful', policy, ...(action === 'throttle' ? { retryAfter: 7 } : {}) };
+    const { attributes } = span({ mode: 'enforce', action: 'block', outcome: 'blocked', findings: [finding] });
+    assert.equal(attributes['strathon.agent.intervention.state'], state);
+    assert.equal(attributes[flag], true);
+    assert.deepEqual([attributes['strathon.policy.id'], attributes['strathon.policy.name']], ['id-1', 'careful']);
+    assert.equal(attributes['strathon.policy.retry_after_seconds'], action === 'throttle' ? 7 : undefined);
+    assert.equal(attributes['strathon.policy.replacement'], action === 'steer' ? 'ask' : undefined);
+    assert.equal(
+      Object.keys(attributes).filter((name) => name.startsWith('strathon.policy.') && attributes[name] === true).length,
+      1,
+    );
+  }
+});
+
 test('would block in monitor: status untouched, intervention state never set', () => {
   const made = span({ verdict: 'block', would: 'block', findings: [block] });
   assert.deepEqual(made.status, { code: 0 });
