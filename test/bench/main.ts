@@ -6,6 +6,7 @@ import { compare, generate, median, NONE, QUICK, type Rate, ROUNDS, SECONDS, typ
 import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
 import { startWorker } from './processes.ts';
+import { replayLines } from './replay-lines.ts';
 import { type Line, table } from './report.ts';
 import { reportScan } from './scan.ts';
 import { openWorld, type World } from './world.ts';
@@ -218,6 +219,7 @@ async function main(): Promise<void> {
   const lines: Line[] = [];
   await starting(lines);
   lines.push(...monthLines());
+  lines.push(...(await replayLines(QUICK ? 50_000 : 1_000_000)));
   const world = await openWorld();
   const versions = [
     `Node ${process.version}`,
