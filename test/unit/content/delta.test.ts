@@ -136,6 +136,40 @@ test('any stream of clean pieces passes as it came, however it is cut', async ()
   );
 });
 
+test('however a text is cut into events, and events into chunks, nothing of a secret is left but a begun keyword', async () => {
+  const word = fc.constantFrom(
+    'The key',
+    ' is',
+    ' "quoted"',
+    '\n',
+    ' ',
+    '. ',
+    ' password',
+    'AKIA',
+    '-----',
+    ' cafe',
+    `${AWS} `,
+    ` ${AWS}.`,
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom(...Object.values(DIALECTS)),
+      fc.array(word, { maxLength: 14 }),
+      fc.array(fc.nat(400), { maxLength: 60 }),
+      fc.array(fc.nat(1 << 14), { maxLength: 6 }),
+      async (dialect, words, at, chunks) => {
+        const text = words.join(' ');
+        const events = cut(Buffer.from(text), at).map((piece) => dialect.write(piece.toString()));
+        const { bytes } = await play(stream, cut(Buffer.from(events.join('')), chunks));
+        const seen = textOf(bytes, dialect);
+        assert.ok(!seen.includes(AWS.slice(4)));
+        assert.equal(seen.replaceAll(/(?:A|AK|AKI)?\[AWS ACCESS KEY ID_REDACTED\]/g, AWS), text);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 test('texts are told apart: pieces of two choices, or of a text and a call, make no secret', async () => {
   const [one, two] = [AWS.slice(0, 10), AWS.slice(10)];
   const events = [
