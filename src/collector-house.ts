@@ -4,6 +4,7 @@ import type { CollectorOptions } from './collector.ts';
 import { hasBudgets } from './collector-budgets.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
+import { createLosses } from './collector-losses.ts';
 import { createOwnMask, type OwnMask } from './collector-own.ts';
 import {
   accountsOf,
@@ -85,6 +86,7 @@ export class House {
     () => performance.now(),
   );
   readonly #reading: ReadingStage;
+  readonly #losses = createLosses((loss) => this.recorder.post({ ...loss, agent: this.config.agent }));
   #scan: Scanning;
   #runSecrets: readonly RunSecret[] = [];
   #scanWarm: () => void = () => undefined;
@@ -197,6 +199,7 @@ export class House {
 
   /** What the recorder said of itself. */
   heard(health: RecorderHealth): void {
+    this.#losses(health.lost);
     this.recorderProblems = health.problems;
     this.unrecorded = health.unrecorded;
   }

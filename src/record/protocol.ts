@@ -94,6 +94,8 @@ export interface RecorderReady {
 /** What is asked every second: no query of the store is needed for it. */
 export interface RecorderHealth {
   readonly problems: readonly string[];
+  /** Spans given up for good so far, by where and why; absent when the recorder does not answer. */
+  readonly lost?: Readonly<Record<string, number>>;
   /** Why rows cannot be kept at the moment; absent when they can. */
   readonly unrecorded?: string;
 }

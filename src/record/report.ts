@@ -61,7 +61,15 @@ function unrecordedOf({ journal, pumps, slot }: Reported): string | undefined {
 
 export function healthOf(parts: Reported): RecorderHealth {
   const unrecorded = unrecordedOf(parts);
-  return { problems: problemsOf(parts), ...(unrecorded === undefined ? {} : { unrecorded }) };
+  return { problems: problemsOf(parts), lost: lostBy(parts), ...(unrecorded === undefined ? {} : { unrecorded }) };
+}
+
+function lostBy({ journal, pumps }: Reported): Record<string, number> {
+  const lost: Record<string, number> = { ...journal.books().dropped };
+  for (const { name, dropped } of pumps?.status() ?? []) {
+    for (const [reason, count] of Object.entries(dropped)) lost[`${name} ${reason}`] = count;
+  }
+  return lost;
 }
 
 export async function statusOf(parts: Reported): Promise<RecorderStatus> {

@@ -51,6 +51,7 @@ function exchangeAttributes(record: ExchangeRecord): Attributes {
 
 function findingEvent(record: ExchangeRecord, finding: Finding): LogEvent {
   const first = finding.rule === 'first-seen';
+  if (finding.blockReason === 'credential-leak') return credentialEvent(record, finding);
   const level = first ? (record.baselineState === 'learning' ? INFO : WARN) : LEVELS[finding.severity];
   return {
     eventName: first ? EVENT.FIRST_SEEN : EVENT.FINDING,
@@ -58,6 +59,32 @@ function findingEvent(record: ExchangeRecord, finding: Finding): LogEvent {
     at: record.startedAt,
     body: finding.message,
     attributes: { ...exchangeAttributes(record), ...findingAttributes(finding) },
+    traceId: record.traceId,
+    spanId: record.spanId,
+  };
+}
+
+/** telemetry.md §1.7: WARN, whatever was done about it; a block has an event of its own. */
+function credentialEvent(record: ExchangeRecord, finding: Finding): LogEvent {
+  return {
+    eventName: EVENT.CREDENTIAL,
+    ...WARN,
+    at: record.startedAt,
+    body: finding.message,
+    attributes: { ...exchangeAttributes(record), ...findingAttributes(finding), [ATTR.DETECTOR_ID]: finding.rule },
+    traceId: record.traceId,
+    spanId: record.spanId,
+  };
+}
+
+/** TLS that was to be read and was not. */
+function interceptionEvent(record: ExchangeRecord, reason: string): LogEvent {
+  return {
+    eventName: EVENT.INTERCEPTION_FAILED,
+    ...WARN,
+    at: record.startedAt,
+    body: `TLS of ${record.host}:${record.port} was not read for ${record.agent}: ${reason}`,
+    attributes: { ...exchangeAttributes(record), [ATTR.INTERCEPTION_SKIPPED]: reason },
     traceId: record.traceId,
     spanId: record.spanId,
   };
@@ -112,6 +139,8 @@ export function exchangeEvents(record: ExchangeRecord, from = 0): LogEvent[] {
       spanId: record.spanId,
     });
   }
+  if (record.kind === 'tunnel' && record.state === 'closed' && record.interceptionSkipped !== undefined)
+    events.push(interceptionEvent(record, record.interceptionSkipped));
   const decision = record.state === 'closed' && decides(record) ? decisionEvent(record) : undefined;
   if (decision !== undefined) events.push(decision);
   return events;
@@ -133,7 +162,8 @@ function eventOf(record: EventRecord): LogEvent {
     if (record.port !== undefined) attributes[ATTR.NETWORK_PEER_PORT] = record.port;
   }
   return {
-    eventName: record.kind === 'audit' ? EVENT.AUDIT : EVENT.FINDING,
+    eventName:
+      record.kind === 'audit' ? EVENT.AUDIT : finding.rule === 'telemetry-dropped' ? EVENT.DROPPED : EVENT.FINDING,
     ...LEVELS[finding.severity],
     at: record.at,
     body: finding.message,

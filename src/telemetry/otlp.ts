@@ -247,7 +247,13 @@ async function createLogParts(options: OtlpOptions) {
 /** Most records: nothing was found, nothing is new, nothing was or would be done. */
 function uneventful(record: WeirRecord): boolean {
   if (!isExchange(record)) return false;
-  return record.findings.length === 0 && !record.firstSeen && record.action !== 'block' && record.would === 'none';
+  return (
+    record.findings.length === 0 &&
+    !record.firstSeen &&
+    record.action !== 'block' &&
+    record.would === 'none' &&
+    record.interceptionSkipped === undefined
+  );
 }
 
 /** `otlp-logs`: findings, decisions and audit events as log events. */

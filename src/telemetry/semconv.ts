@@ -103,6 +103,8 @@ export const ATTR = {
   OUTCOME: 'weir.outcome',
   /** Rule ids of all findings. */
   FINDING_RULES: 'weir.finding.rules',
+  /** Rule that found a credential. */
+  DETECTOR_ID: 'weir.detector.id',
   /** Severity of one finding. */
   FINDING_SEVERITY: 'weir.finding.severity',
   /** What one finding asks for. */
@@ -189,6 +191,9 @@ export const EVENT = {
   FINDING: 'weir.finding',
   DECISION: 'weir.policy.decision',
   AUDIT: 'weir.audit',
+  CREDENTIAL: 'weir.credential.detected',
+  INTERCEPTION_FAILED: 'weir.tls.interception_failed',
+  DROPPED: 'weir.telemetry.dropped',
 } as const;
 
 /** Span event of `weir.run`: connections of one program to one address past Weir. */
