@@ -30,6 +30,7 @@ function openScene(mode: 'monitor' | 'redact' | 'enforce'): Promise<Scene> {
         mode,
         intercept: 'all',
         baseline: { ready_after_requests: 0 },
+        agents: { researcher: {}, careful: { blocked_categories: ['financial'] } },
         upstream: {
           resolve: {
             'plain.test': `127.0.0.1:${origin.plainPort}`,
@@ -58,7 +59,7 @@ async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promis
   const agent = { agent: 'researcher', ...ask };
   if (way === 'plain') return plain(weir, `http://plain.test${path}`, agent);
   if (way === 'http1') return https(weir, `https://leak.test${path}`, { ...agent, ca });
-  const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
+  const session = await http2Through(weir, 'h2.leak.test', { agent: ask.agent ?? 'researcher', ca });
   try {
     return await over2(session, path, ask);
   } finally {
@@ -163,6 +164,23 @@ describe('enforce', () => {
       const line = await lineOf(scene.weir, path);
       assert.equal(line.action, 'block');
       assert.ok(!JSON.stringify(line).includes(SECRET.slice(4)));
+    });
+
+    it(`stops what cannot be read of agents that have blocked_categories, and flags it of others (${way})`, async () => {
+      const ask: Ask = {
+        method: 'POST',
+        body: Buffer.from('no gzip at all'),
+        fields: { ...json, 'content-encoding': 'gzip' },
+      };
+      const flagged = `/flagged-${way}`;
+      assert.equal((await send(scene, way, flagged, ask)).status, 200);
+      assert.equal(scene.origin.bodies.get(flagged)?.toString(), 'no gzip at all');
+      const line = await lineOf(scene.weir, flagged);
+      assert.ok(line.rules.includes('unscanned'));
+      assert.equal(line.action, 'forward');
+      const stopped = `/unread-${way}`;
+      assert.equal((await send(scene, way, stopped, { ...ask, agent: 'careful' })).status, 403);
+      assert.equal((await lineOf(scene.weir, stopped)).action, 'block');
     });
 
     it(`takes a secret out of a response (${way})`, async () => {
