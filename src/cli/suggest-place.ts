@@ -23,6 +23,8 @@ export interface Place {
   readonly read: boolean;
   /** How its paths begin, where all of them are known. */
   readonly heads?: readonly string[];
+  /** Bit n: used in the hour n of the day (UTC). */
+  readonly hours: number;
   /** The window has rows of it, and every one is a failure: the most frequent and how many. */
   readonly failed?: { readonly error: string; readonly count: number };
   readonly blocked: boolean;
@@ -90,6 +92,7 @@ function placeOf(
     methods: [...methods].sort(),
     ...(stat === undefined ? {} : { status: stat.status }),
     read: !tunnelled && rows.some(({ kind }) => kind === 'exchange'),
+    hours: rows.reduce((all, { hours = 0 }) => all | hours, 0),
     ...headsOf(rows),
     ...(tried > 0 && sum((row) => row.good) === 0 ? { failed: { error: failure, count: tried } } : {}),
     blocked: count > 0 && tried === 0,

@@ -21,6 +21,8 @@ export interface RowGroup {
   readonly failure: string;
   /** How the paths of the good ones begin, three segments at most; undefined = too many to tell, or none was read. */
   readonly heads?: readonly string[];
+  /** Bit n: in the hour n of some day (UTC) something went well. */
+  readonly hours?: number;
 }
 
 /** What inspectors said of one agent's destination in the window, by rule. */
@@ -59,7 +61,8 @@ export async function readRows(config: Config, since: number): Promise<Rows> {
       `SELECT agent, host, port::DOUBLE, method, kind, count(*)::DOUBLE, (count(*) FILTER (action = 'block'))::DOUBLE,
          (count(*) FILTER (${GOOD}))::DOUBLE, min(epoch_ms(started_at))::DOUBLE, max(epoch_ms(started_at))::DOUBLE,
          coalesce(sum(request_bytes), 0)::DOUBLE, mode(coalesce(error_type, status::VARCHAR)) FILTER (NOT coalesce(${GOOD}, false)),
-         CASE WHEN kind = 'exchange' AND count(DISTINCT ${HEAD}) <= ${HEADS} THEN list(DISTINCT ${HEAD}) FILTER (${GOOD}) END
+         CASE WHEN kind = 'exchange' AND count(DISTINCT ${HEAD}) <= ${HEADS} THEN list(DISTINCT ${HEAD}) FILTER (${GOOD}) END,
+         bit_or(1 << extract(hour FROM started_at)::INTEGER) FILTER (${GOOD})
        FROM all_exchanges WHERE started_at >= ${from} AND outcome IS DISTINCT FROM 'answered' AND state = 'closed'
        GROUP BY agent, host, port, method, kind ORDER BY agent, host, port, method, kind`,
     ),
@@ -104,6 +107,7 @@ function groupOf(row: readonly unknown[]): RowGroup {
     requestBytes: number(row[10]),
     failure: text(row[11]),
     ...(Array.isArray(row[12]) ? { heads: row[12].map(String) } : {}),
+    ...(row[13] === null || row[13] === undefined ? {} : { hours: number(row[13]) }),
   };
 }
 

@@ -3,6 +3,7 @@ import { safe } from './context.ts';
 import { amount, many } from './receipt-words.ts';
 import type { Entry, List } from './suggest-list.ts';
 import type { Place } from './suggest-place.ts';
+import { hoursText, pathShapes } from './suggest-shape.ts';
 import type { Stopped } from './suggest-stopped.ts';
 import { span } from './table.ts';
 import { utcDay } from './time.ts';
@@ -31,7 +32,7 @@ export interface Frame {
   readonly config: string;
 }
 
-/** `412 requests, first 12 Nov, last today, GET POST, 2.9 MB out`. */
+/** `412 requests, first 12 Nov, last today, GET POST, 2.9 MB out, /v1/messages, 08–18 UTC`. */
 export function evidence(places: readonly Place[], now: number): string {
   const sum = (of: (place: Place) => number): number => places.reduce((n, place) => n + of(place), 0);
   const accepted = places.every(({ status }) => status === 'accepted') ? 'accepted, ' : '';
@@ -44,8 +45,19 @@ export function evidence(places: readonly Place[], now: number): string {
     `last ${utcDay(Math.max(...places.map((place) => place.lastSeen)), now)}`,
     methods.map((method) => (method === '_OTHER' ? 'others' : safe(method, 32))).join(' '),
     `${amount(sum((place) => place.requestBytes))} out`,
+    shapes(places),
+    // A few requests have no hours of their own.
+    count < OFTEN ? '' : hoursText(places.reduce((all, { hours }) => all | hours, 0)),
   ];
   return parts.filter((part) => part !== '').join(', ');
+}
+
+const OFTEN = 20;
+
+function shapes(places: readonly Place[]): string {
+  if (places.some(({ heads }) => heads === undefined)) return '';
+  const named = pathShapes([...new Set(places.flatMap(({ heads = [] }) => heads))]);
+  return named.map((shape) => safe(shape, 80)).join(' ');
 }
 
 /** What a reviewer should see beside the evidence: whose tenants, and what was found although it is in the baseline. */

@@ -7,6 +7,7 @@ import { parse } from 'yaml';
 import { celYaml } from '../../../src/cli/suggest-cel.ts';
 import { readRisky, riskyOf } from '../../../src/cli/suggest-risky.ts';
 import type { RowGroup } from '../../../src/cli/suggest-rows.ts';
+import { hoursText, pathShapes } from '../../../src/cli/suggest-shape.ts';
 import type { Suggestion } from '../../../src/cli/suggest-words.ts';
 import { allowListYaml, oktsecYaml } from '../../../src/cli/suggest-yaml.ts';
 import { defaultConfig, parseConfig } from '../../../src/config/load.ts';
@@ -414,6 +415,28 @@ describe('weir policy suggest: whatever was learned', () => {
   });
 });
 
+describe('shapes of what was used', () => {
+  it('paths without their identifiers, as far as they say anything', () => {
+    assert.deepEqual(pathShapes(['/v1/users/12', '/v1/users/77', '/v1/users/9f8e7d6c5b4a']), ['/v1/users/*']);
+    assert.deepEqual(pathShapes(['/v1/chat', '/v1/files', '/v1/models', '/v1/batches', '/health']), [
+      '/health',
+      '/v1/*',
+    ]);
+    assert.deepEqual(pathShapes(['/a', '/b', '/c', '/d']), []);
+    assert.deepEqual(pathShapes(['/bot[TELEGRAM_REDACTED]/send']), ['/*/send']);
+    assert.deepEqual(pathShapes([]), []);
+  });
+
+  it('hours as one part of the day, over midnight too', () => {
+    const bits = (...hours: number[]) => hours.reduce((all, hour) => all | (1 << hour), 0);
+    assert.equal(hoursText(bits(8, 9, 12, 17)), '08–18 UTC');
+    assert.equal(hoursText(bits(22, 23, 0, 1)), '22–02 UTC');
+    assert.equal(hoursText(bits(0)), '00–01 UTC');
+    assert.equal(hoursText(bits(0, 4, 8, 12, 16, 20)), '');
+    assert.equal(hoursText(0), '');
+  });
+});
+
 describe('paths, where a host belongs to many parties', () => {
   const learned = agent([stat('github.com', { count: 9, methods: ['GET', 'POST'] })], {
     accounts: [
@@ -514,7 +537,7 @@ describe('weir policy suggest without a collector reads the file', () => {
     const rule = (text: string): string => lines.find((line) => line.startsWith(text)) ?? '';
     assert.equal(
       rule('- POST api.test'),
-      '- POST api.test:443 # 3 requests, first today, last today, POST, 1.5 KB out; writes to api.test/acme',
+      '- POST api.test:443 # 3 requests, first today, last today, POST, 1.5 KB out, /v1/things; writes to api.test/acme',
     );
     assert.match(rule('- pastebin.com'), /^- pastebin\.com:443 # accepted, /);
     assert.match(rule('- GET old.test'), /^- GET old\.test:443 # 2 requests, /);
