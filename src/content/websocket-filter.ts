@@ -1,10 +1,11 @@
 import { type FrameHead, FrameHeadReader } from '../codec/websocket-head.ts';
-import { MOST_CONTROL, writeClose, writeFrame } from '../codec/websocket-write.ts';
+import { MOST_CONTROL } from '../codec/websocket-write.ts';
 import type { ContentFilter } from '../model/ports.ts';
 import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
 import { Inflation } from './websocket-inflate.ts';
-import { Look, type LookOptions } from './websocket-look.ts';
+import { Look, type LookOptions, type Seen } from './websocket-look.ts';
 import { Chunks, type Message, Spans, unmasked } from './websocket-message.ts';
+import { WebSocketOut } from './websocket-out.ts';
 
 export interface WebSocketFilterOptions extends LookOptions {
   /** permessage-deflate of this direction, if it was agreed. `takeover`: a message may refer to the ones before it. */
@@ -15,12 +16,9 @@ export interface WebSocketFilterOptions extends LookOptions {
 
 /** A message that is longer is not held, and not looked at from there on. */
 const MOST_MESSAGE = 1 << 20;
-/** Bytes that may wait for the decoder. */
 const MOST_QUEUED = 256 << 10;
 const BINARY = 2;
 const CLOSE = 8;
-/** RFC 6455 §7.4.1: a message violates the policy of whoever closes. */
-const POLICY_VIOLATION = 1008;
 
 /**
  * One direction of a WebSocket, looked at before it goes on (RFC 6455, RFC 7692). A data message is held until it is complete;
@@ -31,6 +29,7 @@ export class WebSocketFilter implements ContentFilter {
   readonly shape = 'free';
   readonly #options: WebSocketFilterOptions;
   readonly #look: Look;
+  readonly #out: WebSocketOut;
   readonly #inflation: Inflation;
   readonly #heads = new FrameHeadReader();
   readonly #queue = new Chunks();
@@ -54,6 +53,7 @@ export class WebSocketFilter implements ContentFilter {
   constructor(options: WebSocketFilterOptions) {
     this.#options = options;
     this.#look = new Look(options);
+    this.#out = new WebSocketOut(options.out, options.what === 'request');
     this.#inflation = new Inflation(options.decodeRatio, (bytes) => this.#decoded(bytes));
   }
 
@@ -103,7 +103,7 @@ export class WebSocketFilter implements ContentFilter {
   }
 
   #pass(chunk: Buffer, from: number): number {
-    this.#send(chunk.subarray(from));
+    this.#out.send(chunk.subarray(from));
     return chunk.length;
   }
 
@@ -162,7 +162,7 @@ export class WebSocketFilter implements ContentFilter {
   /** More of a message. `complete`: it is all. */
   #data(message: Message, said: Buffer, complete: boolean): void {
     const bytes = this.#frame.take();
-    if (message.how === 'raw') this.#send(bytes);
+    if (message.how === 'raw') this.#out.send(bytes);
     else if (message.how === 'hold') message.frames.add(bytes);
     if (message.compressed && !this.#inflation.failed) {
       this.#busy = true;
@@ -188,7 +188,7 @@ export class WebSocketFilter implements ContentFilter {
 
   #goOn(message: Message, complete: boolean): void {
     if (this.#over) return;
-    if (message.how === 'rewrite') this.#write(0, message.plain.take(), complete);
+    if (message.how === 'rewrite') this.#out.frame(0, message.plain.take(), complete);
     else if (message.how === 'hold') {
       if (complete) this.#settle(message, 'whole');
       else if (message.frames.length > MOST_MESSAGE || message.plain.length > MOST_MESSAGE)
@@ -200,21 +200,37 @@ export class WebSocketFilter implements ContentFilter {
   /** What there is of a message is looked at. `whole`: it goes on. `begun`: it does, and so does the rest, unread. `cut`: no more comes. */
   #settle(message: Message, part: 'whole' | 'begun' | 'cut'): void {
     const text = message.plain.take();
-    const seen = this.#look.at(text, message.opcode === BINARY);
+    const fixed = message.opcode === BINARY;
+    if (part === 'cut') {
+      this.#decided(message, part, text, this.#look.at(text, fixed));
+      return;
+    }
+    this.#busy = true;
+    let later = false;
+    this.#look.message(text, fixed, (seen) => {
+      this.#busy = false;
+      if (this.#over) return;
+      this.#decided(message, part, text, seen);
+      if (later) this.#work();
+    });
+    later = true;
+  }
+
+  #decided(message: Message, part: 'whole' | 'begun' | 'cut', text: Buffer, seen: Seen): void {
     if (seen === 'stop' || (part === 'begun' && this.#look.unread('long-frame') === 'stop')) {
       this.#stop();
       return;
     }
     if (seen === 'pass' && !(message.compressed && this.#desynced)) {
       message.how = 'raw';
-      this.#send(message.frames.take());
+      this.#out.send(message.frames.take());
       return;
     }
     // Part of a message with a label in it would be a promise of more.
     if (part === 'cut') return;
     message.how = 'rewrite';
     if (message.compressed && this.#options.deflate()?.takeover === true) this.#desynced = true;
-    this.#write(message.opcode, seen === 'pass' ? text : seen, part === 'whole');
+    this.#out.frame(message.opcode, seen === 'pass' ? text : seen, part === 'whole');
   }
 
   /** A control frame is complete. It may stand between the frames of a message, and never waits for them (RFC 6455 §5.4). */
@@ -228,9 +244,9 @@ export class WebSocketFilter implements ContentFilter {
     }
     if (opcode === CLOSE) this.#cut();
     if (this.#over) return;
-    if (seen === 'pass') this.#send(bytes);
-    else if (opcode === CLOSE) this.#send(writeClose(said.readUInt16BE(0), seen, this.#key()));
-    else this.#write(opcode, seen.subarray(0, MOST_CONTROL), true);
+    if (seen === 'pass') this.#out.send(bytes);
+    else if (opcode === CLOSE) this.#out.close(said.readUInt16BE(0), seen);
+    else this.#out.frame(opcode, seen.subarray(0, MOST_CONTROL));
   }
 
   /** A message that will not be completed any more. */
@@ -248,7 +264,7 @@ export class WebSocketFilter implements ContentFilter {
     this.#cut();
     if (this.#over) return;
     this.#blind = true;
-    this.#send(this.#frame.take());
+    this.#out.send(this.#frame.take());
   }
 
   /** A message cannot be read. */
@@ -261,7 +277,7 @@ export class WebSocketFilter implements ContentFilter {
     }
     message.how = 'raw';
     message.plain.take();
-    this.#send(message.frames.take());
+    this.#out.send(message.frames.take());
   }
 
   #finish(): void {
@@ -272,29 +288,13 @@ export class WebSocketFilter implements ContentFilter {
       this.#stop();
       return;
     }
-    if (seen === 'pass') this.#send(this.#frame.take());
+    if (seen === 'pass') this.#out.send(this.#frame.take());
     this.#conclude();
   }
 
   #stop(): void {
     this.#release();
     const { scanned } = this.#look;
-    const reason = Buffer.from(this.#options.reason(scanned));
-    const forward = writeClose(POLICY_VIOLATION, reason, this.#key());
-    const back = writeClose(POLICY_VIOLATION, reason, this.#key(this.#options.what !== 'request'));
-    this.#options.out.stop(scanned, { forward, back });
-  }
-
-  #write(opcode: number, payload: Uint8Array, fin: boolean): void {
-    this.#send(writeFrame({ opcode, payload, fin, key: this.#key() }));
-  }
-
-  #send(bytes: Buffer): void {
-    if (bytes.length > 0) this.#options.out.data(bytes);
-  }
-
-  /** Only a client masks (RFC 6455 §5.1), with a key nobody can foresee (§5.3). */
-  #key(toServer: boolean = this.#options.what === 'request'): Uint8Array | undefined {
-    return toServer ? crypto.getRandomValues(new Uint8Array(4)) : undefined;
+    this.#out.refuse(scanned, this.#options.reason(scanned));
   }
 }

@@ -5,7 +5,7 @@ import { writeFrame } from '../../../src/codec/websocket-write.ts';
 import { WebSocketFilter } from '../../../src/content/websocket-filter.ts';
 import type { BodyScanned, UnscannedCause } from '../../../src/model/scan.ts';
 import { Deflater, deflated, wsFrame, wsFrames, wsMessages } from '../../support/websocket.ts';
-import { windowOptions } from '../../unit/content/support.ts';
+import { fakeScan, windowOptions } from '../../unit/content/support.ts';
 import { pieces, type Random, type Target } from '../fuzz.ts';
 
 const KEY = Buffer.from([7, 0xa1, 0x33, 0xfe]);
@@ -62,6 +62,7 @@ function pass(parts: readonly Buffer[], { takeover, act, unscanned }: Setup): Pr
   return new Promise((resolve, reject) => {
     const filter = new WebSocketFilter({
       ...windowOptions(),
+      scan: fakeScan(),
       decodeRatio: 100,
       holdMs: 0,
       deflate: () => (takeover === undefined ? undefined : { takeover }),

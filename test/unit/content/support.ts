@@ -1,11 +1,17 @@
 import type { WindowOptions } from '../../../src/content/window.ts';
-import type { Found, ScanFor, ScanPort } from '../../../src/model/scan.ts';
+import type { Found, PartScanPort, ScanFor } from '../../../src/model/scan.ts';
 
 /** Finds `SECRET-<letters>` and remembers what it was given. */
-export function fakeScan(): ScanPort & { readonly texts: Buffer[] } {
+export function fakeScan(): PartScanPort & { readonly texts: Buffer[] } {
   const texts: Buffer[] = [];
+  const none = Number.POSITIVE_INFINITY;
   return {
     texts,
+    part(what: ScanFor, bytes: Uint8Array) {
+      // One that may still grow, or begin, at the end.
+      const open = /(?:S|SE|SEC|SECR|SECRE|SECRET|SECRET-[a-z]*)$/.exec(Buffer.from(bytes).toString('latin1'));
+      return { ...this.scan(what, bytes), settled: open?.index ?? bytes.length, begun: none, sure: none, block: none };
+    },
     scan(_what: ScanFor, bytes: Uint8Array) {
       texts.push(Buffer.from(bytes));
       const text = Buffer.from(bytes).toString('latin1');

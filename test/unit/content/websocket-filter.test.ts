@@ -5,7 +5,8 @@ import fc from 'fast-check';
 import { WebSocketFilter, type WebSocketFilterOptions } from '../../../src/content/websocket-filter.ts';
 import type { Act, BodyScanned, UnscannedCause } from '../../../src/model/scan.ts';
 import { Deflater, deflated, type ReadFrame, wsFrame, wsFrames, wsMessages } from '../../support/websocket.ts';
-import { windowOptions } from './support.ts';
+import { realScan } from './filter-support.ts';
+import { fakeScan, windowOptions } from './support.ts';
 
 const KEY = Buffer.from([0x11, 0x82, 0x43, 0xf4]);
 const LABEL = '[SECRET_REDACTED]';
@@ -37,6 +38,7 @@ async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = [
   const ended = Promise.withResolvers<Pick<Ran, 'scanned' | 'replaced' | 'stopped'>>();
   const filter = new WebSocketFilter({
     ...windowOptions(),
+    scan: fakeScan(),
     decodeRatio: 100,
     holdMs: 0,
     ...change,
@@ -65,10 +67,11 @@ async function run(bytes: Buffer, setup: Setup = {}, cuts: readonly number[] = [
     if (end <= at) continue;
     const more = filter.write(bytes.subarray(at, end));
     at = end;
-    if (!more)
-      await new Promise<void>((resolve) => {
-        drained = resolve;
-      });
+    // One that stops wants nothing more.
+    const wanted = new Promise<void>((resolve) => {
+      drained = resolve;
+    });
+    if (!more) await Promise.race([wanted, ended.promise]);
   }
   filter.end();
   const end = await ended.promise;
@@ -208,7 +211,7 @@ describe('WebSocketFilter', () => {
 
   it('JSON stays JSON: numbers become strings, escapes are not left in pieces', async () => {
     const scan = {
-      nameOf: () => 'x',
+      ...fakeScan(),
       scan: (_what: unknown, bytes: Uint8Array) => {
         const text = Buffer.from(bytes).toString('latin1');
         return {
@@ -296,7 +299,7 @@ describe('WebSocketFilter', () => {
 
   it('a scan that fails: what it was about passes, or ends the connection; nothing is thrown', async () => {
     const scan = {
-      nameOf: () => 'x',
+      ...fakeScan(),
       scan: () => {
         throw new Error('broken table');
       },
@@ -307,6 +310,30 @@ describe('WebSocketFilter', () => {
       assert.ok((await run(bytes, { ...setup, failed: 'pass' })).out.equals(bytes));
       const { out, stopped } = await run(bytes, setup);
       assert.deepEqual([out.length, stopped?.back[0]?.opcode], [0, 8]);
+    }
+  });
+
+  it('a message of many turns is looked at like a short one', async () => {
+    const around = 'words '.repeat(30_000);
+    const text = `${around.slice(0, 65_531)} SECRET-abc ${around}`;
+    const bytes = Buffer.concat([wsFrame(1, Buffer.from(text), client), wsFrame(1, Buffer.from('after'), client)]);
+    const cuts = Array.from({ length: 30 }, (_, i) => (i + 1) * 10_000);
+    const { frames, replaced, scanned } = await run(bytes, {}, cuts);
+    assert.deepEqual(texts(frames), [text.replace('SECRET-abc', LABEL), 'after']);
+    assert.deepEqual([replaced, scanned.found[0]?.offset], [1, 65_532]);
+    const { frames: before, stopped } = await run(bytes, { act: 'stop' }, cuts);
+    assert.deepEqual([before.length, stopped?.forward[0]?.opcode], [0, 8]);
+  });
+
+  it('a secret cut into messages: the one that completes it does not leave', async () => {
+    const secret = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
+    const parts = [secret.slice(0, 14), secret.slice(14, 27), secret.slice(27)];
+    for (const say of [(part: string) => part, (part: string) => JSON.stringify({ i: 1, delta: part })]) {
+      const bytes = Buffer.concat(parts.map((part) => wsFrame(1, Buffer.from(say(part)), client)));
+      const { frames, stopped, scanned } = await run(bytes, { scan: realScan(), act: 'stop' });
+      assert.deepEqual(texts(frames), parts.slice(0, 2).map(say));
+      assert.ok(stopped !== undefined && scanned.found.some(({ apart }) => apart === true));
+      assert.equal((await run(bytes, { scan: realScan(), act: 'replace' })).frames.length, 3);
     }
   });
 

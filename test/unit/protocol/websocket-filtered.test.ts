@@ -11,7 +11,7 @@ import { answerOf, createFakeCorridor, dialLocal, type FakeCorridor } from '../.
 import { LIMITS } from '../../support/http1-house.ts';
 import { dial, listening } from '../../support/origins.ts';
 import { wsFrame, wsFrames } from '../../support/websocket.ts';
-import { windowOptions } from '../content/support.ts';
+import { fakeScan, windowOptions } from '../content/support.ts';
 
 const LABEL = '[SECRET_REDACTED]';
 
@@ -32,6 +32,7 @@ describe('HTTP/1 relay with WebSocket filters', () => {
       const deflate = deflateOf(exchange.responseFields ?? []);
       return new WebSocketFilter({
         ...windowOptions(),
+        scan: fakeScan(),
         what: direction,
         decodeRatio: 100,
         holdMs: 0,
