@@ -3,7 +3,7 @@ import { scanBudgetOf } from './collector-content.ts';
 import { explainRequest } from './collector-explain.ts';
 import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
 import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
-import { Policies } from './collector-policies.ts';
+import { Policies, receiverUrl } from './collector-policies.ts';
 import { readingStage } from './collector-reading.ts';
 import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
@@ -72,5 +72,16 @@ export async function explainConfigured(
     return explainRequest(alone(trusting, env, policies), request);
   } finally {
     policies.stop();
+  }
+}
+
+/** What is wrong with the policies a configuration names, one sentence each; nothing is asked of a receiver. */
+export async function policyFileProblems({ policies }: Config, env: NodeJS.ProcessEnv): Promise<string[]> {
+  try {
+    receiverUrl(policies, env);
+    if (policies.files.length > 0) (await import('./collector-policy-engine.ts')).readPolicyFiles(policies.files);
+    return [];
+  } catch (error) {
+    return (error as { problems?: readonly string[] }).problems?.slice() ?? [(error as Error).message];
   }
 }

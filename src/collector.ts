@@ -12,7 +12,7 @@ import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
 import { createIsSelf } from './inspect/self.ts';
 
-export { configurationProblems, explainConfigured } from './collector-check.ts';
+export { configurationProblems, explainConfigured, policyFileProblems } from './collector-check.ts';
 export { actionsIn } from './collector-explain.ts';
 export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
 export { type PatternFact, patternFacts, type Tried, tryPatterns } from './collector-patterns.ts';
@@ -26,6 +26,7 @@ export {
   type StoredFinding,
 } from './collector-replay.ts';
 export { configuredPolicies } from './collector-replay-policies.ts';
+export { sharedHosts } from './collector-shared.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
 /** How often what is open and known is told to whoever exports gauges. */

@@ -25,8 +25,8 @@ async function check(cli: Cli, options: CheckOptions): Promise<void> {
   try {
     const { config, file, warnings } = loadConfig({ flags, env: cli.env, cwd: cli.cwd });
     for (const warning of warnings) cli.note(warning);
-    const { configurationProblems } = await import('../collector.ts');
-    const found = configurationProblems(config, cli.env);
+    const { configurationProblems, policyFileProblems } = await import('../collector.ts');
+    const found = [...configurationProblems(config, cli.env), ...(await policyFileProblems(config, cli.env))];
     if (found.length > 0)
       return problemsFound(
         cli,

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { nearest } from '../config/known.ts';
 import { homely, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/problem.ts';
+import type { Config } from '../config/schema.ts';
 import { readYamlFile } from '../config/yaml-file.ts';
 import type { Examined } from '../policy/examine.ts';
 import type { ParsedPolicies, parsePolicies as ParsePolicies } from '../policy/parse.ts';
@@ -23,11 +24,17 @@ export function policyCheckCommand(cli: Cli): Command {
   return new Command('check')
     .description('name every mistake in policy files, and what can never match')
     .argument('[file...]', 'default: policies.files of the configuration')
-    .action(async (files: readonly string[]) => check(cli, await loadPolicies(cli, files)));
+    .action(async (files: readonly string[]) => {
+      // Lists are rules as well: which of the hosts they allow belong to many.
+      const shared = files.length > 0 ? [] : (await import('../collector.ts')).sharedHosts(configuration(cli));
+      for (const sentence of shared) cli.note(safe(sentence, 400));
+      if (files.length === 0 && configuration(cli).policies.files.length === 0 && shared.length > 0) return;
+      check(cli, await loadPolicies(cli, files));
+    });
 }
 
 export async function loadPolicies(cli: Cli, given: readonly string[]): Promise<Loaded> {
-  const files = given.length > 0 ? given.map((file) => resolve(cli.cwd, file)) : configured(cli);
+  const files = given.length > 0 ? given.map((file) => resolve(cli.cwd, file)) : configuration(cli).policies.files;
   if (files.length === 0) {
     throw new CliError(
       'there are no policy files. Name one: weir policy check FILE, or set policies: {files: [FILE]}',
@@ -46,9 +53,9 @@ export async function loadPolicies(cli: Cli, given: readonly string[]): Promise<
   return { files: files.map(homely), problems, policies: examine(set), defaultAction: set.defaultAction };
 }
 
-function configured(cli: Cli): readonly string[] {
+function configuration(cli: Cli): Config {
   const flags = { config: cli.options().config, stateDir: cli.options().stateDir };
-  return loadConfig({ flags, env: cli.env, cwd: cli.cwd }).config.policies.files;
+  return loadConfig({ flags, env: cli.env, cwd: cli.cwd }).config;
 }
 
 function readOne(path: string, parsePolicies: typeof ParsePolicies): ParsedPolicies {

@@ -148,3 +148,22 @@ test('nothing of a file reaches the terminal raw', async () => {
   }
   assert.match(out, /<U\+001B>/);
 });
+
+test('allowed hosts on shared CDNs are named, own ones are not', async () => {
+  const file = join(dir, 'shared.yaml');
+  writeFileSync(file, JSON.stringify(ONE), { mode: 0o600 });
+  const config = {
+    destinations: { allowed: ['*.cloudfront.net', 'api.github.com'] },
+    agents: { coder: { allowed_domains: ['d111.cloudfront.net'] } },
+    policies: { files: [file] },
+  };
+  writeFileSync(join(dir, 'weir.yaml'), JSON.stringify(config), { mode: 0o600 });
+  const { code, err } = await run(['check']);
+  assert.equal(code, 0);
+  const lines = err.trimEnd().split('\n');
+  assert.equal(lines.length, 2, err);
+  assert.match(String(lines[0]), /destinations\.allowed: \*\.cloudfront\.net is on a CDN/);
+  assert.match(String(lines[1]), /agents\.coder\.allowed_domains: d111\.cloudfront\.net is on a CDN/);
+});
+
+const ONE = { policies: [{ name: 'one', match_expression: 'attrs["server.address"] == "a"', action: 'block' }] };
