@@ -284,9 +284,16 @@ export class Redactor {
   /** The time is up: all goes but a block that has begun, and in requests what is on its way to be a match. */
   #late(): void {
     this.#timer = undefined;
-    const least = this.#options.what === 'request' ? this.#sure : this.#block;
+    const { what, scan } = this.#options;
+    const { base, end } = this.#held;
+    const least = what === 'request' ? this.#sure : this.#block;
     this.#safely(() => {
-      this.#letGo(Math.min(least, this.#held.end));
+      // What would be a whole secret with nothing behind it is one: who waits for an answer sends no more. Half a block is none.
+      const whole =
+        least < end &&
+        this.#block >= end &&
+        scan.scan(what, this.#held.until(end)).found.some((one) => one.end + base > least);
+      this.#letGo(whole ? end : Math.min(least, end));
       if (this.#state === 'reading') this.#held.slide();
     });
   }

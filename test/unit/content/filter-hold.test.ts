@@ -86,6 +86,17 @@ test('a whole secret at the end of a stalled response carries its label when the
   assert.equal(given(), 'see [GITHUB PERSONAL ACCESS TOKEN_REDACTED]');
 });
 
+test('a whole secret at the end of a stalled request carries its label too, and what comes behind it as well', (t) => {
+  const { given, filter } = timed(t, { what: 'request' });
+  filter.write(Buffer.from(`see ${GITHUB}`));
+  assert.equal(given(), 'see ');
+  t.mock.timers.tick(250);
+  assert.equal(given(), 'see [GITHUB PERSONAL ACCESS TOKEN_REDACTED]');
+  filter.write(Buffer.from(' and more.\n'));
+  assert.equal(given(), 'see [GITHUB PERSONAL ACCESS TOKEN_REDACTED] and more.\n');
+  filter.end();
+});
+
 test('in requests what is more than a keyword waits for its end', (t) => {
   const { given, filter } = timed(t, { what: 'request' });
   filter.write(Buffer.from('a word'));
