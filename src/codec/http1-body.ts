@@ -31,6 +31,8 @@ const COMPLETE = 21;
 const MAX_SIZE_DIGITS = 16;
 /** Bytes of chunk extensions in one message; llhttp's callers keep the same number (Node: 16 KiB). */
 const MAX_EXTENSION_BYTES = 16384;
+/** Bytes of a trailer section that are kept to be looked at. */
+const MAX_TRAILERS = 65536;
 const SEMICOLON = 0x3b;
 const EQUALS = 0x3d;
 const QUOTE = 0x22;
@@ -48,6 +50,8 @@ export class BodyFramer {
   error: string | undefined;
   /** Payload bytes so far, without chunk framing. */
   payload = 0;
+  /** The trailer section so far (latin1, with its empty line), its beginning when it is very long. */
+  trailers = '';
   readonly #response: boolean;
   readonly #tap: PayloadTap | undefined;
   #state = COMPLETE;
@@ -67,6 +71,7 @@ export class BodyFramer {
   start(kind: BodyKind, length: number): void {
     this.error = undefined;
     this.payload = 0;
+    this.trailers = '';
     this.#untilClose = kind === 'until-close';
     this.done = kind === 'none' || (kind === 'length' && length === 0);
     this.#extension = 0;
@@ -146,7 +151,10 @@ export class BodyFramer {
     const state = this.#state;
     if (state <= SIZE_PAD) return this.#size(byte);
     if (state < SIZE_LF || state === EXT_NAME_FIRST) return this.#extend(byte);
-    if (state >= LINE) return this.#trailer(byte);
+    if (state >= LINE) {
+      if (this.trailers.length < MAX_TRAILERS) this.trailers += String.fromCharCode(byte);
+      return this.#trailer(byte);
+    }
     if (state === DATA_CR) return byte === CR ? DATA_LF : this.#fail('a chunk is longer than its size');
     if (byte !== LF) return this.#fail('a chunk line does not end in CRLF');
     if (state === DATA_LF) return SIZE_FIRST;

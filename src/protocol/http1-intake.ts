@@ -5,7 +5,7 @@ import { parseRequestHead, type RequestHead } from '../codec/http1-head.ts';
 import { HeadReader, MORE, REFUSED } from '../codec/http1-reader.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { ContentTap, Corridor, RelayLimits } from '../model/ports.ts';
-import { Tee } from './http1-tee.ts';
+import { lookAt, Tee } from './http1-tee.ts';
 
 /** Who is told what the agent sent. */
 export interface IntakeOwner {
@@ -95,7 +95,7 @@ export class Intake {
   /** The way upstream is open and what was here has been written: the rest of the body may come. */
   flow(corridor: Corridor, exchange: Exchange): void {
     if (this.#hasBody) {
-      this.#tee.tap = corridor.content(exchange, 'request');
+      this.#tee.tap = lookAt(corridor, exchange, 'request', this.#framer);
       this.#tee.written(this.#framer.done);
     }
     this.read();

@@ -1,5 +1,26 @@
-import type { PayloadTap } from '../codec/http1-body.ts';
-import type { ContentTap } from '../model/ports.ts';
+import type { BodyFramer, PayloadTap } from '../codec/http1-body.ts';
+import { listFields } from '../codec/http1-edit.ts';
+import type { Exchange } from '../model/exchange.ts';
+import type { ContentTap, Corridor } from '../model/ports.ts';
+
+/** Who looks at a body on a copy: at its payload, and at the trailers behind it if there are any. */
+export function lookAt(
+  corridor: Corridor,
+  exchange: Exchange,
+  direction: 'request' | 'response',
+  framer: BodyFramer,
+): ContentTap | undefined {
+  const tap = corridor.content(exchange, direction);
+  if (tap === undefined) return undefined;
+  return {
+    push: (payload) => tap.push(payload),
+    end: () => {
+      tap.end();
+      // They have been written on, so what is to stand in their place has nowhere to go.
+      if (framer.trailers.length > 2) corridor.checkTrailers(exchange, direction, listFields(framer.trailers));
+    },
+  };
+}
 
 /**
  * Payload between framing and whoever looks at it: noted while the framer reads, handed over when it has been written on,

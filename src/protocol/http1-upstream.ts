@@ -9,7 +9,7 @@ import * as losses from './http1-losses.ts';
 import { holdResponse, type ResponseHold, type ResponseHoldOwner } from './http1-response-filter.ts';
 import { judgeHead } from './http1-response-head.ts';
 import { switchedTo } from './http1-switch.ts';
-import { Tee } from './http1-tee.ts';
+import { lookAt, Tee } from './http1-tee.ts';
 import { UpstreamEvents, type UpstreamListener } from './http1-upstream-events.ts';
 
 /** Who is told what the upstream did; what goes wrong is handled by `http1-losses.ts` for it. */
@@ -223,7 +223,7 @@ export class Upstream implements ResponseHoldOwner, UpstreamListener {
         this.#limits,
       );
       if (this.#hold?.endsConnection === true) this.persistent = false;
-      this.#tee.tap = this.#hold ?? this.corridor.content(exchange, 'response');
+      this.#tee.tap = this.#hold ?? lookAt(this.corridor, exchange, 'response', this.#framer);
     }
     this.#body(bytes, end);
   }

@@ -439,3 +439,41 @@ function unchunked(text: string): string {
     at = end + 2 + size + 2;
   }
 }
+
+it('trailers of a body that is looked at on a copy are heard after it, both ways', async () => {
+  const house = await openHouse();
+  const heard: string[] = [];
+  house.corridor.content = (_exchange, direction) => ({
+    push: (payload) => heard.push(`${direction} ${Buffer.from(payload).toString()}`),
+    end: () => heard.push(`${direction} end`),
+  });
+  house.corridor.checkTrailers = (_exchange, direction, fields) => {
+    heard.push(`${direction} ${fields.join(' ')}`);
+    return undefined;
+  };
+  const socket = await dial(house.port('plain'));
+  const agent = new Peer(socket, socket);
+  const head = 'POST http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\nTransfer-Encoding: chunked\r\n\r\n';
+  for (const part of [`${head}${chunk('abc')}0\r\nX-A: b`, '\r\nX-C:d\r\n\r\n']) await agent.send(part);
+  const server = await house.origin.next();
+  await server.until('X-C:d\r\n\r\n');
+  await server.send(inChunks(`${chunk('def')}0\r\nX-E: f\r\n\r\n`));
+  await agent.until('X-E: f\r\n\r\n');
+  await agent.send(`${head}${chunk('no trailers')}0\r\n\r\n`);
+  await server.until('0\r\n\r\n');
+  await server.send(inChunks('0\r\n\r\n'));
+  await agent.until('0\r\n\r\n');
+  assert.deepEqual(heard, [
+    'request abc',
+    'request end',
+    'request X-A b X-C d',
+    'response def',
+    'response end',
+    'response X-E f',
+    'request no trailers',
+    'request end',
+    'response end',
+  ]);
+  agent.destroy();
+  await house.close();
+});
