@@ -5,6 +5,7 @@ import { allTargets } from './targets.ts';
 
 /** Of each target; `npm run fuzz` has all the time one gives it. */
 const CASES = 250;
+const SLOW_CASES = 40;
 const SEED = 20_261_120;
 
 for (const target of await allTargets()) {
@@ -14,7 +15,7 @@ for (const target of await allTargets()) {
       const failure = await runCase(target, input, SEED);
       if (failure !== undefined) assert.fail(told(failure));
     }
-    for (let i = 0; i < CASES; i++) {
+    for (let i = 0; i < (target.slow === true ? SLOW_CASES : CASES); i++) {
       const seed = caseSeed(SEED, i);
       const failure = await runCase(target, inputOf(seeds, seed), seed);
       if (failure !== undefined) assert.fail(told(failure));

@@ -5,6 +5,8 @@ export { pick, type Random, seeded };
 /** Something to be fuzzed. */
 export interface Target {
   readonly name: string;
+  /** One case takes tens of milliseconds. */
+  readonly slow?: boolean;
   /** Honest inputs, made by us: mutations start from them. Asked once. */
   seeds(): readonly Buffer[] | Promise<readonly Buffer[]>;
   /** Throws when a property does not hold. The same input and the same randomness always come to the same. */

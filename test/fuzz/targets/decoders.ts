@@ -42,6 +42,7 @@ export const targets: readonly Target[] = ['gzip', 'br', 'zstd', 'deflate', 'gzi
   const honest = payloads().map((payload) => [encode(payload), payload.includes('SECRET-abc')] as const);
   return {
     name: `decode-${names.join('-')}`,
+    slow: true,
     seeds: () => honest.map(([bytes]) => bytes),
     async check(input, random) {
       const [scanned, looked] = await read(pieces(input, random), encoding);
