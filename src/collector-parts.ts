@@ -72,6 +72,7 @@ export function recorderOptions(
       url: config.telemetry.url,
       sampleUnremarkable: config.telemetry.sample.unremarkable,
       journalMaxBytes: config.telemetry.journal.max_bytes,
+      proxy: config.telemetry.proxy,
       genai: config.telemetry.genai,
       dialects: config.telemetry.dialects,
     },

@@ -128,7 +128,8 @@ class Recorder {
 
   #otlp(endpoint: Endpoint) {
     const containment = (): string => this.#containment;
-    return { endpoint, version: data.version, instanceId: data.boot, containment, log };
+    const { proxy } = data.telemetry;
+    return { endpoint, version: data.version, instanceId: data.boot, containment, proxy, log };
   }
 
   #consumers(endpoint: Endpoint) {

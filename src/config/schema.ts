@@ -67,6 +67,12 @@ const telemetry = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .meta({ description: 'gen_ai.* attributes on recognised LLM requests' }),
+  proxy: z
+    .union([z.enum(['none', 'inherit']), z.url({ protocol: /^http$/ })])
+    .default('none')
+    .meta({
+      description: 'proxy telemetry goes through: none | inherit (HTTPS_PROXY of Weir itself) | http://host:port',
+    }),
   prices_file: nullable(path).meta({ description: 'USD per million tokens by model; without it no cost is told' }),
 });
 

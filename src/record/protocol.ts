@@ -25,6 +25,8 @@ export interface RecorderData {
     /** 0 to 1. */
     readonly sampleUnremarkable: number;
     readonly journalMaxBytes: number;
+    /** `none`, `inherit` or a URL. */
+    readonly proxy: string;
     readonly genai: 'auto' | 'on' | 'off';
     readonly dialects: readonly ('otel' | 'strathon' | 'openinference' | 'langfuse')[];
   };

@@ -1,12 +1,12 @@
 import type { Attributes, HrTime } from '@opentelemetry/api';
 import type { MetricData } from '@opentelemetry/sdk-metrics';
 import type { Endpoint, Environment } from './endpoint.ts';
-import { createResource, type Log, type OtlpOptions } from './otlp.ts';
+import { createResource, exporterOptions, type Log, type OtlpOptions } from './otlp.ts';
 import type { Instrument, Series } from './registry.ts';
 import { SCOPE } from './semconv.ts';
 import { hrTime } from './span.ts';
 
-export interface OtlpMetricsOptions extends Pick<OtlpOptions, 'version' | 'instanceId' | 'containment'> {
+export interface OtlpMetricsOptions extends Pick<OtlpOptions, 'version' | 'instanceId' | 'containment' | 'proxy'> {
   readonly endpoint: Endpoint;
   readonly env: Environment;
   readonly instruments: readonly Instrument[];
@@ -106,9 +106,8 @@ export async function startOtlpMetrics(
     },
   };
   const interval = positive(options.env['OTEL_METRIC_EXPORT_INTERVAL'], 60_000);
-  const exporter = new OTLPMetricExporter(
-    options.endpoint.url === undefined ? {} : { url: `${options.endpoint.url}/v1/metrics` },
-  );
+  const { concurrencyLimit: _, ...where } = exporterOptions(options, 'metrics');
+  const exporter = new OTLPMetricExporter(where);
   const send = exporter.export.bind(exporter);
   // The SDK's provider keeps the resource it was made with, and its reader takes that one.
   exporter.export = (metrics, done) => send({ ...metrics, resource: resource() }, done);

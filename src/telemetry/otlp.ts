@@ -4,6 +4,7 @@ import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import type { Endpoint } from './endpoint.ts';
+import { exportAgent } from './export-agent.ts';
 import { type LogEvent, toLogEvents } from './log.ts';
 import { exporterOfRecords } from './otlp-body.ts';
 import { countRejected } from './otlp-partial.ts';
@@ -24,6 +25,8 @@ export interface OtlpOptions {
   /** `telemetry.sample.unremarkable`, 0 to 1. */
   readonly unremarkable: number;
   readonly shape?: SpanShape;
+  /** `none`, `inherit` or the URL of a proxy. */
+  readonly proxy?: string;
   readonly log: Log;
 }
 
@@ -115,9 +118,17 @@ function lazily<T>(make: () => Promise<T>): { get(): Promise<T>; made(): Promise
   };
 }
 
-function exporterOptions(endpoint: Endpoint, path: string) {
+export function exporterOptions(
+  { endpoint, proxy = 'none' }: Pick<OtlpOptions, 'endpoint' | 'proxy'>,
+  signal: 'traces' | 'logs' | 'metrics',
+) {
   // No url: the exporter reads OTEL_EXPORTER_OTLP_* itself, headers, timeout, compression and certificates in any case.
-  return { concurrencyLimit: 8, ...(endpoint.url === undefined ? {} : { url: `${endpoint.url}/${path}` }) };
+  const agent = exportAgent(proxy, signal, process.env);
+  return {
+    concurrencyLimit: 8,
+    ...(endpoint.url === undefined ? {} : { url: `${endpoint.url}/v1/${signal}` }),
+    ...(agent === undefined ? {} : { httpAgentOptions: agent }),
+  };
 }
 
 const isExchange = (record: WeirRecord): record is ExchangeRecord =>
@@ -131,7 +142,7 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
       protobuf ? import('@opentelemetry/exporter-trace-otlp-proto') : import('@opentelemetry/exporter-trace-otlp-http'),
       createResource(options),
     ]);
-    const exporter = new OTLPTraceExporter(exporterOptions(options.endpoint, 'v1/traces'));
+    const exporter = new OTLPTraceExporter(exporterOptions(options, 'traces'));
     const rejected = countRejected(exporter, 'rejectedSpans', options.log);
     const spanOf = (record: SpanRecord) => toSpan(record, resource(), options.version, options.shape);
     if (!protobuf) return { rejected, ...exporterOfRecords(exporter, spanOf, options.shape) };
@@ -225,7 +236,7 @@ async function createLogParts(options: OtlpOptions) {
         : { context: api.trace.setSpanContext(api.ROOT_CONTEXT, { traceId, spanId, traceFlags: 1 }) }),
     });
   };
-  const exporter = new OTLPLogExporter(exporterOptions(options.endpoint, 'v1/logs'));
+  const exporter = new OTLPLogExporter(exporterOptions(options, 'logs'));
   const rejected = countRejected(exporter, 'rejectedLogRecords', options.log);
   return {
     exporter: {

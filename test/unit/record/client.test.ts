@@ -36,6 +36,7 @@ function start(context: TestContext, directory: string, more: Partial<RecorderCl
       url: 'keys',
       sampleUnremarkable: 1,
       journalMaxBytes: 1 << 30,
+      proxy: 'none',
       genai: 'auto',
       dialects: ['otel'],
     },
@@ -68,6 +69,7 @@ const telemetry = (endpoint: string) =>
     url: 'keys',
     sampleUnremarkable: 1,
     journalMaxBytes: 1 << 30,
+    proxy: 'none',
     genai: 'auto',
     dialects: ['otel'],
   }) as const;

@@ -12,6 +12,7 @@ const client = createRecorderClient({
     url: 'keys',
     sampleUnremarkable: 1,
     journalMaxBytes: 1 << 30,
+    proxy: 'none',
     genai: 'auto',
     dialects: ['otel'],
   },
