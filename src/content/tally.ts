@@ -2,6 +2,8 @@ import type { BodyFound, BodyScanned, Found, UnscannedCause } from '../model/sca
 
 /** Different rules kept of one body. */
 const MOST_RULES = 64;
+/** More are not told. */
+const MOST_PLACES = 16;
 
 /** What was found in one body: once per rule, and where looking ended. */
 export class Tally {
@@ -14,7 +16,7 @@ export class Tally {
     if (known !== undefined) {
       this.#rules.set(found.rule, { ...known, count: known.count + 1 });
     } else if (this.#rules.size < MOST_RULES) {
-      const where = place?.();
+      const where = this.#rules.size < MOST_PLACES ? place?.() : undefined;
       this.#rules.set(found.rule, { found, offset, count: 1, ...(where === undefined ? {} : { place: where }) });
     }
   }

@@ -30,11 +30,12 @@ export function leakFindings(
   shownHost: (host: string) => string,
   inspector: string = OUTGOING,
 ): readonly Finding[] {
-  const merged = new Map<string, Leak>();
+  const merged = new Map<string, Gathered>();
   for (const leak of leaks) {
     const key = `${leak.found.rule} ${leak.place}`;
     const known = merged.get(key);
-    merged.set(key, known === undefined ? leak : joined(known, leak));
+    if (known === undefined) merged.set(key, { ...leak, located: copyOf(leak.located) });
+    else gather(known, leak);
   }
   const told = exchange.findings.filter((finding) => finding.inspector === inspector).length;
   const { method } = exchange.request;
@@ -46,25 +47,33 @@ export function leakFindings(
   // What is not told has to go all the same.
   const more = all.slice(shown.length).filter((leak) => STRENGTH[leak.weight.disposition] >= STRENGTH.redact);
   if (last === undefined || more.length === 0) return findings;
-  return [...findings.slice(0, -1), findingOf(more.reduce(together, last), where, inspector)];
+  for (const { located } of more) addTo(last, located);
+  return [...findings.slice(0, -1), findingOf(last, where, inspector)];
 }
 
 const STRENGTH = { allow: 0, flag: 1, redact: 2, block: 3 } as const;
 
-function together<T extends Pick<Leak, 'located'>>(leak: T, { located }: Leak): T {
-  if (!Array.isArray(leak.located) || !Array.isArray(located)) return leak;
-  return { ...leak, located: [...leak.located, ...located] };
+/** One finding as it is put together. */
+type Gathered = Omit<Leak, 'count' | 'located'> & { count: number; located: 'body' | Cut[] | undefined };
+
+function copyOf(located: Leak['located']): Gathered['located'] {
+  return typeof located === 'object' ? [...located] : located;
 }
 
-/** Two finds of one rule at one place. */
-function joined(known: Leak, leak: Leak): Leak {
-  const { located, ...rest } = known;
-  const both = { ...rest, count: known.count + leak.count };
-  if (located === undefined || leak.located === undefined) return both;
-  return together({ ...both, located }, leak);
+/** Another find of the same rule at the same place. */
+function gather(known: Gathered, { count, located }: Leak): void {
+  known.count += count;
+  // One that cannot be cut out leaves the others no better.
+  if (located === undefined) known.located = undefined;
+  else addTo(known, located);
 }
 
-function findingOf(leak: Leak, where: string, inspector: string): Finding {
+function addTo(known: Gathered, located: Leak['located']): void {
+  if (typeof known.located !== 'object' || typeof located !== 'object') return;
+  for (const cut of located) known.located.push(cut);
+}
+
+function findingOf(leak: Gathered, where: string, inspector: string): Finding {
   const { found, weight, count, offset, located } = leak;
   const details = [
     `${found.bytes} bytes`,
@@ -94,7 +103,7 @@ const CAUSES: Readonly<Record<UnscannedCause, string>> = {
   'scan-bytes': 'it is longer than body.scan_bytes',
   candidates: 'it holds more than body.candidates places that look like a secret, or costs too much to read',
   'cpu-budget': 'the agent used up body.seconds_per_minute',
-  'long-frame': 'a WebSocket frame in it is longer than 1 MiB',
+  'long-frame': 'a WebSocket frame or message in it is longer than 1 MiB',
   'broken-frames': 'what it holds are no WebSocket frames',
   'too-late': 'decoding it took too long',
 };

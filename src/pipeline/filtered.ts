@@ -100,29 +100,32 @@ export function editsOf(exchange: LiveExchange, fields: readonly string[], from:
   return edits(cuts, exchange.request.target, fields);
 }
 
-/** Cuts as new values. Cuts that overlap are one. */
+/** Cuts as new values. What lies inside another is gone with it; of two that overlap both labels stand. */
 export function edits(cuts: readonly Cut[], target: string, fields: readonly string[]): HeadEdits {
+  const parts = new Map<Cut['part'], Cut[]>();
+  for (const cut of cuts) {
+    const known = parts.get(cut.part);
+    if (known === undefined) parts.set(cut.part, [cut]);
+    else known.push(cut);
+  }
   const values = new Map<number, string>();
   let changed: string | undefined;
-  // From the end on, so that the places before stay where they are; what lies inside another is gone with it.
-  let part: Cut['part'] | undefined;
-  let least = 0;
-  for (const cut of [...cuts].sort((a, b) => order(a.part) - order(b.part) || b.end - a.end || a.start - b.start)) {
-    if (cut.part !== part) [part, least] = [cut.part, Number.POSITIVE_INFINITY];
-    if (cut.start >= least) continue;
-    const text =
-      part === 'target' ? (changed ?? target) : (values.get(part as number) ?? fields[2 * (part as number) + 1] ?? '');
-    const end = Math.min(cut.end, least);
-    const next = text.slice(0, cut.start) + cut.label + text.slice(end);
-    least = cut.start;
-    if (part === 'target') changed = next;
-    else values.set(part as number, next);
+  for (const [part, all] of parts) {
+    if (part === 'target') changed = cutOut(target, all);
+    else values.set(part, cutOut(fields[2 * part + 1] ?? '', all));
   }
   return { ...(changed === undefined ? {} : { target: changed }), ...(values.size === 0 ? {} : { values }) };
 }
 
-function order(part: Cut['part']): number {
-  return part === 'target' ? -1 : part;
+function cutOut(text: string, cuts: readonly Cut[]): string {
+  let out = '';
+  let at = 0;
+  for (const { start, end, label } of [...cuts].sort((a, b) => a.start - b.start || b.end - a.end)) {
+    if (end <= at) continue;
+    out += text.slice(at, Math.max(at, start)) + label;
+    at = end;
+  }
+  return out + text.slice(at);
 }
 
 /** Judges a response by its head. */
