@@ -75,6 +75,22 @@ function oneForward(table: Uint8Array, next: Step): Step {
   };
 }
 
+/** Single bytes one behind the other, as words are. */
+function several(tables: readonly Uint8Array[], next: Step): Step {
+  const [only] = tables;
+  if (tables.length === 1 && only !== undefined) return oneForward(only, next);
+  return (run, at) => {
+    for (let i = 0; i < tables.length; i++) {
+      if (at + i >= run.end) {
+        run.hitEnd = true;
+        return -1;
+      }
+      if ((tables[i] as Uint8Array)[run.bytes[at + i] as number] !== 1) return -1;
+    }
+    return next(run, at + tables.length);
+  };
+}
+
 function oneBackward(table: Uint8Array, next: Step): Step {
   return (run, at) => (at > run.start && table[run.bytes[at - 1] as number] === 1 ? next(run, at - 1) : -1);
 }
@@ -140,6 +156,7 @@ function runAll(table: Uint8Array, min: number, max: number, next: Step): Step {
 function loop(builder: Builder, node: Node & { type: 'repeat' }, next: Step, behind: boolean): Step {
   const slot = builder.counters++;
   const { min, max, lazy } = node;
+  const enters = tableOf(builder, behind ? ALL : first(node.item, ALL));
   const again: Step = (run, at) => {
     const count = run.counts[slot] as number;
     if (++run.steps > run.limit) return -1;
@@ -147,7 +164,7 @@ function loop(builder: Builder, node: Node & { type: 'repeat' }, next: Step, beh
       const end = next(run, at);
       if (end >= 0) return end;
     }
-    if (count < max) {
+    if (count < max && (behind || at >= run.end || enters[run.bytes[at] as number] === 1)) {
       run.counts[slot] = count + 1;
       const end = item(run, at);
       if (end >= 0) return end;
@@ -202,11 +219,15 @@ function secret(builder: Builder, item: Node, next: Step): Step {
   };
 }
 
-function branches(steps: readonly Step[]): Step {
+/** @param begins - bytes each of them can begin with; undefined when they are read backwards. */
+function branches(steps: readonly Step[], begins: readonly Uint8Array[] | undefined): Step {
   return (run, at) => {
-    for (const step of steps) {
-      const end = step(run, at);
-      if (end >= 0) return end;
+    const byte = begins !== undefined && at < run.end ? (run.bytes[at] as number) : -1;
+    for (let i = 0; i < steps.length; i++) {
+      if (byte < 0 || begins?.[i]?.[byte] !== 0) {
+        const end = (steps[i] as Step)(run, at);
+        if (end >= 0) return end;
+      }
       if (++run.steps > run.limit) return -1;
     }
     return -1;
@@ -216,33 +237,38 @@ function branches(steps: readonly Step[]): Step {
 function sequence(builder: Builder, items: readonly Node[], next: Step): Step {
   let after = next;
   let follow = ALL;
+  let tables: Uint8Array[] = [];
   for (const item of items.toReversed()) {
-    if (
-      item.type === 'repeat' &&
-      item.item.type === 'set' &&
-      !item.lazy &&
-      isEmpty(intersection(item.item.set, follow))
-    ) {
-      after = runAll(tableOf(builder, item.item.set), item.min, item.max, after);
+    if (item.type === 'set') {
+      tables.unshift(tableOf(builder, item.set));
+      follow = item.set;
+      continue;
+    }
+    if (tables.length > 0) after = several(tables, after);
+    tables = [];
+    const run = item.type === 'repeat' && item.item.type === 'set' && !item.lazy ? item.item.set : undefined;
+    if (run !== undefined && item.type === 'repeat' && isEmpty(intersection(run, follow))) {
+      after = runAll(tableOf(builder, run), item.min, item.max, after);
     } else after = build(builder, item, after, false);
     follow = first(item, follow);
   }
-  return after;
+  return tables.length > 0 ? several(tables, after) : after;
 }
 
 /** The step for a node that goes on with `next`; look-behinds are read from right to left, as JavaScript does. */
 function build(builder: Builder, node: Node, next: Step, behind: boolean): Step {
   switch (node.type) {
-    case 'set': {
-      const table = tableOf(builder, node.set);
-      return behind ? oneBackward(table, next) : oneForward(table, next);
-    }
+    case 'set':
+      return (behind ? oneBackward : oneForward)(tableOf(builder, node.set), next);
     case 'sequence':
       return behind
         ? node.items.reduce((after, item) => build(builder, item, after, true), next)
         : sequence(builder, node.items, next);
     case 'choice':
-      return branches(node.items.map((item) => build(builder, item, next, behind)));
+      return branches(
+        node.items.map((item) => build(builder, item, next, behind)),
+        behind ? undefined : node.items.map((item) => tableOf(builder, first(item, ALL))),
+      );
     case 'repeat': {
       if (node.item.type !== 'set') return loop(builder, node, next, behind);
       const table = tableOf(builder, node.item.set);
