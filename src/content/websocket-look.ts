@@ -2,7 +2,7 @@ import type { BodyFound, BodyScanned, Found, PartScanPort, UnscannedCause } from
 import type { FilterOptions } from './filter-contract.ts';
 import { placeOf } from './place.ts';
 import { Redactor } from './redactor.ts';
-import { SplitMessages } from './split.ts';
+import { SplitMessages, splitFinds } from './split.ts';
 import { Tally } from './tally.ts';
 import { replaceFound } from './websocket-replace.ts';
 
@@ -102,20 +102,25 @@ export class Look {
     return replaceFound(text, places, fixed, (bytes) => scan.scan(what, bytes).found.length === 0);
   }
 
-  /** Whether it completes a secret that was cut into messages: the others have gone on, this one need not. */
+  /** Whether it holds, or completes, a secret that was cut up. Messages before it have gone on, this one need not. */
   #isCutUp(text: Buffer): boolean {
     const { act, scan, what } = this.#options;
-    if (what !== 'request' || text.length === 0 || text.length > MOST_PART) return false;
+    if (what !== 'request') return false;
+    const found = [...splitFinds(text, scan), ...this.#overMessages(text)];
+    this.#tally.include(found);
+    return found.some((one) => act(one.found) === 'stop');
+  }
+
+  #overMessages(text: Buffer): readonly BodyFound[] {
+    if (text.length === 0 || text.length > MOST_PART) return [];
     this.#recent.push(text);
     if (this.#recent.length > MOST_PARTS) this.#recent.shift();
-    const parts = new SplitMessages(scan);
+    const parts = new SplitMessages(this.#options.scan);
     for (const one of this.#recent) {
       parts.add(one);
       parts.end();
     }
-    const found: readonly BodyFound[] = parts.finish();
-    this.#tally.include(found);
-    return found.some((one) => act(one.found) === 'stop');
+    return parts.finish();
   }
 
   #inTurns(text: Buffer, fixed: boolean, done: (seen: Seen) => void): void {

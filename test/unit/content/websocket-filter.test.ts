@@ -169,6 +169,27 @@ describe('WebSocketFilter', () => {
     assert.equal(replaced, 2);
   });
 
+  it('empty fragments, first, in between and last', async () => {
+    const empty = Buffer.alloc(0);
+    const text = deflated('a SECRET-abc');
+    for (const [first, form] of [
+      [text, packed],
+      [Buffer.from('a SECRET-abc'), {}],
+    ] as const) {
+      const bytes = Buffer.concat([
+        wsFrame(1, empty, { fin: false, ...form }),
+        wsFrame(0, first, { fin: false }),
+        wsFrame(0, empty, { fin: false }),
+        wsFrame(0, empty),
+        wsFrame(2, empty),
+      ]);
+      const { frames } = await run(bytes, { what: 'response', deflate: { takeover: true } });
+      assert.deepEqual(texts(frames), [`a ${LABEL}`, '']);
+      const clean = await run(bytes, { what: 'response', deflate: { takeover: true }, act: 'pass' });
+      assert.ok(clean.out.equals(bytes));
+    }
+  });
+
   it('compressed without takeover: only the message with the label changes', async () => {
     const bytes = ['one', 'SECRET-abc', 'one'].map((text) => wsFrame(1, deflated(text), packed));
     const { frames } = await run(Buffer.concat(bytes), { what: 'response', deflate: { takeover: false } });
@@ -328,6 +349,8 @@ describe('WebSocketFilter', () => {
   it('a secret cut into messages: the one that completes it does not leave', async () => {
     const secret = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
     const parts = [secret.slice(0, 14), secret.slice(14, 27), secret.slice(27)];
+    const whole = wsFrame(1, Buffer.from(JSON.stringify({ parts })), client);
+    assert.equal((await run(whole, { scan: realScan(), act: 'stop' })).out.length, 0);
     for (const say of [(part: string) => part, (part: string) => JSON.stringify({ i: 1, delta: part })]) {
       const bytes = Buffer.concat(parts.map((part) => wsFrame(1, Buffer.from(say(part)), client)));
       const { frames, stopped, scanned } = await run(bytes, { scan: realScan(), act: 'stop' });
