@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import type { LogLine } from '../../src/model/admin.ts';
 import { type Answer, type Ask, http2Through, https, over2, plain } from '../support/agent.ts';
 import { assemble } from '../support/assemble.ts';
@@ -78,6 +80,25 @@ const textOf = (body: string): string =>
     .map(([, data]) => JSON.parse(data as string).choices[0].delta.content)
     .join('');
 
+/** A response as its bytes came. */
+function rawBody(port: number, url: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      host: 'plain.test',
+      'proxy-authorization': `Basic ${Buffer.from('researcher:x').toString('base64')}`,
+    };
+    const sent = request({ host: '127.0.0.1', port, path: url, headers, agent: false, timeout: 20_000 }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () => resolve(Buffer.concat(parts)));
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`no answer for ${url}`)));
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
 describe('redact', () => {
   let scene: Scene;
   before(async () => {
@@ -145,6 +166,21 @@ describe('redact', () => {
       assert.equal((await lineOf(scene.weir, path)).action, 'forward');
     });
   }
+
+  it('takes it out of an encoded response, short and long', async () => {
+    const long = JSON.stringify({ secret: SECRET, rows: Array.from({ length: 60_000 }, (_, i) => `row ${i * 7919}`) });
+    for (const [path, said] of [
+      ['/gzip-short', text],
+      ['/gzip-long', long],
+    ] as const) {
+      const coded = gzipSync(said);
+      const half = coded.length >> 1;
+      const fields = { ...json, 'content-encoding': 'gzip' };
+      scene.origin.answer(path, [coded.subarray(0, half), coded.subarray(half)], fields);
+      const body = await rawBody(scene.weir.port, `http://plain.test${path}`);
+      assert.equal(gunzipSync(body).toString(), said.replace(SECRET, LABEL));
+    }
+  });
 });
 
 describe('enforce', () => {
