@@ -124,7 +124,10 @@ export function webSocketFilter(
 const MOST_NAME = 60;
 
 /** product.md §3, last row: content that cannot be read stops agents that have `blocked_categories`. */
-function blocksUnscanned({ config, configKey }: ContentOptions, agent: string): boolean {
+export function blocksUnscanned(
+  { config, configKey }: Pick<ContentOptions, 'config' | 'configKey'>,
+  agent: string,
+): boolean {
   const { on_unscanned } = config.body;
   if (on_unscanned !== 'auto') return on_unscanned === 'block';
   return (config.agents.get(configKey(agent))?.blocked_categories.length ?? 0) > 0;

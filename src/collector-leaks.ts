@@ -1,4 +1,5 @@
 import { scanSwitch } from './collector-content.ts';
+import { blocksUnscanned } from './collector-filter.ts';
 import { givenRules, type Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { leakInspector, responseHeadInspector } from './inspect/leak.ts';
@@ -14,11 +15,13 @@ export function leakParts(
 ): { readonly rules: LeakRules; readonly inspectors: readonly Inspector[] } {
   const rules = compileLeakRules({ ...givenRules(config), agentKey: configKey, suppress: config.scan.suppress });
   const wants = scanSwitch(config, configKey);
+  const unscanned = (agent: string) => (blocksUnscanned({ config, configKey }, agent) ? 'block' : 'flag');
+  const options = { scan, rules, shownHost, unscanned } as const;
   return {
     rules,
     inspectors: [
-      leakInspector({ scan, rules, shownHost, wanted: (agent) => wants(agent, 'request') }),
-      responseHeadInspector({ scan, rules, shownHost, wanted: (agent) => wants(agent, 'response') }),
+      leakInspector({ ...options, wanted: (agent) => wants(agent, 'request') }),
+      responseHeadInspector({ ...options, wanted: (agent) => wants(agent, 'response') }),
     ],
   };
 }

@@ -140,10 +140,20 @@ export function bodyFindings(
     : [...findings, unscanned(direction, scanned.unscanned, held?.unscanned)];
 }
 
+/** A head that holds more places that look like a secret than are looked at. */
+export function unscannedHead(
+  direction: 'request' | 'response',
+  cause: UnscannedCause,
+  disposition: 'flag' | 'block',
+): Finding {
+  return unscanned(direction, { cause: cause === 'cpu-budget' ? 'candidates' : cause, offset: 0 }, disposition, 'head');
+}
+
 function unscanned(
   direction: string,
   { cause, offset }: NonNullable<BodyScanned['unscanned']>,
   disposition: Finding['disposition'] = 'allow',
+  part: 'head' | 'body' = 'body',
 ): Finding {
   return {
     inspector: OUTGOING,
@@ -151,6 +161,9 @@ function unscanned(
     severity: disposition === 'block' ? 'medium' : 'info',
     disposition,
     ...(disposition === 'block' ? { blockReason: 'unscanned' } : {}),
-    message: `the ${direction} body was not scanned from byte ${offset} on (${cause}): ${CAUSES[cause]}`,
+    message:
+      part === 'head'
+        ? `not all of the ${direction} head was scanned (${cause}): ${CAUSES[cause]}`
+        : `the ${direction} body was not scanned from byte ${offset} on (${cause}): ${CAUSES[cause]}`,
   };
 }

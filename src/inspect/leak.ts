@@ -4,17 +4,19 @@ import type { Cut, Finding } from '../model/finding.ts';
 import type { HostSet } from '../model/glob.ts';
 import { Pieces } from '../model/pieces.ts';
 import type { Inspector } from '../model/ports.ts';
-import type { ScanPort } from '../model/scan.ts';
+import type { Scanned, ScanPort } from '../model/scan.ts';
 import type { LeakRules } from './leak-rules.ts';
 import { headPieces, splitPlace } from './leak-split.ts';
 import { HeadText, labelOf } from './leak-text.ts';
-import { INCOMING, type Leak, leakFindings, OUTGOING } from './leak-words.ts';
+import { INCOMING, type Leak, leakFindings, OUTGOING, unscannedHead } from './leak-words.ts';
 
 export interface LeakOptions {
   readonly scan: ScanPort;
   readonly rules: LeakRules;
   /** Whether this agent's requests are looked at (`agents.X.scan.requests`). */
   readonly wanted: (agent: string) => boolean;
+  /** What a head asks for that holds too much to be looked at (product.md §3); absent = flag. */
+  readonly unscanned?: (agent: string) => 'flag' | 'block';
   /** A host as rows and people see it. */
   readonly shownHost: (host: string) => string;
 }
@@ -28,6 +30,7 @@ interface Clean {
   fields: readonly string[] | undefined;
 }
 
+type Unread = NonNullable<Scanned['unscanned']>;
 const NONE: readonly Finding[] = [];
 const NO_HOME: HostSet = { empty: true, has: () => false };
 /** Filled anew for every head. */
@@ -60,8 +63,9 @@ export function leakInspector(options: LeakOptions): Inspector {
         known.set(connection, clean);
       }
       const leaks = hostLeaks(options, exchange, clean);
-      if (exchange.kind === 'exchange') headLeaks(options, exchange, clean, text, leaks);
-      return leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost);
+      const unread = exchange.kind === 'exchange' ? headLeaks(options, exchange, clean, text, leaks) : undefined;
+      const findings = leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost);
+      return unread === undefined ? findings : [...findings, unscanned(options, exchange, 'request', unread)];
     },
   };
 }
@@ -97,16 +101,33 @@ function hostLeak(options: LeakOptions, exchange: Exchange, name: string, place:
   return leaks.length > before;
 }
 
-function headLeaks(options: LeakOptions, exchange: Exchange, clean: Clean, text: HeadText, leaks: Leak[]): void {
+function unscanned(
+  { unscanned: asks }: Pick<LeakOptions, 'unscanned'>,
+  { identity }: Exchange,
+  direction: 'request' | 'response',
+  cause: Unread,
+): Finding {
+  return unscannedHead(direction, cause, asks?.(identity.agent) ?? 'flag');
+}
+
+/** Why not all of it was looked at; undefined = it was. */
+function headLeaks(
+  options: LeakOptions,
+  exchange: Exchange,
+  clean: Clean,
+  text: HeadText,
+  leaks: Leak[],
+): Unread | undefined {
   const { request } = exchange;
   const before = leaks.length;
   const { fields, hostField, method, target } = request;
   text.fill({ fields, hostField, method, target, of: 'request' }, clean.fields, clean.target);
-  collect(options, exchange, text, 'request', leaks);
+  const unread = collect(options, exchange, text, 'request', leaks);
   if (leaks.length === before) splitLeaks(options, exchange, text, leaks);
-  if (leaks.length > before) return;
+  if (leaks.length > before || unread !== undefined) return unread;
   clean.fields = request.fields;
   clean.target = request.target;
+  return undefined;
 }
 
 /** Secrets that were cut into several values, when there is anything new among them. */
@@ -125,23 +146,25 @@ function splitLeaks({ scan, rules }: LeakOptions, exchange: Exchange, text: Head
   }
 }
 
-/** What the text of a head holds, with the places to cut. */
+/** What the text of a head holds, with the places to cut. Returns why not all of it was looked at. */
 function collect(
   { scan, rules }: Pick<LeakOptions, 'scan' | 'rules'>,
   exchange: Exchange,
   text: HeadText,
   what: 'request' | 'response',
   leaks: Leak[],
-): void {
+): Unread | undefined {
   const { bytes } = text;
-  if (bytes.length === 0) return;
-  for (const found of scan.scan(what, bytes).found) {
+  if (bytes.length === 0) return undefined;
+  const scanned = scan.scan(what, bytes);
+  for (const found of scanned.found) {
     const place = text.placeOf(found);
     const weight = rules.weigh(found, place.kind, exchange);
     if (weight === undefined) continue;
     const cut = text.cutOf(found);
     leaks.push({ found, weight, place: place.text, count: 1, ...(cut === undefined ? {} : { located: [cut] }) });
   }
+  return scanned.unscanned;
 }
 
 /**
@@ -160,10 +183,11 @@ export function responseHeadInspector(options: LeakOptions): Inspector {
       const before = known.get(connection);
       text.fill({ fields, of: 'response' }, before?.host === destination.host ? before.fields : undefined, undefined);
       const leaks: Leak[] = [];
-      collect(options, exchange, text, 'response', leaks);
-      if (leaks.length > 0) return leakFindings(exchange, leaks, options.shownHost, INCOMING);
-      known.set(connection, { host: destination.host, fields });
-      return NONE;
+      const unread = collect(options, exchange, text, 'response', leaks);
+      const findings = leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost, INCOMING);
+      if (unread !== undefined) return [...findings, unscanned(options, exchange, 'response', unread)];
+      if (leaks.length === 0) known.set(connection, { host: destination.host, fields });
+      return findings;
     },
   };
 }
@@ -178,7 +202,8 @@ export function trailerFindings(
   const text = new HeadText();
   text.fill({ fields, of: direction === 'request' ? 'trailer' : 'response-trailer' }, undefined, undefined);
   const leaks: Leak[] = [];
-  collect(options, exchange, text, direction, leaks);
+  const unread = collect(options, exchange, text, direction, leaks);
   const inspector = direction === 'request' ? OUTGOING : INCOMING;
-  return leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost, inspector);
+  const findings = leaks.length === 0 ? NONE : leakFindings(exchange, leaks, options.shownHost, inspector);
+  return unread === undefined ? findings : [...findings, unscanned(options, exchange, direction, unread)];
 }

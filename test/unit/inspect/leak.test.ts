@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { leakInspector } from '../../../src/inspect/leak.ts';
+import { leakInspector, responseHeadInspector } from '../../../src/inspect/leak.ts';
 import { PLAIN } from '../../../src/inspect/leak-rules.ts';
 import { isReported, weigh } from '../../../src/inspect/leak-weight.ts';
 import { bodyFindings } from '../../../src/inspect/leak-words.ts';
 import type { Connection } from '../../../src/model/connection.ts';
 import type { Finding } from '../../../src/model/finding.ts';
-import type { Found } from '../../../src/model/scan.ts';
+import type { Found, ScanFor } from '../../../src/model/scan.ts';
 import { editsOf } from '../../../src/pipeline/filtered.ts';
 import type { LiveExchange } from '../../../src/pipeline/live.ts';
 import { found, NOWHERE, SECRET, scanner } from './leak-support.ts';
@@ -228,4 +228,26 @@ test('what is not told is cut out all the same', () => {
     values,
     Array.from({ length: 30 }, (_, i) => `[TEST KEY_REDACTED] ${i}`),
   );
+});
+
+test('a head that holds too much to be looked at says so, each time, and asks for what the agent is to have', () => {
+  const clean = scanner();
+  const scan = {
+    ...clean,
+    scan: (what: ScanFor, bytes: Uint8Array) => ({ ...clean.scan(what, bytes), unscanned: 'candidates' as const }),
+  };
+  for (const asks of ['flag', 'block'] as const) {
+    const options = { scan, rules: PLAIN, wanted: () => true, shownHost: String, unscanned: () => asks };
+    const request = exchangeTo('evil.test', { target: '/many-things-here' });
+    const inspector = leakInspector(options);
+    for (let i = 0; i < 2; i++) {
+      const [finding, ...rest] = inspector.inspect(request, {});
+      assert.deepEqual(rest, []);
+      assert.match(finding?.message ?? '', /^not all of the request head was scanned \(candidates\)/);
+      assert.deepEqual([finding?.rule, finding?.disposition], ['unscanned', asks]);
+    }
+    const response = { ...request, responseFields: ['X-Many', 'things in it'] };
+    const [incoming] = responseHeadInspector(options).inspect(response, {});
+    assert.match(incoming?.message ?? '', /response head/);
+  }
 });
