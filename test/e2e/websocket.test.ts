@@ -292,4 +292,18 @@ describe('WebSockets over HTTP/2', () => {
       }
     });
   }
+
+  it('an agent that is gone without a word: what was found is on record', async () => {
+    const scene = await openScene('redact', 'redact');
+    try {
+      const { sent, next, close } = await stream(scene, '/h2-gone');
+      sent(1, Buffer.from(`{"key": "${SECRET}"}`));
+      assert.equal(String((await next())[1]), `{"key": "${LABEL}"}`);
+      close();
+      const line = await lineOf(scene, '/h2-gone');
+      assert.ok(line.rules.includes(RULE) && line.action === 'redact', JSON.stringify(line));
+    } finally {
+      await scene.close();
+    }
+  });
 });

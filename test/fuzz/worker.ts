@@ -29,7 +29,7 @@ if (targets.length === 0) report({ failure: `no target ${wanted.join(', ')}` });
 for (const target of targets) {
   report({ began: target.name });
   if (only !== undefined) {
-    await one(target, Buffer.from(only.input), only.seed);
+    if (await one(target, Buffer.from(only.input), only.seed)) report({ ended: target.name, cases: 1 });
     continue;
   }
   const seeds = await target.seeds();
