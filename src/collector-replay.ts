@@ -72,7 +72,7 @@ const UNASKED: ReadonlySet<string> = new Set([
 ]);
 /** Compiles rules for rows. Rejects with a sentence for people for a configuration that means nothing. */
 export async function createReplay(rules: ReplayRules): Promise<Replay> {
-  const { config } = rules;
+  const config = withUrls(rules);
   const categories = compileCategories(dataOf('destinations'));
   const lists = storedLists(config, categories);
   const policies = await storedPolicies(config, rules.policies, categories);
@@ -96,6 +96,11 @@ export async function createReplay(rules: ReplayRules): Promise<Replay> {
       });
     },
   };
+}
+
+/** What the rows keep of a URL is what was configured when they were written. */
+function withUrls({ config, current = config }: ReplayRules): Config {
+  return { ...config, telemetry: { ...config.telemetry, url: current.telemetry.url } };
 }
 
 /** What the rules say of one row. */

@@ -249,10 +249,17 @@ function setOf([rows, defaultAction]: readonly [readonly object[], string]): Pol
   return set.policies.length === 0 && defaultAction === 'allow' ? undefined : set;
 }
 
-for (const on_unknown of ['flag', 'block'] as const) {
-  describe(`for the same rules replay gives the live verdict or says that it cannot, unknown: ${on_unknown}`, () => {
+const HOUSES = [
+  ['flag', 'keys'],
+  ['block', 'keys'],
+  ['flag', 'full'],
+  ['flag', 'host'],
+] as const;
+
+for (const [on_unknown, url] of HOUSES) {
+  describe(`for the same rules replay gives the live verdict or says that it cannot, unknown: ${on_unknown}, URLs: ${url}`, () => {
     const baseline = { on_unknown, ready_after_requests: 50, ready_after_hours: 0 };
-    const house = simulatedHouse({ baseline });
+    const house = simulatedHouse({ baseline, telemetry: { url } });
     after(() => house.close());
 
     it('whatever the rules read', async () => {
@@ -263,7 +270,12 @@ for (const on_unknown of ['flag', 'block'] as const) {
           policies,
           fc.array(sent, { minLength: 1, maxLength: 12 }),
           async (input, given, all) => {
-            const config: Config = parseConfig({ state_dir: '/nonexistent', baseline, ...input } as object);
+            const config: Config = parseConfig({
+              state_dir: '/nonexistent',
+              baseline,
+              telemetry: { url },
+              ...input,
+            } as object);
             const set = setOf(given);
             house.use(config, set);
             const replay = await createReplay({ config, policies: set, mode: 'configured' });
@@ -286,7 +298,7 @@ for (const on_unknown of ['flag', 'block'] as const) {
             }
           },
         ),
-        { numRuns: Number(process.env['FC_RUNS'] ?? 300) },
+        { numRuns: Number(process.env['FC_RUNS'] ?? 150) },
       );
       // Saying "undecidable" to everything would be right and useless.
       assert.ok(seen.decided > seen.undecidable * 2, JSON.stringify(seen));
