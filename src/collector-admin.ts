@@ -202,7 +202,7 @@ function changeMode(house: House, agent: string | undefined, verb: ModeVerb, act
     if (agent !== undefined && overrides.everyoneStopped) message += '; still stopped with everybody: weir mode resume';
   }
   house.recompile();
-  house.audit(actor, lowered ? 'mode-lowered' : 'mode', message, agent);
+  house.audit(actor, lowered ? 'mode-lowered' : 'mode', message, agent, lowered ? 'medium' : 'info');
   house.options.log[lowered ? 'warn' : 'info']({ agent, mode: verb, actor }, message);
   return { message, lowered };
 }

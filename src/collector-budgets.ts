@@ -34,6 +34,14 @@ function budgetsOf(config: Config, configKey: ConfigKey): (agent: string) => Bud
   return limits.size === 0 ? () => undefined : (agent) => limits.get(configKey(agent));
 }
 
+/** What agents have sent, as long as the process lives and somebody has a budget. */
+export function spendingOf(config: () => Config): Spending {
+  return createSpending(
+    () => hasBudgets(config()),
+    () => performance.now(),
+  );
+}
+
 /** Somebody has a budget: what is open is judged again every second then. */
 export function hasBudgets(config: Config): boolean {
   return [...config.agents.values()].some(({ budget }) => budget.bytes_out > 0 || budget.bytes_out_per_destination > 0);

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
-import { hasBudgets } from './collector-budgets.ts';
+import { spendingOf } from './collector-budgets.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
 import { createLosses } from './collector-losses.ts';
@@ -31,10 +31,11 @@ import type { Listener } from './connection/listener.ts';
 import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
-import { createSpending, type Spending } from './inspect/budget.ts';
+import type { Spending } from './inspect/budget.ts';
 import type { IsSelf } from './inspect/self.ts';
 import { createTokens, type Tokens } from './inspect/tokens.ts';
 import type { CaFacts, Containment } from './model/admin.ts';
+import type { Severity } from './model/finding.ts';
 import type { Upstream } from './model/ports.ts';
 import type { EventRecord, WeirRecord } from './model/record.ts';
 import { ulid } from './model/ulid.ts';
@@ -81,10 +82,7 @@ export class House {
   readonly #data: StageData = stageData();
   readonly #shown: OwnMask;
   readonly #scanBudget: ScanBudget;
-  readonly #spending: Spending = createSpending(
-    () => hasBudgets(this.config),
-    () => performance.now(),
-  );
+  readonly #spending: Spending = spendingOf(() => this.config);
   readonly #reading: ReadingStage;
   readonly #losses = createLosses((loss) => this.recorder.post({ ...loss, agent: this.config.agent }));
   #scan: Scanning;
@@ -230,14 +228,14 @@ export class House {
   }
 
   /** An audit event: row and log (product.md §3). */
-  audit(actor: string, verb: string, message: string, agent: string = this.config.agent): void {
-    const finding = { inspector: 'audit', rule: verb, severity: 'info', disposition: 'flag', message } as const;
+  audit(actor: string, verb: string, message: string, agent = this.config.agent, severity: Severity = 'info'): void {
+    const finding = { inspector: 'audit', rule: verb, severity, disposition: 'flag', message } as const;
     this.recorder.post({ kind: 'audit', id: ulid(), at: Date.now(), agent, actor, finding });
   }
 
   /** Less is protected than before: an audit event, and a warning in the log. */
   lowered(actor: string, verb: string, message: string, agent?: string): void {
-    this.audit(actor, verb, message, agent);
+    this.audit(actor, verb, message, agent, 'medium');
     this.options.log.warn({ actor }, message);
   }
 
