@@ -1,7 +1,7 @@
 import { entityAt } from './entities.ts';
 import type { Decoded, Encoding } from './offsets.ts';
 import { PlainWriter } from './plain-writer.ts';
-import { type Wasm, wasmOf } from './wasm-memory.ts';
+import { NOTHING_ASKED, type Wasm, wasmOf } from './wasm-memory.ts';
 
 /**
  * Undoes, in one pass, what hides text without changing its alphabet: percent-encoding, backslash escapes of JSON and of programs, HTML
@@ -263,6 +263,7 @@ function windowsBy(wasm: Wasm, bytes: Uint8Array): number[] {
   wasm.read(bytes);
   wasm.asked = { entity: (at) => entity(bytes, at)?.length ?? 0, classify };
   const count = wasm.call.windows(bytes.length);
+  wasm.asked = NOTHING_ASKED;
   return count === 0 ? [] : Array.from(wasm.list.subarray(0, count));
 }
 

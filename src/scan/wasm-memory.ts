@@ -25,6 +25,9 @@ export interface Asked {
   classify(codePoint: number, bytes: number): number;
 }
 
+/** Between calls, so that no text is kept. */
+export const NOTHING_ASKED: Asked = { entity: () => 0, classify: () => 0 };
+
 /** As in `wasm/memory.ts`. */
 const OPEN = 0x400;
 const SIX = 0x800;
@@ -49,7 +52,7 @@ export class Wasm {
   readonly words: Uint32Array;
   /** By code point; 0 = not known. */
   readonly kinds: Uint8Array;
-  asked: Asked = { entity: () => 0, classify: () => 0 };
+  asked: Asked = NOTHING_ASKED;
   readonly #bytes: Uint8Array;
   readonly #open: Int32Array;
   /** Changes when tables were thrown away to make room. */
