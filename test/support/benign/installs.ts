@@ -1,7 +1,7 @@
 import { type BenignCase, casesOf } from './case.ts';
 import { maker, many } from './made.ts';
 
-const { hex, base64, base64url, digits, next, pick } = maker(12);
+const { hex, base64, base64url, digits, next, pick, camel } = maker(12);
 const { ask, answer, url, header } = casesOf('install');
 const VERSIONS = ['1.2.3', '0.14.0', '4.17.21', '2.0.0-rc.1', '10.3.9'];
 const NAMES = [
@@ -91,6 +91,12 @@ function npm(): BenignCase[] {
 
 function others(): BenignCase[] {
   return [
+    // A digest may hold what looks like a short prefix.
+    answer(
+      'files.pythonhosted.org',
+      `pip/version.py,sha256=qaN-fw_htIgKUVXoAuAEVgKxQu3tZ9qE2eiKkWIS7LA,160\n${many(60, () => `pip/${camel()}.py,sha256=${base64url(32)},${digits(4)}`)}`,
+      'text/plain',
+    ),
     answer(
       'pypi.org',
       JSON.stringify({
