@@ -40,6 +40,11 @@ function assertOrderly({ found }: Scanned, bytes: Buffer): void {
   }
 }
 
+/** Codings stand around anything; tricks with Unicode are for plain letters. */
+function isCoding(trick: string): boolean {
+  return /base|hex|0x|percent|\\|JSON|entities/i.test(trick);
+}
+
 export const targets: readonly Target[] = [
   {
     name: 'scanner',
@@ -70,7 +75,7 @@ export const targets: readonly Target[] = [
       const text = Buffer.concat([input.subarray(0, 2_000), Buffer.from(`\n\n${hidden}\n\n`), input.subarray(2_000)]);
       const scanned = scanning.scan('request', text);
       assertOrderly(scanned, text);
-      if (tricks.length === 1 && scanned.unscanned === undefined) {
+      if ((tricks.length === 1 || isCoding(tricks.at(-1) ?? '')) && scanned.unscanned === undefined) {
         assert.ok(
           // A block of a key around it is told instead, and covers it.
           scanned.found.some((found) => found.start < start + hidden.length && found.end > start),
