@@ -46,6 +46,8 @@ export interface Sent {
   readonly tunnelled?: string;
   /** Address the agent connects from. */
   readonly from?: string;
+  /** In a `weir run` that reads TLS, or does not. */
+  readonly run?: boolean;
 }
 
 /** Weir from open to record with the real stages, without sockets: the clock is the test's, upstreams answer by themselves. */
@@ -230,9 +232,11 @@ function pass(corridor: LiveCorridor, stages: CompiledStages, sent: Sent): Excha
   const { protocol, host, target } = parts(sent.url);
   const by = ['X-Weir-Agent', sent.agent];
   const via = protocol === 'http' ? 'absolute-form' : 'connect';
+  const { run } = sent;
   const connection = corridor.connection({
     client: { address: sent.from ?? '127.0.0.1', port: 5 },
     via,
+    ...(run === undefined ? {} : { run: { id: ulid(), readsTls: () => run, upstream: () => undefined } }),
   }) as LiveConnection;
   if (protocol === 'https') {
     const stopped = connect(corridor, stages, connection, sent, host, by);

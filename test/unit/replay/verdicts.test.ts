@@ -106,6 +106,7 @@ const sent: fc.Arbitrary<Sent> = fc.record(
     body: fc.constantFrom(Buffer.from('{"a": 1}'), Buffer.from(`{"key": "${SECRET}"}`)),
     protocol: fc.constantFrom('1.1' as const, '2' as const),
     closed: fc.boolean(),
+    run: fc.boolean(),
     tunnelled: fc.option(fc.constantFrom('ssh', 'unknown', 'tls'), { nil: undefined }),
     from: fc.constantFrom('127.0.0.1', '10.1.2.3'),
     tls: fc.record(
