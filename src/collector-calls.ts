@@ -1,4 +1,5 @@
 import type { Tokens } from './inspect/tokens.ts';
+import { CONTENT_BYTES, completionOf, promptOf } from './llm/content.ts';
 import { llmFacts } from './llm/facts.ts';
 import { createMcpRequest, mayBeMcp } from './llm/mcp-request.ts';
 import { createMcpResponse, type McpResponseReader } from './llm/mcp-response.ts';
@@ -8,6 +9,7 @@ import { createLlmRequest } from './llm/request-reader.ts';
 import { createLlmResponse, type LlmResponseReader } from './llm/response-reader.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
+import type { LlmContent } from './model/llm.ts';
 import type { McpFacts } from './model/mcp.ts';
 import type { Told } from './pipeline/stages.ts';
 
@@ -17,12 +19,23 @@ export interface ReadCall {
   ask(bytes: Uint8Array): void;
   /** More of the answer, decoded. `now`: performance.now(). */
   answer(bytes: Uint8Array, now: number): void;
+  /** What was said, as far as it was kept. */
+  said(): LlmContent;
   /** All of it; `cut`: the answer did not come whole. */
   told(exchange: Exchange, cut: boolean): Told | undefined;
 }
 
+export interface LlmCallOptions {
+  readonly tokens: Tokens;
+  readonly prices: Prices;
+  /** Somebody needs what is said: a policy, or `telemetry.content`. */
+  readonly keeps: boolean;
+  /** It goes into the record. */
+  readonly exports: boolean;
+}
+
 /** Undefined when the request is for no LLM API. */
-export function llmCall({ request, destination }: Exchange, tokens: Tokens, prices: Prices): ReadCall | undefined {
+export function llmCall({ request, destination }: Exchange, options: LlmCallOptions): ReadCall | undefined {
   const api = recogniseLlm({
     host: destination.host,
     method: request.method,
@@ -32,19 +45,56 @@ export function llmCall({ request, destination }: Exchange, tokens: Tokens, pric
   if (api === undefined) return undefined;
   const asked = createLlmRequest(api);
   let answered: LlmResponseReader | undefined;
+  const kept = options.keeps ? { request: new Kept(), response: new Kept() } : undefined;
+  const said = (): LlmContent => {
+    const question = kept?.request.bytes();
+    const answer = kept?.response.bytes();
+    const prompt = question && promptOf(api.kind, question);
+    const completion = answer && completionOf(answer);
+    return { ...(prompt && { prompt }), ...(completion !== undefined && { completion }) };
+  };
   return {
-    ask: (bytes) => asked.push(bytes),
+    ask: (bytes) => {
+      asked.push(bytes);
+      kept?.request.push(bytes);
+    },
     answer: (bytes, now) => {
       answered ??= createLlmResponse(api);
       answered.push(bytes, now);
+      kept?.response.push(bytes);
     },
+    said,
     told: ({ identity, startedMono }, cut) => {
       const llm = llmFacts(api, asked.end(), answered?.end(cut), startedMono);
-      const cost = costOf(llm, prices);
-      const findings = tokens.spent(identity.agent, llm, Date.now());
-      return { llm: cost === undefined ? llm : { ...llm, cost }, findings };
+      const cost = costOf(llm, options.prices);
+      const findings = options.tokens.spent(identity.agent, llm, Date.now());
+      const more = { ...(cost !== undefined && { cost }), ...(options.exports && { content: exported(said()) }) };
+      return { llm: { ...llm, ...more }, findings };
     },
   };
+}
+
+/** Messages of a call that go into a record: the last ones, each cut by the presenter. */
+const MESSAGES_KEPT = 16;
+
+function exported({ prompt, completion }: LlmContent): LlmContent {
+  return { ...(prompt && { prompt: prompt.slice(-MESSAGES_KEPT) }), ...(completion !== undefined && { completion }) };
+}
+
+/** Bytes of one body, or none when it is too long to be kept whole. */
+class Kept {
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  push(bytes: Uint8Array): void {
+    this.#length += bytes.length;
+    if (this.#length <= CONTENT_BYTES) this.#chunks.push(Buffer.from(bytes));
+    else this.#chunks = [];
+  }
+
+  bytes(): Buffer | undefined {
+    return this.#length === 0 || this.#length > CONTENT_BYTES ? undefined : Buffer.concat(this.#chunks);
+  }
 }
 
 /** Undefined when the request cannot be for an MCP server; whether it is one its body tells. */
@@ -69,6 +119,7 @@ export function mcpCall({ request }: Exchange, hash: (text: string) => string): 
       answered ??= createMcpResponse();
       answered.push(bytes);
     },
+    said: () => ({}),
     told: (exchange) => {
       const said = asked.end();
       if (said === undefined) return undefined;

@@ -26,13 +26,14 @@ interface Open {
 export function readingStage({ config, hash, tokens, failed }: ReadingOptions): ReadingStage {
   const { decoded_bytes: decodedBytes, decode_ratio: decodeRatio } = config.body;
   const prices = readPrices(config.telemetry.prices_file);
+  const exports = config.telemetry.content === 'on';
   const calls = new WeakMap<Exchange, Open>();
   const copy = (fields: readonly string[], onData: (bytes: Uint8Array) => void): Copy | undefined =>
     copyBody({ contentEncoding: fieldOf(fields, 'content-encoding'), decodedBytes, decodeRatio, onData });
   const request = (exchange: Exchange) => {
     // Cheap where it is no such call: most requests have no body and are not asked about.
     if (exchange.kind !== 'exchange' || exchange.request.method !== 'POST') return undefined;
-    const call = llmCall(exchange, tokens, prices) ?? mcpCall(exchange, hash);
+    const call = llmCall(exchange, { tokens, prices, keeps: exports, exports }) ?? mcpCall(exchange, hash);
     if (call === undefined) return undefined;
     calls.set(exchange, { call, cut: false });
     const body = copy(exchange.request.fields, (bytes) => call.ask(bytes));

@@ -67,6 +67,10 @@ const telemetry = z.strictObject({
     .enum(['auto', 'on', 'off'])
     .default('auto')
     .meta({ description: 'gen_ai.* attributes on recognised LLM requests' }),
+  content: z
+    .enum(['off', 'on'])
+    .default('off')
+    .meta({ description: 'prompts and completions of LLM calls on spans, secrets redacted' }),
   proxy: z
     .union([z.enum(['none', 'inherit']), z.url({ protocol: /^http$/ })])
     .default('none')

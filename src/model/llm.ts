@@ -115,6 +115,8 @@ export interface LlmFacts {
   readonly timeToFirstToken?: number;
   /** USD, by the operator's `telemetry.prices_file`. */
   readonly cost?: number;
+  /** Only with `telemetry.content: on`. */
+  readonly content?: LlmContent;
 }
 
 /** What an agent spent on LLM calls, for judging the next one. */
@@ -124,4 +126,16 @@ export interface TokenHistory {
   readonly calls: readonly number[];
   /** [hour since 1970, tokens] of hours with calls, the oldest first. */
   readonly hours: readonly (readonly [number, number])[];
+}
+
+/** One message of a conversation, as text. */
+export interface LlmMessage {
+  readonly role: string;
+  readonly text: string;
+}
+
+/** What was said; leaves the process only when `telemetry.content` is on, and redacted. */
+export interface LlmContent {
+  readonly prompt?: readonly LlmMessage[];
+  readonly completion?: string;
 }

@@ -49,6 +49,9 @@ const LONG: readonly (readonly [string, number])[] = [
   ['errorDetail', 500],
   ['message', 500],
   ['userAgent', 256],
+  // What was said in an LLM call, with telemetry.content only.
+  ['text', WINDOW],
+  ['completion', WINDOW],
 ];
 
 const USERINFO = /([a-z][a-z0-9+.-]{0,20}:\/\/|^)[^\s/@'"<>]{1,512}@(?=[^\s@])/gi;

@@ -1,4 +1,4 @@
-import type { LlmApi, LlmFacts } from '../model/llm.ts';
+import type { LlmApi, LlmFacts, LlmMessage } from '../model/llm.ts';
 import type { Put } from './span.ts';
 
 /** What an attribute holds. */
@@ -10,7 +10,7 @@ export type GenAiVersion = '1.41' | 'latest';
 interface Row {
   readonly name: string;
   /** The conventions' requirement level of the inference span; `own`: ours, in nobody's conventions. */
-  readonly level: 'required' | 'conditional' | 'recommended' | 'own';
+  readonly level: 'required' | 'conditional' | 'recommended' | 'opt-in' | 'own';
   /** Only in this version; both when absent. */
   readonly version?: GenAiVersion;
   readonly of: (facts: LlmFacts) => LlmAttribute | readonly string[] | undefined;
@@ -80,6 +80,13 @@ export const LLM_ATTRIBUTES: readonly Row[] = [
     name: 'gen_ai.usage.reasoning.output_tokens',
     level: 'recommended',
     of: ({ response }) => response?.usage?.reasoning,
+  },
+  { name: 'gen_ai.input.messages', level: 'opt-in', of: ({ content }) => messagesOf(content?.prompt) },
+  {
+    name: 'gen_ai.output.messages',
+    level: 'opt-in',
+    of: ({ content }) =>
+      content?.completion === undefined ? undefined : messagesOf([{ role: 'assistant', text: content.completion }]),
   },
   { name: 'openai.api.type', level: 'recommended', of: ({ api }) => openAiApiType(api) },
   {
@@ -178,4 +185,10 @@ export function putLlm(
 
 function ownName({ name, level }: Row): string {
   return level === 'own' ? name : `weir.llm.${name.replace(/^gen_ai\./, '')}`;
+}
+
+/** The shape of the conventions: JSON in a string. */
+function messagesOf(messages: readonly LlmMessage[] | undefined): string | undefined {
+  if (messages === undefined || messages.length === 0) return undefined;
+  return JSON.stringify(messages.map(({ role, text }) => ({ role, parts: [{ type: 'text', content: text }] })));
 }
