@@ -141,7 +141,6 @@ export class RequestHold implements ContentTap {
     this.#received += bytes.length;
     if (!this.whole) this.pending.exchange.requestBytes += bytes.length;
     this.#body.raw(bytes);
-    if (!this.whole) this.#write(this.#body.lineEnd());
     if (this.#body.tooLong) this.#fail('head-too-large', 'the trailers are too long');
   }
 

@@ -109,7 +109,6 @@ export class ResponseHold implements ContentTap {
     this.#reading = true;
     if (this.over) return;
     this.#body.raw(bytes);
-    if (this.begun) this.#out.push(...this.#body.lineEnd());
   }
 
   push(payload: Buffer): void {

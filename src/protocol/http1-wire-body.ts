@@ -66,9 +66,9 @@ export class WireBody {
 
   /**
    * The line end of the last chunk, once all of its payload has been given: a reader that takes chunks for messages must not wait
-   * for the next one.
+   * for the next one. What follows payload in one read is never payload: the framer cuts at the end of a chunk or of the read.
    */
-  lineEnd(): Buffer[] {
+  #lineEnd(): Buffer[] {
     const open = this.framing === 'as-came' && this.#form.chunked && !this.#closed && this.came > 0;
     if (!open || this.#order.length > 0 || this.#tail.length > 0) return [];
     if (this.#raw[this.#at] !== CRLF[0] || this.#raw[this.#at + 1] !== CRLF[1]) return [];
@@ -107,7 +107,7 @@ export class WireBody {
       }
     }
     order.splice(0, n);
-    out.push(...this.lineEnd());
+    out.push(...this.#lineEnd());
     return out;
   }
 

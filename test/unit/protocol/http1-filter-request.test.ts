@@ -136,6 +136,31 @@ describe('HTTP/1 relay: a request body under a filter', () => {
       agent.destroy();
     });
 
+    it(`${shape}: payload that looks like framing, in pieces`, async () => {
+      use({ shape });
+      const agent = await agentTo();
+      const before = house.corridor.closed.length;
+      const pieces = ['10\r\nab', '\r\n0\r\n\r\n', '\r\n5\r\ncd', '\r\n', '0\r\n\r\n'];
+      await agent.send(chunked(''));
+      let size = 0;
+      for (const piece of pieces) {
+        await agent.send(piece);
+        size += piece.length;
+        // Each piece is a read of its own.
+        for (let i = 0; i < 5; i++) await pause();
+      }
+      const server = await house.origin.next();
+      const head = (await server.until('\r\n\r\n')).toString();
+      if (shape === 'free') await server.until('cd\r\n0\r\n\r\n');
+      else assert.equal((await server.bytes(size)).toString(), pieces.join(''), head);
+      if (shape === 'free')
+        assert.equal(unchunked(server.received.toString().slice(head.length)), 'ab\r\n0\r\n\r\n\r\n5\r\ncd');
+      await server.send(OK);
+      await agent.until('ok');
+      await house.corridor.whenClosed(before + 1);
+      agent.destroy();
+    });
+
     it(`${shape}: an empty chunked body`, async () => {
       use({ shape });
       const agent = await agentTo();

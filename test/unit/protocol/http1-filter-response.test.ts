@@ -171,6 +171,23 @@ describe('HTTP/1 relay: a response body under a filter', () => {
       agent.destroy();
     });
 
+    it(`${shape}: payload that looks like framing, in pieces`, async () => {
+      use({ shape });
+      const agent = await agentTo();
+      const server = await ask(agent);
+      const pieces = ['10\r\nab', '\r\n0\r\n\r\n', '\r\n5\r\ncd', '\r\n', '0\r\n\r\n'];
+      await server.send(inChunks(''));
+      for (const piece of pieces) {
+        await server.send(piece);
+        for (let i = 0; i < 5; i++) await pause();
+      }
+      await agent.until('cd\r\n0\r\n\r\n');
+      const got = agent.received.toString();
+      if (shape === 'free') assert.equal(unchunked(got), 'ab\r\n0\r\n\r\n\r\n5\r\ncd');
+      else assert.equal(got, inChunks(pieces.join('')));
+      agent.destroy();
+    });
+
     it(`${shape}: what is stopped in the first read is answered by us, and the connection goes on`, async () => {
       use({ shape });
       const agent = await agentTo();
