@@ -79,6 +79,8 @@ export class Join {
   start(): void {
     const { first, idleMs } = this.#joined;
     for (const lane of this.#lanes) this.#listen(lane, first?.[lane.side]);
+    // Messages have no end to wait for: whoever wants to hold all of them refuses them.
+    for (const { filter } of this.#lanes) if (filter?.shape === 'whole') filter.end();
     if (idleMs > 0 && this.#end === undefined) {
       this.#lastMono = performance.now();
       this.#arm(idleMs);

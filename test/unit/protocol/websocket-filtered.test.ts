@@ -193,6 +193,19 @@ describe('HTTP/1 relay with WebSocket filters', () => {
     await corridor.whenClosed(1);
   });
 
+  it('a corridor that can look at nothing, and must, ends it at once', async () => {
+    corridor.filter = (_exchange, _direction, _length, sink) => ({
+      shape: 'whole',
+      write: () => true,
+      end: () => sink.stop(answerOf('policy-denied')),
+      abandon: () => undefined,
+    });
+    const { client, server } = await connect(false);
+    await Promise.all([once(client, 'close'), once(server, 'close')]);
+    await corridor.whenClosed(1);
+    assert.equal(corridor.closed[0]?.facts.outcome, 'blocked');
+  });
+
   it('revocation ends it with what was found', async () => {
     const { client, server } = await connect(true);
     const got = once(server, 'message');
