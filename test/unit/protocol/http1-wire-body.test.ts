@@ -29,7 +29,9 @@ function through(pieces: readonly string[], hold: number): string {
 }
 
 test('every way of cutting a body in three, whatever is held back: the same bytes', () => {
-  const message = '4;a="b"\r\n\r\n0\r\r\n10\r\n\r\n0\r\n\r\n5\r\n\r\n\r\n\r\n0\r\n1\r\nx\r\n0;z\r\nX-T:  y \r\n\r\n';
+  const payload = '\r\n0\r\n\r\n5\r\n\r\n\r\n\r\n';
+  const size = payload.length.toString(16);
+  const message = `4;a="b"\r\n\r\n0\r\r\n${size}\r\n${payload}\r\n1\r\nx\r\n0;z\r\nX-T:  y \r\n\r\n`;
   for (const hold of [0, 1, 3, 1000]) {
     for (let i = 1; i < message.length - 1; i++) {
       for (let j = i + 1; j < message.length; j++) {
