@@ -119,14 +119,39 @@ function unfold(writer: Writer, bytes: Uint8Array, from: number, to: number): vo
   close(writer, to);
 }
 
+/** Of `quoted-printable`, as the head of a part names it in either spelling that is used. */
+const NAME = Buffer.from('rintable');
+/** Lines looked at for a soft break where no head names the encoding: in such a text nearly every line ends in one. */
+const LINES = 32;
+
+/** Equals signs stand in every text, so that a search for those at a line end costs more than all the rest. */
+function mayBeFolded(all: Buffer): boolean {
+  let at = -1;
+  for (let line = 0; line < LINES; line++) {
+    at = all.indexOf(LINE_END, at + 1);
+    if (at < 0) return false;
+    if (all[at - 1] === EQUALS || (all[at - 1] === RETURN && all[at - 2] === EQUALS)) return true;
+  }
+  return all.includes(NAME);
+}
+
+const SOFT_BREAKS = [Buffer.from('=\n'), Buffer.from('=\r\n')];
+
 /** Text around soft line breaks, with them and `=XX` undone; undefined when there is no such line break. */
 export function fromQuotedPrintable(bytes: Uint8Array): Decoded | undefined {
   const all = view(bytes);
+  if (!mayBeFolded(all)) return undefined;
   const writer: Writer = { out: new Uint8Array(0), length: 0, segments: createSegments() };
+  const places = SOFT_BREAKS.map((soft) => all.indexOf(soft));
+  // Each is looked for from where it was found: an equals sign stands in every line of code, and a search costs to be called.
   const next = (from: number): number => {
-    let at = all.indexOf(EQUALS, from);
-    while (at >= 0 && softBreak(bytes, at) === 0) at = all.indexOf(EQUALS, at + 1);
-    return at;
+    let first = -1;
+    SOFT_BREAKS.forEach((soft, i) => {
+      if ((places[i] as number) >= 0 && (places[i] as number) < from) places[i] = all.indexOf(soft, from);
+      const place = places[i] as number;
+      if (place >= 0 && (first < 0 || place < first)) first = place;
+    });
+    return first;
   };
   for (let at = next(0); at >= 0; ) {
     const from = Math.max(0, at - AROUND);
