@@ -23,7 +23,7 @@ export interface Rules {
 }
 
 /** Reads everything. Throws ConfigError and CliError. */
-export async function readRules(cli: Cli, files: readonly string[]): Promise<Rules> {
+export async function readRules(cli: Cli, files: readonly string[], live: boolean): Promise<Rules> {
   const { config: named, stateDir } = cli.options();
   const load = (config: string | undefined): Config =>
     loadConfig({ flags: { config, stateDir }, env: cli.env, cwd: cli.cwd }).config;
@@ -33,19 +33,31 @@ export async function readRules(cli: Cli, files: readonly string[]): Promise<Rul
   const config = lists.reduce(withLists, given);
   const stored = named !== undefined && isDefaultState(given, cli) ? current : given;
   const own = policies === undefined ? await configured(given, stored.state_dir, cli) : { set: policies };
+  const shadows = own.set?.policies.filter(({ shadow, enabled }) => shadow && enabled).length ?? 0;
   const now = await configured(current, stored.state_dir, cli);
   return {
-    candidate: { config, policies: own.set },
+    candidate: { config, policies: live ? outOfShadow(own.set) : own.set },
     current: { config: current, policies: now.set },
     stored,
     names: [...(named === undefined ? [] : [named]), ...files],
     notes: [
       ...(own.note === undefined ? [] : [own.note]),
+      ...(shadows === 0 || live
+        ? []
+        : [`${inShadow(shadows)} in shadow and stops nothing: --live asks as if it were not`]),
       ...(isDeepStrictEqual(ratesOf(config), ratesOf(current))
         ? []
         : ['other rate limits are not replayed: what exceeded those of then stays as it was']),
     ],
   };
+}
+
+function inShadow(policies: number): string {
+  return policies === 1 ? '1 policy is' : `each of ${policies} policies is`;
+}
+
+function outOfShadow(set: PolicySet | undefined): PolicySet | undefined {
+  return set && { ...set, policies: set.policies.map((policy) => ({ ...policy, shadow: false })) };
 }
 
 function ratesOf({ agents }: Config): unknown {

@@ -12,6 +12,7 @@ interface ReplayOptions {
   readonly since: number;
   readonly agent?: string;
   readonly diff?: boolean;
+  readonly live?: boolean;
 }
 
 const WEEK = '7d';
@@ -34,6 +35,7 @@ export function replayCommand(cli: Cli): Command {
     .option('--since <when>', '30m, 2h, 7d or a date', parseTimeOption, parseTime(WEEK))
     .option('--agent <name>', 'one agent only')
     .option('--diff', 'compare with the configuration as it is, not with what happened')
+    .option('--live', 'as if no policy were in shadow')
     .addHelpText(
       'after',
       '\nThe rules are those of --config, default: the configuration as it is. Exit codes: 0 nothing more is stopped,\n4 something is newly stopped, 2 the rules have mistakes.',
@@ -46,7 +48,7 @@ function parseTimeOption(text: string): number {
 }
 
 async function replay(cli: Cli, options: ReplayOptions): Promise<void> {
-  const rules = await readRules(cli, options.policy);
+  const rules = await readRules(cli, options.policy, options.live === true);
   if (options.diff && rules.names.length === 0)
     throw new CliError('--diff compares other rules with those configured: give --policy or --config', EXIT.usage);
   for (const note of rules.notes) cli.note(note);

@@ -11,6 +11,7 @@ const ADDRESS = 'attrs["server.address"]';
 export function celYaml(all: readonly Suggestion[], frame: Frame): string {
   const head = heading(frame, [
     'In shadow nothing is stopped: it is recorded what would have been. `shadow: false` makes it so.',
+    'What it would have stopped so far: weir replay --live --policy FILE, with this text in it',
   ]);
   const policies = all.filter(({ entries }) => entries.length > 0).flatMap((s) => policy(s, frame));
   const list = policies.length === 0 ? ['policies: []'] : ['policies:', ...policies];

@@ -131,6 +131,22 @@ describe('the story: learn, ready, suggest, replay, enforce', () => {
     assert.equal(seen['exchanges'], lived.length);
   });
 
+  it('replay: the same list as policies in CEL says the same', async () => {
+    const { out: policies } = await command('policy', 'suggest', '--as', 'cel');
+    const cel = join(stateDir, 'policies.yaml');
+    await writeFile(cel, policies, { mode: 0o600 });
+    const { out } = await command('replay', '--json', '--since', '30d', '--live', '--policy', cel);
+    const seen = JSON.parse(out) as Record<string, number>;
+    assert.deepEqual([seen['newly_stopped'], seen['undecidable']], [0, 0], out);
+    // What is on no line of it is stopped: the policies do decide.
+    const narrow = policies.replaceAll('api.anthropic.com', 'api.elsewhere.example');
+    await writeFile(cel, narrow, { mode: 0o600 });
+    const { code, out: lost } = await command('replay', '--json', '--since', '30d', '--live', '--policy', cel);
+    assert.equal(code, 4);
+    const { changed } = JSON.parse(lost) as { changed: readonly { readonly host: string }[] };
+    assert.deepEqual([...new Set(changed.map(({ host }) => host))], ['api.anthropic.com']);
+  });
+
   it('enforce: normal traffic goes on untouched', async () => {
     began = Date.now();
     weir = await startWeir({ stateDir, config: { ...config, mode: 'enforce', agents: lists.agents } });

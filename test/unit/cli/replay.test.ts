@@ -222,7 +222,15 @@ describe('weir replay', () => {
     const limit = { action_config: { max_calls: 5, window_seconds: 60 } };
     const throttled = await replay('--policy', policy('true', 'throttle', limit), '--agent', 'coder');
     assert.match(String(throttled.changed[0]?.reason), /how many requests came just before/);
-    assert.equal((await replay('--policy', policy('true', 'block', { shadow: true }), '--agent', 'coder')).code, 0);
+  });
+
+  it('policies in shadow stop nothing, unless they are asked as if they were live', async () => {
+    const shadowed = ['replay', '--policy', policy('true', 'block', { shadow: true }), '--agent', 'coder', '--json'];
+    const quiet = await weir(shadowed, env);
+    assert.equal(quiet.code, 0);
+    assert.match(quiet.err, /^weir: 1 policy is in shadow and stops nothing: --live asks as if it were not\n$/);
+    const live = await weir([...shadowed, '--live'], env);
+    assert.deepEqual([live.code, live.err], [4, '']);
   });
 
   it('lists as they are suggested, laid over the configuration', async () => {
