@@ -71,7 +71,7 @@ export async function explainConfigured(
   try {
     return explainRequest(alone(trusting, env, policies), request);
   } finally {
-    policies.stop();
+    await policies.stop();
   }
 }
 

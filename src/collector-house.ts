@@ -239,9 +239,9 @@ export class House {
     this.options.log.warn({ actor }, message);
   }
 
-  /** A text without secrets, for people. */
-  shown(text: string): string {
-    return this.#shown.text(text);
+  /** Names and sentences as rows have them. */
+  get words(): Pick<OwnMask, 'host' | 'text'> {
+    return this.#shown;
   }
 
   /** What is open and known now, for gauges. */

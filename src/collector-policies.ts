@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { PolicyAlerts } from './collector-policy-alerts.ts';
 import { Approvals } from './collector-policy-approvals.ts';
 import { PolicyCounts } from './collector-policy-counts.ts';
 import { environmentOf, moreOf } from './collector-policy-facts.ts';
@@ -29,6 +30,10 @@ export interface PolicyHost {
   readonly enforcing: () => boolean;
   /** There is another set: stages are compiled and what is open is judged again. */
   readonly swapped: () => void;
+  /** A block of this exchange would be one: nobody has to approve what monitor lets pass. */
+  readonly stops: (exchange: Exchange) => boolean;
+  /** As rows have it. */
+  readonly shownHost: (host: string) => string;
   /** Audit event: less is stopped than before. */
   readonly loosened: (message: string) => void;
 }
@@ -47,6 +52,8 @@ export interface PoliciesOptions {
   readonly log: PolicyLog;
 }
 
+/** How long the end of the process waits for webhooks of policies. */
+const ALERTS_MS = 1_000;
 /** How long the first requests wait for a receiver that was never asked before. */
 const FIRST_PULL_MS = 2_000;
 
@@ -70,6 +77,7 @@ export class Policies {
   #examined: readonly Examined[] | undefined;
   #loadedAt: number = Date.now();
   #problems: readonly string[] = [];
+  #alerts: PolicyAlerts | undefined;
   #unwatch: () => void = () => undefined;
 
   constructor(options: PoliciesOptions) {
@@ -122,9 +130,10 @@ export class Policies {
     } else void receiver.ask();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#unwatch();
     this.#staged.receiver?.stop();
+    await this.#alerts?.close(ALERTS_MS);
   }
 
   /** The set as the next stages get it; undefined = nothing to ask, or a receiver that was never heard. */
@@ -196,7 +205,11 @@ export class Policies {
       tally: counts,
       throttled: (policy, agent) => throttle.take(policy, agent, performance.now()),
       approved: (policy, exchange) => approvals.approved(policy, exchange),
-      asked: (policy, exchange) => approvals.want(policy, exchange),
+      asked: (policy, exchange) => {
+        approvals.want(policy, exchange);
+        if (this.#host?.stops(exchange) === true) this.#alerts?.tell(policy, exchange);
+      },
+      alerted: (policy, exchange) => this.#alerts?.tell(policy, exchange),
       more: (exchange, { protocol }) => moreOf(exchange as LiveExchange, environment, protocol),
       readsTls,
     };
@@ -234,7 +247,20 @@ export class Policies {
     const wanting = this.#engine === undefined || this.unloaded || parts.length === 0;
     this.#set = wanting ? undefined : this.#engine?.createSet(parts);
     this.#examined = undefined;
+    void this.#openAlerts();
     this.counts.keep(this.#set?.policies ?? []);
+  }
+
+  /** The HTTP client is loaded when a policy names somebody to tell. */
+  async #openAlerts(): Promise<void> {
+    const tells = this.#set?.policies.some(({ config }) => config.webhookUrl !== undefined) === true;
+    if (!tells || this.#alerts !== undefined) return;
+    const { PolicyAlerts: Alerts } = await import('./collector-policy-alerts.ts');
+    this.#alerts ??= new Alerts({
+      isSelf: (address, port) => this.#host?.isSelf(address, port) === true,
+      shown: (host) => this.#host?.shownHost(host) ?? '',
+      log: (level, event, fields) => this.#options.log[level](fields, event),
+    });
   }
 
   #swap(less: string, message: string): void {

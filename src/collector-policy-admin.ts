@@ -19,14 +19,14 @@ export function policyHandlers(house: () => House): PolicyHandlers {
           `no refusal with ref ${ref} waits for an approval. Refs end with the collector; let the agent try again`,
         );
       const { agent, policy } = approval;
-      const request = found.shown(approval.request);
+      const request = found.words.text(approval.request);
       const what = `${agent} may ${request} until ${new Date(until).toISOString()}, approved against policy ${JSON.stringify(policy)} (ref ${ref})`;
       found.lowered(actor, 'approve', what, agent);
       return { ref, agent, policy, request, until };
     },
     async explain(request) {
       const { stages, baseline, config } = house();
-      return explainRequest({ stages, baseline, config, shown: (text) => house().shown(text) }, request);
+      return explainRequest({ stages, baseline, config, shown: (text) => house().words.text(text) }, request);
     },
     async acceptPolicies(actor) {
       const found = house();

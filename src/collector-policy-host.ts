@@ -16,6 +16,9 @@ export function policyHost(house: House): PolicyHost {
         house.options.log.error({ error: String(error) }, 'policies-not-compiled');
       }
     },
+    stops: ({ identity, destination, connection }) =>
+      house.stages.modeFor(identity.agent, destination, connection.run?.mode) === 'enforce',
+    shownHost: (host) => house.words.host(host),
     loosened: (message) => house.lowered('policies', 'policies-loosened', message),
   };
 }

@@ -26,6 +26,8 @@ export interface PolicyStage {
   approved(policy: Policy, exchange: Exchange): boolean;
   /** A person will have to approve this. */
   asked(policy: Policy, exchange: Exchange): void;
+  /** An `alert` matched. */
+  alerted?(policy: Policy, exchange: Exchange): void;
   /** What an exchange does not hold itself. */
   more(exchange: Exchange, facts: { readonly protocol?: string }): Attributes;
   /** TLS inside this CONNECT is to be read. */
@@ -95,6 +97,9 @@ function asked(
   const { onAbsent, throttleStatus } = stage;
   const decision = decide(set, seen, doors, { onAbsent, throttleStatus });
   if (!again) count(tally, decision);
+  if (!again && stage.alerted !== undefined) {
+    for (const policy of decision.matched) if (policy.action === 'alert') stage.alerted(policy, exchange);
+  }
   if (!again && decision.answer?.action === 'require_approval' && decision.policy !== undefined) {
     stage.asked(decision.policy, exchange);
   }

@@ -147,10 +147,10 @@ function lifecycle(house: House, admin: AdminServer): Collector {
     async stop(reason) {
       options.log.info({ reason }, 'stopping');
       for (const timer of timers) clearInterval(timer);
-      house.policies.stop();
+      const told = house.policies.stop();
       corridor.drain();
       await listener.drain(house.config.limits.drain_s * 1000);
-      await corridor.settled();
+      await Promise.all([corridor.settled(), told]);
       house.postDigests(true);
       await house.exceptions.flush();
       await recorder.shutdown(SHUTDOWN_MS);

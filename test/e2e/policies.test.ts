@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Answer, throughTls } from '../support/agent.ts';
 import { agentOf, MODES, openPolicyWorld, type PolicyWorld } from '../support/policy-world.ts';
@@ -289,5 +291,52 @@ describe('a CONNECT that was to be read and stays closed', () => {
         ['forward', 'block'],
       ],
     );
+  });
+});
+
+describe('webhook_url of a policy', () => {
+  it('an alert tells it in every mode, an approval where it is needed', { timeout: 60_000 }, async (t) => {
+    const told: { type: string; data: Record<string, unknown> }[] = [];
+    const server = createServer((request, response) => {
+      let text = '';
+      request.on('data', (part: Buffer) => {
+        text += part.toString('utf8');
+      });
+      request.on('end', () => {
+        told.push(JSON.parse(text) as (typeof told)[number]);
+        response.writeHead(204).end();
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    t.after(() => server.close());
+    const action_config = { webhook_url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/w` };
+    const world = await openPolicyWorld({
+      policies: {
+        policies: [
+          { name: 'ring', match_expression: 'attrs["server.address"] == "ring.test"', action: 'alert', action_config },
+          {
+            name: 'ask',
+            match_expression: 'attrs["server.address"] == "ask.test"',
+            action: 'require_approval',
+            action_config,
+          },
+        ],
+      },
+    });
+    t.after(world.close);
+    for (const mode of MODES) {
+      await world.ask('http://ring.test/x?secret=1', { agent: agentOf(mode) });
+      await world.ask('http://ask.test/', { agent: agentOf(mode) });
+    }
+    await eventually(() => told.length >= 3, 'all of them');
+    assert.deepEqual(
+      told.map(({ type, data }) => [type, data['agent'], data['destination']]),
+      [
+        ['policy_alert', 'monitor-agent', 'ring.test:80'],
+        ['policy_alert', 'enforce-agent', 'ring.test:80'],
+        ['policy_approval_requested', 'enforce-agent', 'ask.test:80'],
+      ],
+    );
+    assert.ok(!JSON.stringify(told).includes('secret'));
   });
 });

@@ -1,0 +1,58 @@
+import { createHook, type Hook } from './calls/webhook.ts';
+import { hostPort } from './model/destination.ts';
+import type { Exchange } from './model/exchange.ts';
+import { refOf } from './model/ulid.ts';
+import type { Policy } from './policy/policy.ts';
+
+export interface AlertOptions {
+  readonly isSelf: (address: string, port: number) => boolean;
+  /** Without secrets, as rows have it. */
+  readonly shown: (host: string) => string;
+  readonly log: (level: 'warn', event: string, fields: Record<string, unknown>) => void;
+}
+
+/** Addresses of webhooks come from policies; beyond it nobody else is told. */
+const MAX_HOOKS = 50;
+const MAX_QUEUE = 100;
+
+/** Strathon's `webhook_url` of `alert` and `require_approval`: told when the policy matches, beside `notify`. */
+export class PolicyAlerts {
+  readonly #options: AlertOptions;
+  readonly #hooks: Map<string, Hook> = new Map();
+
+  constructor(options: AlertOptions) {
+    this.#options = options;
+  }
+
+  /** Puts it into a queue: nothing waits for it. */
+  tell(policy: Policy, exchange: Exchange): void {
+    const { webhookUrl } = policy.config;
+    const hook = webhookUrl === undefined ? undefined : this.#hook(webhookUrl);
+    if (hook === undefined) return;
+    const { host, port } = exchange.destination;
+    const type = policy.action === 'alert' ? 'policy_alert' : 'policy_approval_requested';
+    const data = {
+      policy: policy.name,
+      policy_id: policy.id,
+      agent: exchange.identity.agent,
+      method: exchange.kind === 'exchange' ? exchange.request.method : 'CONNECT',
+      destination: hostPort(this.#options.shown(host), port),
+      ref: refOf(exchange.id),
+    };
+    const timestamp = new Date(exchange.startedAt).toISOString();
+    hook.push({ id: `msg_${exchange.id}_${policy.id}`, body: JSON.stringify({ type, timestamp, data }) });
+  }
+
+  async close(deadlineMs: number): Promise<void> {
+    await Promise.all([...this.#hooks.values()].map((hook) => hook.close(deadlineMs)));
+  }
+
+  #hook(url: string): Hook | undefined {
+    const known = this.#hooks.get(url);
+    if (known !== undefined || this.#hooks.size >= MAX_HOOKS) return known;
+    const { isSelf, log } = this.#options;
+    const hook = createHook({ url, isSelf, log, maxQueue: MAX_QUEUE });
+    this.#hooks.set(url, hook);
+    return hook;
+  }
+}
