@@ -175,14 +175,18 @@ function foundOf(match: Match, text: Uint8Array, homes: Engines['homes'], runs: 
   const about = { rule: id, name, severity, kind, category, label, home };
   const found = { ...about, start, end, verified, encodings, fingerprint: digest, bytes };
   const theirs = runs.get(pattern);
-  if (category === 'cloud' && signs(text, start)) return { ...found, signs: true };
+  if (category === 'cloud' && signs(text, start, start + bytes)) return { ...found, signs: true };
   return theirs === undefined ? found : { ...found, runs: theirs };
 }
 
-const SIGNED_BY =
-  /(?:\bcredential|[?&;](?:awsaccesskeyid|googleaccessid|ossaccesskeyid))(?:=|%(?:25){0,2}3D|\\u003d)$/i;
+const NAMES_SIGNER = /[?&;](?:awsaccesskeyid|googleaccessid|ossaccesskeyid)(?:=|%(?:25){0,2}3D|\\u003d)$/i;
+const NAMES_CREDENTIAL = /\bcredential(?:=|%(?:25){0,2}3D|\\u003d)$/i;
+/** The scope a signature is good for: a day first. Without it a word in front of a key excuses nothing. */
+const SCOPE = /^(?:\/|%(?:25){0,2}2F|\\u002f|\\\/)\d{8}(?!\d)/i;
 
 /** Behind `X-Amz-Credential=` of a signed URL, or `Credential=` of a signed request (AWS Signature Version 4). */
-function signs(bytes: Uint8Array, start: number): boolean {
-  return SIGNED_BY.test(Buffer.from(bytes.subarray(Math.max(0, start - 40), start)).toString('latin1'));
+function signs(bytes: Uint8Array, start: number, end: number): boolean {
+  const before = Buffer.from(bytes.subarray(Math.max(0, start - 40), start)).toString('latin1');
+  if (NAMES_SIGNER.test(before)) return true;
+  return NAMES_CREDENTIAL.test(before) && SCOPE.test(Buffer.from(bytes.subarray(end, end + 24)).toString('latin1'));
 }
