@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import type { ReplayRules } from '../collector.ts';
-import { type Cli, CliError, EXIT } from './context.ts';
+import { type Cli, CliError, EXIT, safe } from './context.ts';
 import { readRules } from './replay-rules.ts';
 import type { Summary } from './replay-tally.ts';
 import { progress, replayText } from './replay-words.ts';
@@ -54,8 +54,13 @@ async function replay(cli: Cli, options: ReplayOptions): Promise<void> {
   for (const note of rules.notes) cli.note(note);
   const { createReplay } = await import('../collector.ts');
   const { mode } = options;
-  const candidate = await createReplay({ ...rules.candidate, current: rules.current.config, mode });
-  const current = options.diff ? await createReplay({ ...rules.current, mode }) : undefined;
+  // What it refuses a start would refuse, too: a category nobody knows, a host that is no pattern.
+  const compile = (given: ReplayRules) =>
+    createReplay(given).catch((error: Error) => {
+      throw new CliError(safe(error.message, 400), EXIT.usage, { cause: error });
+    });
+  const candidate = await compile({ ...rules.candidate, current: rules.current.config, mode });
+  const current = options.diff ? await compile({ ...rules.current, mode }) : undefined;
   // DuckDB's native library is loaded only here.
   const [{ storedSource }, { replayRows }] = await Promise.all([import('./stored.ts'), import('./replay-run.ts')]);
   const bar = progress(cli);

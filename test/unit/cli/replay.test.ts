@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
@@ -377,5 +377,17 @@ describe('weir replay', () => {
     assert.match(err, /policies\.json/);
     assert.equal((await weir(['replay', '--policy', join(dir, 'none.yaml')], env)).code, 2);
     assert.equal((await weir(['replay', '--mode', 'strict'], env)).code, 2);
+    const category = await weir(
+      ['replay', '--policy', file('lists.yaml', 'destinations: {blocked: ["@nonsense"]}\n')],
+      env,
+    );
+    assert.equal(category.code, 2);
+    assert.match(category.err, /"@nonsense" is no category; known are /);
+    const mixed = await weir(['replay', '--policy', file('mixed.yaml', 'agents: {}\npolicies: []\n')], env);
+    assert.equal(mixed.code, 2);
+    assert.match(mixed.err, /mixed\.yaml.*agents/);
+    const open = file('open.yaml', 'destinations: {blocked: [a.example]}\n');
+    chmodSync(open, 0o666);
+    assert.equal((await weir(['replay', '--policy', open], env)).code, 2);
   });
 });
