@@ -42,28 +42,35 @@ export function loweredBy(before: Config, after: Config): string[] {
 }
 
 function agents(found: string[], name: string, before: AgentConfig, after: AgentConfig | undefined): void {
-  const key = `agents.${name}`;
+  const at = `agents.${name}`;
   if (after === undefined) {
-    found.push(`${key}: is gone; its rules with it`);
+    found.push(`${at}: is gone; its rules with it`);
     return;
   }
   if (before.mode !== undefined && RANK[after.mode ?? before.mode] < RANK[before.mode])
-    found.push(`${key}.mode: ${after.mode}, was ${before.mode}`);
+    found.push(`${at}.mode: ${after.mode}, was ${before.mode}`);
   lists(
     found,
-    `${key}.`,
+    `${at}.`,
     { allowed: before.allowed_domains, blocked: before.blocked_domains },
     { allowed: after.allowed_domains, blocked: after.blocked_domains },
   );
-  if (before.rate_limit > 0 && (after.rate_limit === 0 || rate(after) > rate(before)))
-    found.push(`${key}.rate_limit: more than before`);
-  if (before.token !== undefined && after.token === undefined) found.push(`${key}.token: is gone`);
+  const perSecond = ({ rate_window }: AgentConfig, limit: number): number => limit / rate_window;
+  for (const key of ['rate_limit', 'rate_limit_per_destination'] as const)
+    if (isMore(perSecond(before, before[key]), perSecond(after, after[key])))
+      found.push(`${at}.${key}: more than before`);
+  if (budgets.some((key) => isMore(before.budget[key] / before.budget.window, after.budget[key] / after.budget.window)))
+    found.push(`${at}.budget: more than before`);
+  if (before.token !== undefined && after.token === undefined) found.push(`${at}.token: is gone`);
   const categories = before.blocked_categories.filter((one) => !after.blocked_categories.includes(one));
-  if (categories.length > 0) found.push(`${key}.blocked_categories: without ${categories.join(', ')}`);
+  if (categories.length > 0) found.push(`${at}.blocked_categories: without ${categories.join(', ')}`);
 }
 
-function rate({ rate_limit, rate_window }: AgentConfig): number {
-  return rate_limit / rate_window;
+const budgets = ['bytes_out', 'bytes_out_per_destination'] as const;
+
+/** 0 = no limit. */
+function isMore(before: number, after: number): boolean {
+  return before > 0 && (after === 0 || after > before);
 }
 
 function lists(
