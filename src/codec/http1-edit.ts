@@ -19,7 +19,7 @@ export function editHead(head: Buffer, change: HeadChange): Buffer {
   const fieldsAt = text.indexOf('\r\n') + 2;
   let start = text.slice(0, fieldsAt);
   if (change.target !== undefined) {
-    start = `${start.slice(0, start.indexOf(' ') + 1)}${change.target}${start.slice(start.lastIndexOf(' '))}`;
+    start = `${start.slice(0, start.indexOf(' ') + 1)}${safeTarget(change.target)}${start.slice(start.lastIndexOf(' '))}`;
   }
   return Buffer.from(start + editFields(text.slice(fieldsAt), change), 'latin1');
 }
@@ -33,7 +33,7 @@ export function editFields(section: string, change: FieldChange): string {
     const value = change.values?.get(index++);
     if (change.without?.has(line.slice(0, colon).toLowerCase()) === true) continue;
     if (value === undefined) out += `${line}\r\n`;
-    else out += `${line.slice(0, valueAt(line, colon))}${value}\r\n`;
+    else out += `${line.slice(0, valueAt(line, colon))}${safeValue(value)}\r\n`;
   }
   for (const [name, value] of change.added ?? []) out += `${name}: ${value}\r\n`;
   return `${out}\r\n`;
@@ -56,6 +56,14 @@ export function lengthValues(fields: readonly string[], length: number): Readonl
     if ((fields[i] as string).toLowerCase() === 'content-length') values.set(i / 2, String(length));
   }
   return values;
+}
+
+/** What an edit puts in can neither end the request line or a line of fields nor split it (RFC 9110 §5.5, RFC 9112 §3.2). */
+function safeTarget(target: string): string {
+  return target.replace(/[^\x21-\x7e\x80-\xff]/g, '_');
+}
+function safeValue(value: string): string {
+  return value.replace(/[^\t\x20-\x7e\x80-\xff]/g, '_');
 }
 
 /** The lines of a section that ends in an empty one. */
