@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { NOTIFY_EVENTS } from '../model/notify.ts';
+import { notify, policies } from './asked-and-told.ts';
 import {
   agentConfig,
   agentName,
@@ -15,15 +15,7 @@ import {
   suppressEntry,
   value,
 } from './entries.ts';
-import {
-  AGENT_KEY,
-  parseCidr,
-  parseHostGlob,
-  parseHostPort,
-  parseHttpUrl,
-  parseProxyUrl,
-  parseSecureUrl,
-} from './values.ts';
+import { AGENT_KEY, parseCidr, parseHostGlob, parseHostPort, parseHttpUrl, parseProxyUrl } from './values.ts';
 
 const day = 24 * 3600 * 1000;
 const listen = z
@@ -195,20 +187,6 @@ const limits = z.strictObject({
   }),
 });
 
-const notify = z
-  .array(
-    z.strictObject({
-      url: value(parseSecureUrl).meta({ description: 'https, or http on loopback' }),
-      secret: nullable(z.string().min(8)).meta({
-        description: 'whsec_… of Standard Webhooks: signs what is sent; null = not signed',
-      }),
-      on: z.array(z.enum(NOTIFY_EVENTS)).min(1).default(['block', 'first-seen']).meta({
-        description: 'what is told: block, would-block, redact, first-seen, finding, audit',
-      }),
-    }),
-  )
-  .default([]);
-
 const destinations = z.strictObject({
   allowed: destinationList.meta({ description: 'empty everywhere = everything' }),
   blocked: destinationList.meta({ description: 'always wins' }),
@@ -267,29 +245,7 @@ export const configSchema = z.strictObject({
   agents: agents.meta({ description: 'per agent (or glob) settings' }),
   baseline: baseline.prefault({}),
   patterns: patterns.prefault({}),
-  policies: z
-    .strictObject({
-      files: z
-        .array(path)
-        .default([])
-        .meta({ description: 'YAML or JSON files of policies (CEL); a change is taken over at once' }),
-      receiver: nullable(value(parseSecureUrl)).meta({
-        description:
-          'base URL of a Strathon receiver, https, or http on loopback; asked every 30 s with the key in STRATHON_API_KEY',
-      }),
-      accept_shrink: z.boolean().default(false).meta({
-        description:
-          'take over what a receiver sends also when it suddenly allows much more; false = weir policy accept',
-      }),
-      on_absent: z.enum(['not-applicable', 'block']).default('not-applicable').meta({
-        description: 'a policy reads an attribute this request does not have: passed over and counted, or it blocks',
-      }),
-      throttle_status: z
-        .union([z.literal(429), z.literal(403)])
-        .default(429)
-        .meta({ description: 'status of a throttled request; 403 as Strathon’s own proxy' }),
-    })
-    .prefault({}),
+  policies: policies.prefault({}),
   scan: scan.prefault({}),
   body: body.prefault({}),
   notify,
