@@ -12,16 +12,16 @@ import { byteAt, INPUT, LIST, LIST_END, SCRATCH } from './memory';
  * - the spans: a bit per hash (131,072) of what follows from a window on;
  * - the heads: for 1,024 hashes u16 index of the first window, and one more for the end;
  * - the windows, u32 each, without case bits;
- * - the keywords, 32 bytes each: u32 the first four bytes, u32 their mask, u32 case bits to set in what is compared, u32 address of the
- *   bytes in the table, u16 length, u16 whether case is ignored, u32 gate (0 = not known), i16 first and i16 last start as bytes
- *   before the end, u16 offset of the window, u16 number of the keyword.
+ * - the keywords, 48 bytes each: u64 the first eight bytes, u64 case bits to set in what is compared, u64 mask of the bytes there are, u32
+ *   address of all bytes in the table, u16 length, u16 whether case is ignored, u32 gate (0 = not known), i16 first and i16 last start
+ *   as bytes before the end, u16 offset of the window, u16 number of the keyword.
  */
 const FILTER: usize = 64;
 const GROUPS: usize = FILTER + 0x8000;
 const SPANS: usize = GROUPS + 0x2000;
 const HEADS: usize = SPANS + 0x4000;
 const WINDOWS: usize = HEADS + 0x808;
-const ENTRY: usize = 32;
+const ENTRY: usize = 48;
 const MULTIPLIER: u32 = 0x9e3779b1;
 const SPAN_MULTIPLIER: u64 = 0x9e3779b97f4a7c15;
 /** Positions filtered at a time: their list stays in the fastest memory. */
@@ -39,14 +39,15 @@ function fold(byte: u32): u32 {
   return byte - 65 < 26 ? byte + 32 : byte;
 }
 
+/** Whether what is behind the first eight bytes is the keyword's as well. */
 function equals(entry: usize, table: usize, start: i32): bool {
-  const length = <i32>load<u16>(entry, 16);
-  const bytes = table + load<u32>(entry, 12);
-  if (load<u16>(entry, 18) == 0) {
-    for (let i = 4; i < length; i++) if (<u32>load<u8>(bytes + i) != byteAt(start + i)) return false;
+  const length = <i32>load<u16>(entry, 28);
+  const bytes = table + load<u32>(entry, 24);
+  if (load<u16>(entry, 30) == 0) {
+    for (let i = 8; i < length; i++) if (<u32>load<u8>(bytes + i) != byteAt(start + i)) return false;
     return true;
   }
-  for (let i = 0; i < length; i++) if (<u32>load<u8>(bytes + i) != fold(byteAt(start + i))) return false;
+  for (let i = 8; i < length; i++) if (<u32>load<u8>(bytes + i) != fold(byteAt(start + i))) return false;
   return true;
 }
 
@@ -64,19 +65,19 @@ function put(list: usize, value: u32): void {
 
 /** The keyword of `entry`, whose window stands at `at`. Returns the end of the list, 0 = it is full. */
 function compare(table: usize, entry: usize, at: i32, from: i32, to: i32, length: i32, list: usize): usize {
-  const start = at - <i32>load<u16>(entry, 28);
+  const start = at - <i32>load<u16>(entry, 40);
   if (start < 0) return list;
-  if (((load<u32>(INPUT + start) | load<u32>(entry, 8)) & load<u32>(entry, 4)) != load<u32>(entry)) return list;
-  const stop = start + <i32>load<u16>(entry, 16);
+  if (((load<u64>(INPUT + start) | load<u64>(entry, 8)) & load<u64>(entry, 16)) != load<u64>(entry)) return list;
+  const stop = start + <i32>load<u16>(entry, 28);
   if (stop <= from || stop > to || !equals(entry, table, start)) return list;
-  const gate = <usize>load<u32>(entry, 20);
+  const gate = <usize>load<u32>(entry, 32);
   if (gate != 0) {
-    const first = stop - <i32>load<i16>(entry, 24);
-    const last = stop - <i32>load<i16>(entry, 26);
+    const first = stop - <i32>load<i16>(entry, 36);
+    const last = stop - <i32>load<i16>(entry, 38);
     if (!passes(gate, first, last, start, length)) return list;
   }
   if (list == LIST_END) return 0;
-  put(list, ((stop - from) << 15) | <u32>load<u16>(entry, 30));
+  put(list, ((stop - from) << 15) | <u32>load<u16>(entry, 42));
   return list + 4;
 }
 
