@@ -454,6 +454,22 @@ test('bytes out in small parts, far beyond any day before', () => {
   assert.deepEqual(day(60), [], 'three days make a habit');
 });
 
+test('after a restart the days before are taken from what is stored', () => {
+  const told = (requestBytes: number): number => {
+    const f = fixture();
+    const first = START - 14 * DAY;
+    const known = { ...stat('known.example'), firstSeen: first, lastSeen: START, count: 500, requestBytes };
+    const times = { firstSeen: first, lastSeen: START, lastNewAt: first };
+    f.baseline.load({
+      agents: [{ agent: 'researcher', ...times, requests: 500, locked: false, destinations: [known] }],
+    });
+    const send = () => f.baseline.volume(f.at('known.example', { method: 'POST', requestBytes: 900_000 }));
+    return Array.from({ length: 60 }, send).filter((finding) => finding !== undefined).length;
+  };
+  assert.equal(told(7_000_000), 1, 'half a megabyte a day, and now 54');
+  assert.equal(told(700_000_000), 0, 'as much as ever');
+});
+
 test('the first weekend of whoever rests at night is no silence', () => {
   const office = fixture();
   for (let day = 0; day < 5; day++) {
