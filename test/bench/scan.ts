@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { enginesInSteps } from '../../src/collector-engines.ts';
 import { scanOptions } from '../../src/collector-scan.ts';
 import { defaultConfig } from '../../src/config/load.ts';
@@ -124,10 +125,13 @@ function adversarialLines(): Line[] {
 /** Prints the table of scanning, and puts it between its markers in README.md when `keep` says so. */
 export function reportScan(keep: boolean): void {
   const began = Date.now();
+  const busy = loadavg()[0] ?? 0;
   const all = subjects();
   const lines = [...kindLines(all), ...sizeLines(all), ...adversarialLines()];
   const text = table(lines, [
-    'one core',
+    `Node ${process.version}`,
+    `one core of ${cpus()[0]?.model ?? 'an unknown CPU'}`,
+    `load average before ${busy.toFixed(1)}`,
     `windows of ${WINDOW >> 10} KiB`,
     `${((Date.now() - began) / 1000).toFixed(0)} s`,
   ]);
