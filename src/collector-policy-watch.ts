@@ -10,31 +10,30 @@ const LOOK_MS = 5_000;
 export function watchFiles(files: readonly string[], changed: () => void): () => void {
   const watchers: FSWatcher[] = [];
   let timer: NodeJS.Timeout | undefined;
-  const soon = (): void => {
+  let known = files.map(stamp).join('\n');
+  // Others may write in the same directory all the time.
+  const look = (): void => {
+    const now = files.map(stamp).join('\n');
+    if (now === known) return;
+    known = now;
     clearTimeout(timer);
     timer = setTimeout(changed, DEBOUNCE_MS);
     timer.unref();
   };
   for (const directory of new Set(files.map((file) => dirname(file)))) {
     try {
-      const watcher = watch(directory, { persistent: false }, soon);
+      const watcher = watch(directory, { persistent: false }, look);
       watcher.on('error', () => watcher.close());
       watchers.push(watcher);
     } catch {
-      // The look below finds what is told to nobody.
+      // The look every few seconds finds what is told to nobody.
     }
   }
-  let known = files.map(stamp).join('\n');
-  const look = setInterval(() => {
-    const now = files.map(stamp).join('\n');
-    if (now === known) return;
-    known = now;
-    soon();
-  }, LOOK_MS);
-  look.unref();
+  const every = setInterval(look, LOOK_MS);
+  every.unref();
   return () => {
     clearTimeout(timer);
-    clearInterval(look);
+    clearInterval(every);
     for (const watcher of watchers) watcher.close();
   };
 }
