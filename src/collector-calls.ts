@@ -1,3 +1,4 @@
+import type { Said } from './collector-policy-said.ts';
 import type { Tokens } from './inspect/tokens.ts';
 import { CONTENT_BYTES, completionOf, promptOf } from './llm/content.ts';
 import { llmFacts } from './llm/facts.ts';
@@ -9,7 +10,7 @@ import { createLlmRequest } from './llm/request-reader.ts';
 import { createLlmResponse, type LlmResponseReader } from './llm/response-reader.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
-import type { LlmContent } from './model/llm.ts';
+import type { LlmApi, LlmContent } from './model/llm.ts';
 import type { McpFacts } from './model/mcp.ts';
 import type { Told } from './pipeline/stages.ts';
 
@@ -20,7 +21,7 @@ export interface ReadCall {
   /** More of the answer, decoded. `now`: performance.now(). */
   answer(bytes: Uint8Array, now: number): void;
   /** What was said, as far as it was kept. */
-  said(): LlmContent;
+  said(): Said | undefined;
   /** All of it; `cut`: the answer did not come whole. */
   told(exchange: Exchange, cut: boolean): Told | undefined;
 }
@@ -34,24 +35,37 @@ export interface LlmCallOptions {
   readonly exports: boolean;
 }
 
-/** Undefined when the request is for no LLM API. */
-export function llmCall({ request, destination }: Exchange, options: LlmCallOptions): ReadCall | undefined {
-  const api = recogniseLlm({
+/** The LLM API a request is for, by its head. Cheap where it is none. */
+export function llmApiOf({ kind, request, destination }: Exchange): LlmApi | undefined {
+  if (kind !== 'exchange' || request.method !== 'POST') return undefined;
+  return recogniseLlm({
     host: destination.host,
     method: request.method,
     path: request.target,
     requestContentType: fieldOf(request.fields, 'content-type'),
   });
+}
+
+/** Undefined when the request is for no LLM API. */
+export function llmCall(exchange: Exchange, options: LlmCallOptions): ReadCall | undefined {
+  const api = llmApiOf(exchange);
   if (api === undefined) return undefined;
   const asked = createLlmRequest(api);
   let answered: LlmResponseReader | undefined;
   const kept = options.keeps ? { request: new Kept(), response: new Kept() } : undefined;
-  const said = (): LlmContent => {
+  const said = (): Said => {
     const question = kept?.request.bytes();
     const answer = kept?.response.bytes();
     const prompt = question && promptOf(api.kind, question);
     const completion = answer && completionOf(answer);
-    return { ...(prompt && { prompt }), ...(completion !== undefined && { completion }) };
+    const { model } = asked.end();
+    return {
+      provider: api.provider,
+      operation: api.operation,
+      ...(model !== undefined && { model }),
+      ...(prompt && { prompt }),
+      ...(completion !== undefined && { completion }),
+    };
   };
   return {
     ask: (bytes) => {
@@ -119,7 +133,7 @@ export function mcpCall({ request }: Exchange, hash: (text: string) => string): 
       answered ??= createMcpResponse();
       answered.push(bytes);
     },
-    said: () => ({}),
+    said: () => undefined,
     told: (exchange) => {
       const said = asked.end();
       if (said === undefined) return undefined;

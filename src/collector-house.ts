@@ -103,6 +103,7 @@ export class House {
     this.#scanBudget = scanBudgetOf(config);
     this.#reading = readingStage({
       tokens: this.tokens,
+      said: () => this.policies.said,
       config,
       hash: state.hash,
       failed: (error) => log.warn({ error: String(error) }, 'reader-failed'),

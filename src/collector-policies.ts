@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import { llmApiOf } from './collector-calls.ts';
 import type { PolicyAlerts } from './collector-policy-alerts.ts';
 import { Approvals } from './collector-policy-approvals.ts';
 import { PolicyCounts } from './collector-policy-counts.ts';
 import { environmentOf, moreOf } from './collector-policy-facts.ts';
 import type { PolicyStage } from './collector-policy-inspector.ts';
 import type { PolicyReceiver } from './collector-policy-receiver.ts';
+import type { SaidPolicies } from './collector-policy-said.ts';
 import { watchFiles } from './collector-policy-watch.ts';
 import type { Config } from './config/schema.ts';
 import { parseSecureUrl } from './config/values.ts';
@@ -72,6 +74,7 @@ export class Policies {
   #host: PolicyHost | undefined;
   #engine: Engine | undefined;
   #throttle: Throttle | undefined;
+  #said: SaidPolicies | undefined;
   #staged: Staged;
   #set: PolicySet | undefined;
   #examined: readonly Examined[] | undefined;
@@ -189,6 +192,11 @@ export class Policies {
     this.#swap(this.lessThan(before).join(''), 'policy files changed');
   }
 
+  /** Policies on what is said in LLM calls; undefined when there are none. */
+  get said(): SaidPolicies | undefined {
+    return this.#said;
+  }
+
   /** What stages ask: nothing when there is nothing to ask. */
   inspectors(readsTls: (exchange: Exchange) => boolean): readonly Inspector[] {
     const { counts, approvals } = this;
@@ -212,7 +220,10 @@ export class Policies {
       alerted: (policy, exchange) => this.#alerts?.tell(policy, exchange),
       more: (exchange, { protocol }) => moreOf(exchange as LiveExchange, environment, protocol),
       readsTls,
+      unsaid: this.#set === undefined ? undefined : engine.withoutSaid(this.#set),
+      saidLater: (exchange) => this.#said !== undefined && llmApiOf(exchange) !== undefined,
     };
+    this.#said = engine.saidPolicies(stage);
     return engine.policyInspectors(stage);
   }
 

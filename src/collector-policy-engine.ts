@@ -5,6 +5,7 @@ import { type PolicyProblem, parsePolicies } from './policy/parse.ts';
 import { createSet, type PolicySet } from './policy/policy.ts';
 
 export { policyInspectors } from './collector-policy-inspector.ts';
+export { saidPolicies, withoutSaid } from './collector-policy-said.ts';
 export { fingerprintOf, isShrink, loosened, loosenedText, looser } from './policy/compare.ts';
 export { examine } from './policy/examine.ts';
 export { createSet } from './policy/policy.ts';

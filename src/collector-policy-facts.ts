@@ -1,3 +1,4 @@
+import { llmApiOf } from './collector-calls.ts';
 import type { LiveExchange } from './pipeline/live.ts';
 import type { Attributes, AttributeValue } from './policy/cel-context.ts';
 
@@ -11,6 +12,8 @@ const MORE: ReadonlyMap<string, Read> = new Map<string, Read>([
   ['strathon.project.environment', (_, environment) => environment],
   ['deployment.environment', (_, environment) => environment],
   ['weir.tunnel.protocol', (_, __, protocol) => protocol],
+  ['gen_ai.provider.name', (exchange) => llmApiOf(exchange)?.provider],
+  ['gen_ai.operation.name', (exchange) => llmApiOf(exchange)?.operation],
 ]);
 
 /** @param environment `deployment.environment.name` of the resource · @param protocol what a CONNECT turned out to carry */

@@ -30,6 +30,9 @@ export interface PolicyStage {
   alerted?(policy: Policy, exchange: Exchange): void;
   /** What an exchange does not hold itself. */
   more(exchange: Exchange, facts: { readonly protocol?: string }): Attributes;
+  /** The set without policies on what is said in LLM calls, and whether a request is such a call: those are asked later. */
+  readonly unsaid?: PolicySet | undefined;
+  saidLater?(exchange: Exchange): boolean;
   /** TLS inside this CONNECT is to be read. */
   readsTls(exchange: Exchange): boolean;
 }
@@ -85,7 +88,7 @@ function asked(
   facts: { readonly protocol?: string },
   again: boolean,
 ): readonly Finding[] {
-  const { set, tally } = stage;
+  const set = stage.saidLater?.(exchange) ? stage.unsaid : stage.set;
   if (set === undefined) return findingsOf(UNLOADED);
   if (set.policies.length === 0 && set.defaultAction === 'allow') return NONE;
   const { agent } = exchange.identity;
@@ -96,14 +99,19 @@ function asked(
   const seen = factsOf(exchange, exchange.startedAt, stage.more(exchange, facts));
   const { onAbsent, throttleStatus } = stage;
   const decision = decide(set, seen, doors, { onAbsent, throttleStatus });
-  if (!again) count(tally, decision);
-  if (!again && stage.alerted !== undefined) {
+  if (!again) tallied(stage, exchange, decision);
+  return findingsOf(decision);
+}
+
+/** Counts a decision and tells who must know of it. */
+export function tallied(stage: PolicyStage, exchange: Exchange, decision: Decision): void {
+  count(stage.tally, decision);
+  if (stage.alerted !== undefined) {
     for (const policy of decision.matched) if (policy.action === 'alert') stage.alerted(policy, exchange);
   }
-  if (!again && decision.answer?.action === 'require_approval' && decision.policy !== undefined) {
+  if (decision.answer?.action === 'require_approval' && decision.policy !== undefined) {
     stage.asked(decision.policy, exchange);
   }
-  return findingsOf(decision);
 }
 
 function count(tally: Tally, decision: Decision): void {
@@ -130,7 +138,7 @@ function isUnderWay({ kind, sentMono, status }: Exchange): boolean {
 export const POLICY_RULE = 'policy:';
 
 /** A decision as findings: the one that decides, those that only record, and what shadows would have done. */
-function findingsOf(decision: Decision): readonly Finding[] {
+export function findingsOf(decision: Decision): readonly Finding[] {
   const findings: Finding[] = [];
   const { decidedBy, disposition } = decision;
   if (decidedBy !== undefined && (disposition === 'block' || disposition === 'redact'))

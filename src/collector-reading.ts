@@ -1,4 +1,5 @@
-import { llmCall, mcpCall, type ReadCall } from './collector-calls.ts';
+import { llmApiOf, llmCall, mcpCall, type ReadCall } from './collector-calls.ts';
+import type { SaidPolicies } from './collector-policy-said.ts';
 import { readPrices } from './collector-prices.ts';
 import type { Config } from './config/schema.ts';
 import { type Copy, copyBody } from './content/copy.ts';
@@ -12,6 +13,8 @@ export interface ReadingOptions {
   /** Keyed hash of the state directory. */
   readonly hash: (text: string) => string;
   readonly tokens: Tokens;
+  /** Policies on what is said, as they are for this exchange. */
+  readonly said: (exchange: Exchange) => SaidPolicies | undefined;
   readonly failed: (error: unknown) => void;
 }
 
@@ -23,7 +26,7 @@ interface Open {
 }
 
 /** Application protocols read out of bodies, on a copy: LLM APIs and MCP. Outlives reloads: what is open keeps its reader. */
-export function readingStage({ config, hash, tokens, failed }: ReadingOptions): ReadingStage {
+export function readingStage({ config, hash, tokens, said, failed }: ReadingOptions): ReadingStage {
   const { decoded_bytes: decodedBytes, decode_ratio: decodeRatio } = config.body;
   const prices = readPrices(config.telemetry.prices_file);
   const exports = config.telemetry.content === 'on';
@@ -33,7 +36,9 @@ export function readingStage({ config, hash, tokens, failed }: ReadingOptions): 
   const request = (exchange: Exchange) => {
     // Cheap where it is no such call: most requests have no body and are not asked about.
     if (exchange.kind !== 'exchange' || exchange.request.method !== 'POST') return undefined;
-    const call = llmCall(exchange, { tokens, prices, keeps: exports, exports }) ?? mcpCall(exchange, hash);
+    const call =
+      llmCall(exchange, { tokens, prices, keeps: exports || said(exchange) !== undefined, exports }) ??
+      mcpCall(exchange, hash);
     if (call === undefined) return undefined;
     calls.set(exchange, { call, cut: false });
     const body = copy(exchange.request.fields, (bytes) => call.ask(bytes));
@@ -55,6 +60,13 @@ export function readingStage({ config, hash, tokens, failed }: ReadingOptions): 
   };
   return {
     copy: (exchange, direction) => (direction === 'request' ? request(exchange) : response(exchange)),
+    holds: (exchange) =>
+      // Elsewhere nothing said could be stopped, and nobody should wait.
+      exchange.ruling.mode === 'enforce' && said(exchange)?.readPrompts === true && llmApiOf(exchange) !== undefined,
+    judge(exchange, direction) {
+      const words = calls.get(exchange)?.call.said();
+      return words === undefined ? [] : (said(exchange)?.judge(exchange, direction, words) ?? []);
+    },
     told(exchange) {
       const open = calls.get(exchange);
       return open?.call.told(exchange, open.cut);

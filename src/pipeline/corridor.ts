@@ -25,7 +25,7 @@ import { editsOf, filterContent, responseHead, trailers } from './filtered.ts';
 import type { LiveConnection, LiveExchange } from './live.ts';
 import { LiveList, openOf } from './live-list.ts';
 import { openExchange, openTunnelOf } from './open.ts';
-import { alsoRead, copyContent } from './reading.ts';
+import { copyContent, filterAndRead } from './reading.ts';
 import { connectionRecord, exchangeRecord, rejection } from './record.ts';
 import { afterTaps } from './tapped.ts';
 import { createTraces, type Traces } from './trace.ts';
@@ -197,7 +197,7 @@ class Passage implements LiveCorridor {
 
   filter(...[exchange, direction, length, sink]: Parameters<Corridor['filter']>): ContentFilter | undefined {
     const state = exchange as LiveExchange;
-    return alsoRead(state, direction, filterContent(state, direction, length, sink));
+    return filterAndRead(state, direction, length, sink, (out) => filterContent(state, direction, length, out));
   }
 
   checkResponse(exchange: Exchange): Checked {

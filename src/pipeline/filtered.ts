@@ -16,10 +16,7 @@ export function filterContent(
   if (content?.filter === undefined || exchange.closed) return undefined;
   const refused = (findings: readonly Finding[]): Answer => {
     note(exchange, findings);
-    exchange.answeredFor = 'policy-denied';
-    const answer = exchange.stages.refuse(exchange);
-    exchange.answeredStatus = answer.status;
-    return answer;
+    return refusedBody(exchange);
   };
   const make = (out: FilterSink): ContentFilter | undefined =>
     content.filter?.(exchange, direction, length, {
@@ -50,8 +47,16 @@ export function filterContent(
   }
 }
 
+/** The answer to an exchange whose body must not go on. */
+export function refusedBody(exchange: LiveExchange): Answer {
+  exchange.answeredFor = 'policy-denied';
+  const answer = exchange.stages.refuse(exchange);
+  exchange.answeredStatus = answer.status;
+  return answer;
+}
+
 /** What was found in time: judged like anything else. What has been rewritten stays so whatever is found later. */
-function note(exchange: LiveExchange, findings: readonly Finding[]): void {
+export function note(exchange: LiveExchange, findings: readonly Finding[]): void {
   if (findings.length === 0) return;
   const { action } = exchange.ruling;
   for (const finding of findings) exchange.findings.push(finding);

@@ -84,6 +84,10 @@ export interface ReadingStage {
         finish(complete: boolean): Promise<void> | undefined;
       }
     | undefined;
+  /** Its request must not go on before {@link judge} was asked of it. */
+  holds?(exchange: Exchange): boolean;
+  /** What is thought of a body that has been read to its end; asked once per direction. */
+  judge?(exchange: Exchange, direction: 'request' | 'response'): readonly Finding[];
   /** All that was read of an exchange, once its bodies have ended; asked once. */
   told(exchange: Exchange): Told | undefined;
   /** A reader failed. */

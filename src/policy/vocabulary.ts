@@ -54,6 +54,7 @@ const CONTENT = [
   'gen_ai.request.model',
   'gen_ai.provider.name',
   'gen_ai.operation.name',
+  'gen_ai.completion',
 ] as const;
 
 /** Of the record, but known only when everything is over, or a consequence of what policies say. */
@@ -64,7 +65,6 @@ const AFTERWARDS = [
   'error.type',
   'network.peer.address',
   'network.peer.port',
-  'gen_ai.completion',
   'weir.request.body.size',
   'weir.response.body.size',
   'weir.response.content_type',

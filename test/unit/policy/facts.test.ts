@@ -99,6 +99,7 @@ test('everything read here is in the vocabulary; the rest of the vocabulary come
   );
   assert.deepEqual([...READABLE].filter((key) => !READ_FROM_EXCHANGE.has(key)).sort(), [
     'deployment.environment',
+    'gen_ai.completion',
     'gen_ai.operation.name',
     'gen_ai.prompt',
     'gen_ai.provider.name',
