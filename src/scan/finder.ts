@@ -18,8 +18,6 @@ export interface Finder {
   numbers(view: View, from: number, to: number, found: FoundNumber): void;
   /** Stream offset where a run of digits began that may go on, or -1. */
   readonly openNumber: number;
-  /** Bytes of the longest keyword that may go on. */
-  openWord(view: View): number;
 }
 
 export function isDigit(byte: number | undefined): boolean {
@@ -44,10 +42,6 @@ export class PlainFinder implements Finder {
 
   get openNumber(): number {
     return this.#openNumber;
-  }
-
-  openWord(): number {
-    return this.#tables.automaton.depth[this.#state] as number;
   }
 
   words({ base, run }: View, from: number, to: number, found: FoundWord): void {

@@ -121,7 +121,7 @@ export class Scanner {
     if (this.#exhausted) return end;
     const { leads } = this.#tables;
     const { openNumber } = this.#finder;
-    const word = this.#words.stopped ? end : end - this.#finder.openWord(this.#view);
+    const word = this.#words.stopped ? end : end - this.#tables.prefixes.open(run.bytes, run.end);
     const number = openNumber >= 0 ? openNumber : end;
     let settled = Math.min(word, number, this.#words.open, this.#numbers.open, this.#addresses.open);
     for (const { pattern, bytes } of leads) {

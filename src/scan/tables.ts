@@ -2,6 +2,7 @@ import { type Automaton, buildAutomaton, type Keyword } from './aho-corasick.ts'
 import { type Finder, PlainFinder } from './finder.ts';
 import type { Limits } from './lane.ts';
 import type { CompiledPattern } from './pattern.ts';
+import { Prefixes } from './prefixes.ts';
 import { wasmFinders } from './wasm-finder.ts';
 
 /** Where a keyword points: the pattern, and the starts to try relative to the end of the keyword. */
@@ -26,6 +27,8 @@ export interface Tables extends Limits {
   /** Made when it is first needed: the WebAssembly engine does without. */
   readonly automaton: Automaton;
   readonly keywords: readonly Keyword[];
+  /** What `Scanner.settled` asks; made when it is first needed. */
+  readonly prefixes: Prefixes;
   /** By keyword. */
   readonly targets: readonly Target[];
   /** Finds keywords and numbers in one stream. */
@@ -57,11 +60,16 @@ export function tablesOf(patterns: readonly CompiledPattern[], limits: Limits, p
   const reach = patterns.flatMap((pattern) => pattern.anchors.map((one) => one.to + one.bytes.length + pattern.before));
   const keywords = anchors.map((one) => one.anchor);
   let automaton: Automaton | undefined;
+  let prefixes: Prefixes | undefined;
   let finders: (() => Finder) | undefined;
   const tables: Tables = {
     get automaton() {
       automaton ??= buildAutomaton(keywords);
       return automaton;
+    },
+    get prefixes() {
+      prefixes ??= new Prefixes(keywords);
+      return prefixes;
     },
     keywords,
     finder: () => {

@@ -1,7 +1,6 @@
 import { type Finder, type FoundNumber, type FoundWord, isDigit } from './finder.ts';
 import type { View } from './lane.ts';
 import { type CompiledPattern, programOf } from './pattern.ts';
-import { Prefixes } from './prefixes.ts';
 import type { Tables } from './tables.ts';
 import { type Wasm, wasmOf } from './wasm-memory.ts';
 import { gateBytes, type WasmTables, wasmTables } from './wasm-tables.ts';
@@ -19,17 +18,11 @@ class Placed {
   #generation = -1;
   /** Patterns whose gate is there. */
   readonly #gated: Set<CompiledPattern> = new Set();
-  #prefixes: Prefixes | undefined;
 
   constructor(wasm: Wasm, tables: Tables, own: WasmTables) {
     this.wasm = wasm;
     this.tables = tables;
     this.own = own;
-  }
-
-  get prefixes(): Prefixes {
-    this.#prefixes ??= new Prefixes(this.tables.keywords);
-    return this.#prefixes;
   }
 
   /** Puts the tables there when they are not. */
@@ -73,10 +66,6 @@ class WasmFinder implements Finder {
 
   get openNumber(): number {
     return this.#openNumber;
-  }
-
-  openWord({ run }: View): number {
-    return this.#placed.prefixes.open(run.bytes, run.end);
   }
 
   /** Copies a block with what gates read around it. Returns the index of its first byte. */

@@ -162,7 +162,9 @@ function nearDigits(view: DataView, patterns: readonly CompiledPattern[]): void 
   const shortest = Math.min(...programs.map(({ prefix }) => prefix.length));
   const near = new Uint32Array(8);
   for (const set of programs.flatMap(({ lead, prefix }) => [lead, ...prefix])) addAll(near, set);
-  if (patterns.length === 0 || shortest < 8 || near.subarray(4).some((word) => word !== 0)) return;
+  // Digits in a look-behind are no part of the match.
+  const before = patterns.some(({ anchors }) => anchors.some(({ from }) => from < 0));
+  if (patterns.length === 0 || before || shortest < 8 || near.subarray(4).some((word) => word !== 0)) return;
   view.setUint32(4, shortest < 16 ? 8 : 16, true);
   for (const byte of bytesOf(near)) {
     const low = LOW + (byte & 15);

@@ -42,7 +42,7 @@ export function passesNumber(gate: usize, from: i32, to: i32, start: i32, end: i
   const prefix = <i32>load<u32>(gate, 4);
   for (; at <= to; at++) {
     const index = end - at;
-    if (end < length && index < prefix && !has(gate + PREFIX + (<usize>index << 5), byteAt(end))) continue;
+    if (end < length && index >= 0 && index < prefix && !has(gate + PREFIX + (<usize>index << 5), byteAt(end))) continue;
     if (!refused(gate, at, length)) return true;
   }
   return false;

@@ -7,7 +7,7 @@ import { scanLayers } from '../../../src/scan/layers.ts';
 import type { PatternEntry } from '../../../src/scan/pattern.ts';
 import type { ScanResult } from '../../../src/scan/scanner.ts';
 import { wasmOf } from '../../../src/scan/wasm-memory.ts';
-import { librarySources } from './library.ts';
+import { librarySources, source } from './library.ts';
 
 /** The plain engine is the oracle of the WebAssembly one: the same matches, the same limits at the same place, the same `settled`. */
 const sources = librarySources();
@@ -75,9 +75,9 @@ test('the module runs here: what follows compares two engines', () => {
 const whole = pairOf(compiled);
 
 test('every example and counter-example, alone and with all patterns', () => {
-  for (const [i, source] of sources.entries()) {
+  for (const [i, entry] of sources.entries()) {
     const alone = pairOf([compiled[i] as (typeof compiled)[number]]);
-    for (const text of examplesOf(source)) {
+    for (const text of examplesOf(entry)) {
       const bytes = new TextEncoder().encode(text);
       for (const { fast, plain } of [alone, whole]) assert.deepEqual(told(fast.scan(bytes)), told(plain.scan(bytes)));
       sameInPieces(alone, bytes, [1, 3, bytes.length >> 1]);
@@ -85,17 +85,55 @@ test('every example and counter-example, alone and with all patterns', () => {
   }
 });
 
-for (const [i, source] of sources.entries()) {
-  test(`any cut gives what the plain engine gives: ${source.id}`, () => {
+for (const [i, entry] of sources.entries()) {
+  test(`any cut gives what the plain engine gives: ${entry.id}`, () => {
     const pair = pairOf([compiled[i] as (typeof compiled)[number]]);
     fc.assert(
-      fc.property(texts(examplesOf(source)), fc.array(fc.nat(), { maxLength: 8 }), (bytes, cuts) => {
+      fc.property(texts(examplesOf(entry)), fc.array(fc.nat(), { maxLength: 8 }), (bytes, cuts) => {
         sameInPieces(pair, bytes, cuts);
       }),
       { numRuns: 25 },
     );
   });
 }
+
+const own = [
+  source({ id: 'behind', trigger: 'digits', expression: '(?<=[0-9]{2,5}-)[a-z]{8,12}(?![a-z])' }),
+  source({ id: 'after', trigger: 'digits', expression: '[a-z]{0,9}[0-9]{3}[a-z]{2,4}(?![a-z])' }),
+  source({
+    id: 'word',
+    expression: '(?<![a-z])long-keyword-of-Its-own[a-z0-9]{4}',
+    keywords: ['long-keyword-of-Its-own'],
+  }),
+  source({
+    id: 'case',
+    case: 'ignore',
+    expression: '@x_[\\[a]y-long=[a-z]{3}',
+    keywords: ['@x_[y-long=', '@x_ay-long='],
+  }),
+  source({ id: 'hook', expression: '(?<=/hook/[0-9]{3,9}/)[a-z0-9]{8,40}', keywords: ['/hook/'] }),
+  source({ id: 'mail', trigger: 'at', expression: '(?<![a-z.])[a-z.]{1,20}@[a-z]{1,9}\\.[a-z]{2,5}' }),
+];
+
+test('patterns of other forms: digits and keywords in look-behinds, exact and folded keywords side by side', () => {
+  const pair = pairOf(own.map(compilePattern));
+  const samples = [
+    ...['12-abcdefgh', '123456-abcdefgh', 'ab123cd', '1-abcdefghi', 'abcdefghi999zz', '99-', '00-aaaaaaaaaaaaa'],
+    ...[
+      'long-keyword-of-Its-owna1b2',
+      'LONG-keyword-of-its-own1234',
+      '@X_[Y-LONG=abc',
+      '@x_{y-long=abc',
+      '`x_ay-long=abc',
+    ],
+    ...['/hook/1234/abcd1234', '/hook/1/abcdefgh', 'me.too@example.org', '@@a.bc'],
+  ];
+  fc.assert(
+    fc.property(texts(samples), fc.array(fc.nat(), { maxLength: 8 }), (bytes, cuts) => sameInPieces(pair, bytes, cuts)),
+    { numRuns: 1500 },
+  );
+  assert.ok(pair.fast.scan(new TextEncoder().encode(samples.join(' '))).matches.length >= 5);
+});
 
 test('all patterns at once: random and mutated texts, whole, decoded and in pieces', () => {
   fc.assert(
