@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { type Answer, throughTls } from '../support/agent.ts';
+import { type Answer, http2Through, over2, throughTls } from '../support/agent.ts';
 import { agentOf, MODES, openPolicyWorld, type PolicyWorld } from '../support/policy-world.ts';
 import { eventually } from '../support/weir.ts';
 
@@ -29,6 +29,11 @@ const POLICIES = {
       action_config: { message: 'Deleting is for people.' },
     },
     { name: 'ask first', match_expression: 'attrs["url.path"].startsWith("/pay")', action: 'require_approval' },
+    {
+      name: 'ask for tunnels',
+      match_expression: 'attrs["server.address"] == "pay-tunnel.tunnel.example"',
+      action: 'require_approval',
+    },
     {
       name: 'use-search',
       match_expression: 'attrs["url.path"] == "/crawl"',
@@ -228,6 +233,27 @@ describe('approvals and counts', () => {
     assert.match(world.weir.logs(), /may GET http:\/\/ok\.test:80\/pay until/);
   });
 
+  it('a tunnel is approved as host and port; HTTP/2 requests are refused and approved one by one', async () => {
+    const host = 'pay-tunnel.tunnel.example';
+    // A kind of client that has not trusted our CA yet, so that its CONNECT is refused.
+    const strange = { agent, userAgent: 'strange/1' };
+    const refused = await world.ask(`https://${host}/`, strange);
+    assert.equal(refused.status, 403);
+    assert.equal((await world.weir.cli(['approve', refOf(refused)])).code, 0);
+    assert.equal((await world.ask(`https://${host}/`, strange)).status, 200);
+    const session = await http2Through(world.weir, 'h2.read.example', { agent, ca: world.ca });
+    try {
+      const first = await over2(session, '/pay/h2');
+      assert.equal(first.status, 403);
+      assert.equal((await over2(session, '/free')).status, 200);
+      assert.equal((await world.weir.cli(['approve', refOf(first)])).code, 0);
+      assert.equal((await over2(session, '/pay/h2?again')).status, 200);
+      assert.equal((await over2(session, '/pay/h3')).status, 403);
+    } finally {
+      session.destroy();
+    }
+  });
+
   it('an approval ends', async () => {
     const refused = await world.ask('http://ok.test/pay/short', { agent });
     assert.equal((await world.weir.cli(['approve', refOf(refused), '--for', '1s'])).code, 0);
@@ -253,7 +279,7 @@ describe('approvals and counts', () => {
     assert.match(human.stdout, /PRIORITY +NAME +ACTION +STATE +MATCHES/);
     assert.match(
       (await world.weir.cli(['status'])).stdout,
-      /policies 15 from .*policies\.yaml; \d+ of them can never match/,
+      /policies 16 from .*policies\.yaml; \d+ of them can never match/,
     );
   });
 });

@@ -55,6 +55,20 @@ describe('weir policy explain', () => {
     assert.match(human.stdout, /enforce +block +← applies here/);
   });
 
+  it('a refusal that was given inside TLS, and one of a CONNECT', async () => {
+    // In this order: a client that has trusted our CA once is refused inside TLS from then on.
+    for (const url of ['https://evil.tunnel.example/', 'https://evil.read.example/']) {
+      const answer = await world.ask(url, { agent });
+      assert.equal(answer.status, 403);
+      const { ref = '' } = JSON.parse(answer.body) as Record<string, string>;
+      const report = await eventually(async () => {
+        const { stdout, code } = await world.weir.cli(['policy', 'explain', '--json', ref]);
+        return code === 0 && (JSON.parse(stdout) as ExplainReport);
+      }, `the row of ${url} is stored`);
+      assert.equal(report.steps[0]?.rule, 'policy:no-evil');
+    }
+  });
+
   it('a request that is not made: as the traffic would be judged, without any', async () => {
     const seen = world.origin.seen.length;
     const one = await explain('GET', 'http://evil.test/', '--agent', agent);
