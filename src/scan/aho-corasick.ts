@@ -23,8 +23,6 @@ export interface Walk {
   readonly accepting: number;
   /** Keywords (as index of the list) that end in state `accepting + i`: `outputs[i]`. */
   readonly outputs: readonly (readonly number[])[];
-  /** Bytes of the longest keyword that may be under way, by state. */
-  readonly depth: Uint16Array;
 }
 
 /** What is walked, and the filter in front of it. */
@@ -79,7 +77,6 @@ interface Trie {
   readonly sibling: Uint32Array;
   /** Class of the byte that leads to a state. */
   readonly by: Uint8Array;
-  readonly depth: Uint16Array;
   /** Keywords that end in a state. */
   readonly ends: Map<number, number[]>;
   states: number;
@@ -99,7 +96,6 @@ export function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie 
     first: new Uint32Array(most),
     sibling: new Uint32Array(most),
     by: new Uint8Array(most),
-    depth: new Uint16Array(most),
     ends: new Map(),
     states: 1,
   };
@@ -112,7 +108,6 @@ export function trieOf(keywords: readonly Keyword[], classOf: Uint8Array): Trie 
       if (child === 0) {
         child = trie.states++;
         trie.by[child] = byteClass;
-        trie.depth[child] = (trie.depth[at] as number) + 1;
         trie.sibling[child] = trie.first[at] as number;
         trie.first[at] = child;
         if (at === 0) trie.roots[byteClass] = child;
@@ -204,7 +199,7 @@ export function buildWalk(keywords: readonly Keyword[]): Walk {
   const shift = 32 - Math.clz32(width - 1);
   const trie = trieOf(keywords, classOf);
   const { order, fail } = suffixes(trie);
-  const { first, sibling, by, depth, ends } = trie;
+  const { first, sibling, by, ends } = trie;
   const accepting = order.length - ends.size;
   const outputs: number[][] = [];
   const row = new Uint32Array(order.length);
@@ -216,7 +211,6 @@ export function buildWalk(keywords: readonly Keyword[]): Walk {
   }
   const next =
     order.length <= 0x10000 ? new Uint16Array(order.length << shift) : new Uint32Array(order.length << shift);
-  const depths = new Uint16Array(order.length);
   // A state goes where its longest proper suffix goes, except to its own children.
   for (let i = 0; i < order.length; i++) {
     const state = order[i] as number;
@@ -226,9 +220,8 @@ export function buildWalk(keywords: readonly Keyword[]): Walk {
     for (let child = first[state] as number; child !== 0; child = sibling[child] as number) {
       next[(at << shift) | (by[child] as number)] = row[child] as number;
     }
-    depths[at] = depth[state] as number;
   }
-  return { classOf, shift, next, accepting, outputs, depth: depths };
+  return { classOf, shift, next, accepting, outputs };
 }
 
 /** Builds all that a search needs. */
