@@ -27,8 +27,8 @@ export function inspect(
   }
 }
 
-function isKnown({ findings }: LiveExchange, { inspector, rule }: Finding): boolean {
-  return findings.some((known) => known.rule === rule && known.inspector === inspector);
+function isKnown({ findings }: LiveExchange, { inspector, rule, message }: Finding): boolean {
+  return findings.some((known) => known.rule === rule && known.inspector === inspector && known.message === message);
 }
 
 /** What a failed inspector leaves: verdict *block*, whatever it would have found. */
