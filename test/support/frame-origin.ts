@@ -16,6 +16,9 @@ export const HEADERS = 1;
 export const RST_STREAM = 3;
 const SETTINGS = 4;
 const PING = 6;
+const WINDOW_UPDATE = 8;
+/** RFC 9113 §6.9.2. */
+const DEFAULT_WINDOW = 65_535;
 const ACK = 1;
 const END_STREAM = 1;
 const END_HEADERS = 4;
@@ -39,7 +42,7 @@ export interface FrameOrigin {
   readonly streams: Frame[][];
   /** Begins an answer to each new stream, or none. */
   answers: boolean;
-  /** The window of each new stream (SETTINGS_INITIAL_WINDOW_SIZE); it is never opened again. */
+  /** The window of each new stream and connection; it is never opened again. */
   window: number;
   close(): void;
 }
@@ -62,7 +65,7 @@ export function dataOf(frames: readonly Frame[]): string {
 /** Starts it on loopback, TLS with ALPN h2. */
 export async function frameOrigin(leaf: Leaf): Promise<FrameOrigin> {
   const open = new Set<Socket>();
-  const origin: FrameOrigin = { port: 0, streams: [], answers: false, window: 65_535, close: () => undefined };
+  const origin: FrameOrigin = { port: 0, streams: [], answers: false, window: DEFAULT_WINDOW, close: () => undefined };
   const server = createServer({ key: leaf.key, cert: leaf.cert, ALPNProtocols: ['h2'] }, (socket) => {
     open.add(socket);
     socket.on('error', () => undefined).on('close', () => open.delete(socket));
@@ -81,6 +84,11 @@ function read(socket: TLSSocket, origin: FrameOrigin): void {
   window.writeUInt16BE(4, 0);
   window.writeUInt32BE(origin.window, 2);
   socket.write(frame(SETTINGS, 0, 0, window));
+  if (origin.window > DEFAULT_WINDOW) {
+    const more = Buffer.alloc(4);
+    more.writeUInt32BE(origin.window - DEFAULT_WINDOW);
+    socket.write(frame(WINDOW_UPDATE, 0, 0, more));
+  }
   const streams = new Map<number, Frame[]>();
   let left: Buffer = Buffer.alloc(0);
   let prefaced = false;
