@@ -53,7 +53,10 @@ function logText(line: LogLine, cli: Pick<Cli, 'style'>): string {
     if (line.durationMs !== undefined) parts.push(`${Math.round(line.durationMs)} ms`);
   }
   if (line.action === 'block') parts.push(cli.style('red', 'blocked'));
-  else if (line.would !== undefined && line.would !== 'none')
+  else if (line.action === 'redact') {
+    const would = line.would === 'block' ? ' (would block)' : '';
+    parts.push(cli.style('yellow', `redacted${would}`));
+  } else if (line.would !== undefined && line.would !== 'none')
     parts.push(cli.style('yellow', `would ${safe(line.would)}`));
   const what = line.message ?? line.rules.join(', ');
   if (what !== '') parts.push(`[${safe(what, 200)}]`);

@@ -90,7 +90,9 @@ function agents(report: StatusReport, cli: Pick<Cli, 'style'>, now: number): str
     ],
     heading,
   );
-  return [list, ...report.agents.map((a) => `  ${safe(a.baseline.sentence, 300)}`)].join('\n');
+  // Names nobody configured may share a baseline.
+  const baselines = new Set(report.agents.map((a) => `  ${safe(a.baseline.sentence, 300)}`));
+  return [list, ...baselines].join('\n');
 }
 
 function exceptions(report: StatusReport): string {

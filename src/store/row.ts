@@ -115,8 +115,11 @@ function mcpError(mcp: McpFacts | undefined): string | undefined {
 const NO_LLM: Cell[] = Array.from({ length: 10 }, () => null);
 
 /** A tunnel's row stands for its CONNECT too: what the CONNECT reported is among its rules. */
+const ASKS = { allow: 0, flag: 1, redact: 2, block: 3 } as const;
+
 function rulesOf(r: ExchangeRecord): readonly string[] {
-  const own = r.findings.map((f) => f.rule);
+  // The one that decides first: it is the one that is quoted.
+  const own = [...r.findings].sort((a, b) => ASKS[b.disposition] - ASKS[a.disposition]).map((f) => f.rule);
   return r.priorRules === undefined ? own : [...new Set([...r.priorRules, ...own])];
 }
 

@@ -24,7 +24,7 @@ export function answer(
 
 /** Printable ASCII; anything else becomes `?`, so that nothing can end the line. */
 function ascii(text: string): string {
-  return text.replace(/[^\x20-\x7e]/g, '?');
+  return text.replaceAll('…', '...').replace(/[^\x20-\x7e]/g, '?');
 }
 
 /** Keeps the end, which carries the ref. */
