@@ -245,8 +245,11 @@ export interface Inspector {
 /** A reader of the journal with its own cursor (product.md §5 "Loss"). */
 export interface Consumer {
   readonly name: string;
-  /** Records in journal order; `last` is the sequence number of the last one. Resolves when they are durable or acknowledged; rejects to be retried later with back-off. */
-  consume(batch: readonly WeirRecord[], last: number): Promise<ConsumeResult>;
+  /**
+   * Records in journal order up to the sequence number `last`; `numbers` = those of the records, where some between them are gone.
+   * Resolves when they are durable or acknowledged; rejects to be retried later with back-off.
+   */
+  consume(batch: readonly WeirRecord[], last: number, numbers?: readonly number[]): Promise<ConsumeResult>;
   /** Where to resume: sequence number of the last record it holds. Undefined = the journal keeps its cursor. */
   cursor?(): Promise<number | undefined>;
   /** Waiting work is finished or left to the journal within `deadlineMs`. */

@@ -1,5 +1,6 @@
 import type { Tally, WeirRecord } from '../model/record.ts';
 import { countDrops, sum } from './books.ts';
+import { notable } from './notable.ts';
 import { isSpan } from './segment.ts';
 import { weigh } from './weight.ts';
 
@@ -23,12 +24,6 @@ export interface Batch {
   readonly bytes: number;
   /** Recorder threads that died with it. */
   deaths: number;
-}
-
-/** Findings, first contacts and blocks are shed last (threat O7): they may use a second helping of the backlog. */
-function noteworthy(record: WeirRecord): boolean {
-  if (!('findings' in record)) return record.kind !== 'connection';
-  return record.findings.length > 0 || record.firstSeen || record.action === 'block' || record.wasOpen === true;
 }
 
 /**
@@ -56,7 +51,8 @@ export class Backlog {
     const { maxRecords, maxBytes } = this.#options;
     const bytes = weigh(record);
     const records = this.#pending.length + this.#unackedRecords;
-    const share = noteworthy(record) ? 2 : 1;
+    // What is notable may use a second helping.
+    const share = notable(record) ? 2 : 1;
     if (records >= maxRecords * share || this.#pendingBytes + this.#unackedBytes + bytes > maxBytes * share) {
       this.#drop('backlog', [record]);
       return false;

@@ -2,7 +2,7 @@ import type { ExchangeRecord, Tally, WeirRecord } from '../model/record.ts';
 import { type Books, closeBooks, interruptedRows, liveTally, newBooks } from './books.ts';
 import type { JournalOptions, JournalStatus } from './journal-contract.ts';
 import { LineWriter } from './line.ts';
-import { type Chunk, closeReader, type JournalCursor, openSegment } from './reader.ts';
+import { type Chunk, closeReader, type JournalCursor, openSegment, wholeChunk } from './reader.ts';
 import { checkpointLine, isOpenRow, isSpan, type Segment, tallyLine } from './segment.ts';
 import { createTail, type Tail } from './tail.ts';
 import { SegmentFiles } from './writer.ts';
@@ -246,8 +246,7 @@ export class Journal {
       records.push(record);
       if (isSpan(record)) spans++;
     }
-    const before = this.#tail.spansUntil(sequence);
-    return { records, last: end - 1, spansBefore: before, spansAfter: before + spans, unreadable: 0, erased: 0 };
+    return wholeChunk(records, end - 1, this.#tail.spansUntil(sequence), spans);
   }
 
   /** Spans in all records up to and including `sequence`, or undefined when that is no longer readable. */

@@ -170,7 +170,7 @@ export class Pump {
       const result =
         chunk.records.length === 0
           ? { accepted: 0, sampledOut: 0, dropped: {} }
-          : await this.#options.consumer.consume(chunk.records, chunk.last);
+          : await this.#options.consumer.consume(chunk.records, chunk.last, chunk.numbers);
       if (this.#stopped) return true;
       if (this.#failures > 0) this.#options.log('info', `${this.name} takes records again`);
       this.#failures = 0;
@@ -195,9 +195,9 @@ export class Pump {
     if (lost > 0) {
       countDrops(this.#dropped, { [this.#options.journal.lossReason(this.#cursor.position + 1)]: lost });
     }
-    countDrops(this.#dropped, { 'journal-read': chunk.unreadable, purged: chunk.erased });
+    countDrops(this.#dropped, { 'journal-read': chunk.unreadable, purged: chunk.erased, 'journal-cap': chunk.shed });
     // A consumer may count rows that are no spans: what it reports is taken up to the spans of this batch.
-    let spans = chunk.spansAfter - chunk.spansBefore - chunk.unreadable - chunk.erased;
+    let spans = chunk.spansAfter - chunk.spansBefore - chunk.unreadable - chunk.erased - chunk.shed;
     for (const [reason, count] of Object.entries(result.dropped)) {
       const taken = Math.min(spans, count);
       spans -= taken;

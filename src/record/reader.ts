@@ -1,8 +1,19 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { WeirRecord } from '../model/record.ts';
-import { isErasedMark, isRecordMark, isSpanMark, MARK_OFFSET, NEWLINE, parseLine, type Segment } from './segment.ts';
+import {
+  isErasedMark,
+  isRecordMark,
+  isShedMark,
+  isSpanMark,
+  MARK_OFFSET,
+  NEWLINE,
+  parseLine,
+  type Segment,
+} from './segment.ts';
 
 const CHUNK = 1 << 20;
+/** Lines of a thinned segment that are passed over for the records of one chunk. */
+const LINES = 32_768;
 
 /** Records read in order, with the span counts the loss accounting needs. */
 export interface Chunk {
@@ -12,9 +23,17 @@ export interface Chunk {
   /** Spans in all records before the first of this chunk, and up to its last. */
   readonly spansBefore: number;
   readonly spansAfter: number;
-  /** Spans in this chunk that could not be read back, and that were erased (`weir purge`). */
+  /** Sequence numbers of the records; undefined = consecutive. */
+  readonly numbers?: readonly number[];
+  /** Spans in this chunk that could not be read back, that were erased (`weir purge`), that were given up at the cap. */
   readonly unreadable: number;
   readonly erased: number;
+  readonly shed: number;
+}
+
+/** A chunk nothing is missing from. */
+export function wholeChunk(records: readonly WeirRecord[], last: number, before: number, spans: number): Chunk {
+  return { records, last, spansBefore: before, spansAfter: before + spans, unreadable: 0, erased: 0, shed: 0 };
 }
 
 /** Reads one segment forward from any of its records. */
@@ -69,11 +88,13 @@ export function openSegment(segment: Segment): SegmentReader {
     },
     read(sequence, max) {
       const records: WeirRecord[] = [];
+      const numbers: number[] = [];
       let before = -1;
       let unreadable = 0;
       let erased = 0;
+      let shed = 0;
       let taken = 0;
-      while (taken < max) {
+      while (records.length < max && taken < Math.max(max, LINES)) {
         const end = line();
         if (end < 0) break;
         const start = at;
@@ -87,16 +108,21 @@ export function openSegment(segment: Segment): SegmentReader {
           taken++;
           const span = isSpanMark(mark) ? 1 : 0;
           if (isErasedMark(mark)) erased += span;
+          else if (isShedMark(mark)) shed += span;
           else {
             const record = readRecord(buffer, start, end);
             if (record === undefined) unreadable += span;
-            else records.push(record);
+            else {
+              records.push(record);
+              numbers.push(next - 1);
+            }
           }
         }
         if (isSpanMark(mark)) spans++;
       }
       if (taken === 0) return undefined;
-      return { records, last: next - 1, spansBefore: before, spansAfter: spans, unreadable, erased };
+      const chunk = { records, last: next - 1, spansBefore: before, spansAfter: spans, unreadable, erased, shed };
+      return records.length === taken ? chunk : { ...chunk, numbers };
     },
     close() {
       closeSync(file);

@@ -5,7 +5,7 @@ import type { ExchangeRecord, RunRecord, WeirRecord } from '../model/record.ts';
 /**
  * Journal lines are JSON objects whose first member is `"_":"<mark>"`, always nine bytes, so that a scan tells lines apart
  * without parsing: `c` closed span, `w` closed span that had an open row, `o` open row, `r` any other record,
- * `t` tally, `k` checkpoint, `x` and `y` (a span) erased records. Sequence numbers are implicit: the file name is that of its first record.
+ * `t` tally, `k` checkpoint, `x` and `y` (a span) erased records, `s` and `z` (a span) records given up at the cap. Sequence numbers are implicit: the file name is that of its first record.
  */
 export type Mark = 'c' | 'w' | 'o' | 'r';
 export const MARK_OFFSET = 6;
@@ -20,12 +20,15 @@ const T = 0x74;
 const K = 0x6b;
 const X = 0x78;
 const Y = 0x79;
+const S = 0x73;
+const Z = 0x7a;
 
 /** Whether a line byte marks a record, and whether that record is one span. */
 export const isRecordMark = (mark: number): boolean =>
-  mark === C || mark === W || mark === O || mark === R || mark === X || mark === Y;
-export const isSpanMark = (mark: number): boolean => mark === C || mark === W || mark === Y;
+  mark === C || mark === W || mark === O || mark === R || isErasedMark(mark) || isShedMark(mark);
+export const isSpanMark = (mark: number): boolean => mark === C || mark === W || mark === Y || mark === Z;
 export const isErasedMark = (mark: number): boolean => mark === X || mark === Y;
+export const isShedMark = (mark: number): boolean => mark === S || mark === Z;
 export const isCheckpointMark = (mark: number): boolean => mark === K;
 
 export const isExchange = (record: WeirRecord): record is ExchangeRecord =>
@@ -72,6 +75,8 @@ export interface CheckpointLine {
 
 /** What is left of an erased record: its number and whether it was a span. */
 export const erasedLine = (span: boolean): string => `{"_":"${span ? 'y' : 'x'}","erased":true}\n`;
+/** The same of a record that was given up at `telemetry.journal.max_bytes`. */
+export const shedLine = (span: boolean): string => `{"_":"${span ? 'z' : 's'}","shed":true}\n`;
 export const tallyLine = (tally: TallyLine): string => `{"_":"t",${JSON.stringify(tally).slice(1)}\n`;
 export const checkpointLine = (point: CheckpointLine): string => `{"_":"k",${JSON.stringify(point).slice(1)}\n`;
 
@@ -88,6 +93,8 @@ export interface Segment {
   /** Records and spans; of closed older segments known by the next one's name and checkpoint. */
   records: number;
   readonly spansBefore: number;
+  /** Only what is notable is left of it. */
+  readonly thinned?: boolean;
 }
 
 export function segmentPath(directory: string, base: number): string {
@@ -152,7 +159,7 @@ function scanLine(buffer: Buffer, at: number, end: number, state: ScanState): vo
     state.spans++;
     state.untallied++;
   }
-  if (mark === C || mark === R || isErasedMark(mark)) return;
+  if (mark === C || mark === R || isErasedMark(mark) || isShedMark(mark)) return;
   let value: unknown;
   try {
     value = parseLine(buffer, at, end);

@@ -114,16 +114,24 @@ export class StoreSlot implements Consumer {
     return this.#store?.cursor();
   }
 
-  async consume(batch: readonly WeirRecord[], last: number): Promise<ConsumeResult> {
+  async consume(
+    batch: readonly WeirRecord[],
+    last: number,
+    numbers: readonly number[] = batch.map((_, at) => last - batch.length + 1 + at),
+  ): Promise<ConsumeResult> {
     const store = this.#store;
     if (store === undefined) throw new Error(this.#problem ?? 'the store is not open');
-    // Numbers are consecutive, so the position in the batch tells them.
-    const first = last - batch.length + 1;
-    let from = Math.max(0, Math.min(batch.length, this.#held - first + 1));
+    /** Records up to a sequence number. */
+    const upTo = (sequence: number): number => {
+      const beyond = numbers.findIndex((number) => number > sequence);
+      return beyond < 0 ? batch.length : beyond;
+    };
+    let from = upTo(this.#held);
     const result = { accepted: from, sampledOut: 0, dropped: {} as Record<string, number> };
     const take = async (to: number): Promise<void> => {
       if (to <= from) return;
-      const part = await store.consume(batch.slice(from, to), first + to - 1);
+      // With the last record the position of the whole batch is reached, gaps behind it included.
+      const part = await store.consume(batch.slice(from, to), to === batch.length ? last : (numbers[to - 1] as number));
       result.accepted += part.accepted;
       for (const [reason, count] of Object.entries(part.dropped)) {
         result.dropped[reason] = (result.dropped[reason] ?? 0) + count;
@@ -132,7 +140,7 @@ export class StoreSlot implements Consumer {
     };
     const former = this.#options.lastOfFormerLives ?? 0;
     if (!this.#interrupted && last >= former) {
-      await take(Math.min(batch.length, former - first + 1));
+      await take(upTo(former));
       await this.#interruptOpen(store);
     }
     await take(batch.length);

@@ -1,6 +1,17 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import type { WeirRecord } from '../model/record.ts';
-import { eraseRecords } from './erase.ts';
+import { eraseRecords, type Rewritten, shedOrdinary } from './erase.ts';
 import { listSegments, type Scan, type Segment, scanLastSegment, segmentPath } from './segment.ts';
 
 const SEGMENT_BYTES = 64 * 1024 * 1024;
@@ -31,6 +42,10 @@ export class SegmentFiles {
   /** Lists what is there and opens the last segment for appending. */
   open(): { readonly segment: Segment; readonly scan: Scan } | undefined {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    // A process that died while it rewrote a segment left the old one whole.
+    for (const name of readdirSync(this.#directory)) {
+      if (name.endsWith('.jsonl.new')) rmSync(join(this.#directory, name), { force: true });
+    }
     this.#segments = listSegments(this.#directory);
     const segment = this.#segments[this.#segments.length - 1];
     if (segment === undefined) return undefined;
@@ -77,13 +92,29 @@ export class SegmentFiles {
     this.#enforceCap();
   }
 
+  /**
+   * First the ordinary records of the oldest segments go, then whole segments: what is notable is shed last, but may not take
+   * more than half of the room from what comes after it.
+   */
   #enforceCap(): void {
-    let bytes = this.bytes();
-    while (bytes > this.#maxBytes && this.#segments.length > 1) {
-      const [oldest, second] = this.#segments as [Segment, Segment];
-      bytes -= oldest.bytes;
-      this.cappedBefore = second.base;
-      this.#removeOldest();
+    while (this.bytes() > this.#maxBytes && this.#segments.length > 1) {
+      const at = this.#segments.findIndex(({ thinned }) => thinned !== true);
+      const kept = this.#segments.slice(0, at < 0 ? undefined : at).reduce((sum, { bytes }) => sum + bytes, 0);
+      const mayThin = at >= 0 && at < this.#segments.length - 1 && kept <= this.#maxBytes / 2;
+      if (!mayThin || !this.#thin(at)) {
+        this.cappedBefore = (this.#segments[1] as Segment).base;
+        this.#removeOldest();
+      }
+    }
+  }
+
+  /** False when it cannot be done: a full disk has no room for what is left either. */
+  #thin(at: number): boolean {
+    try {
+      this.#replace(at, shedOrdinary(this.#segments[at] as Segment), true);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -102,18 +133,25 @@ export class SegmentFiles {
     let count = 0;
     for (let i = 0; i < this.#segments.length; i++) {
       const segment = this.#segments[i] as Segment;
-      const { text, erased } = eraseRecords(segment, match);
-      if (erased === 0) continue;
-      count += erased;
+      const rewritten = eraseRecords(segment, match);
+      if (rewritten.replaced === 0) continue;
+      count += rewritten.replaced;
       const isLast = i === this.#segments.length - 1;
       if (isLast) this.closeFile();
-      writeFileSync(`${segment.path}.new`, text, { mode: 0o600 });
-      renameSync(`${segment.path}.new`, segment.path);
-      // A new object: readers of the old file notice and open the new one.
-      this.#segments[i] = { ...segment, bytes: Buffer.byteLength(text) };
+      this.#replace(i, rewritten, segment.thinned === true);
       if (isLast) this.#file = openSync(segment.path, 'a', 0o600);
     }
     return count;
+  }
+
+  #replace(at: number, { text, replaced }: Rewritten, thinned: boolean): void {
+    const segment = this.#segments[at] as Segment;
+    if (replaced > 0) {
+      writeFileSync(`${segment.path}.new`, text, { mode: 0o600 });
+      renameSync(`${segment.path}.new`, segment.path);
+    }
+    // A new object: readers of the old file notice and open the new one.
+    this.#segments[at] = { ...segment, thinned, bytes: replaced > 0 ? Buffer.byteLength(text) : segment.bytes };
   }
 
   /** The segment that may hold `sequence`, else the first one after it. */

@@ -1,11 +1,11 @@
-// Child of crash.test.ts: writes to a journal as fast as it can and says what is safely in it, until it is killed.
+// Child of crash.test.ts and shed.test.ts: writes to a journal as fast as it can and says what is safely in it, until it is killed.
 import { writeSync } from 'node:fs';
 import { openJournal } from '../../../src/record/journal.ts';
 import { exchangeSample } from './samples.ts';
 
 const journal = openJournal({
   directory: process.argv[2] as string,
-  maxBytes: 1 << 30,
+  maxBytes: Number(process.argv[4] ?? 1 << 30),
   segmentBytes: 64 * 1024,
   boot: process.argv[3] as string,
   log: () => {},

@@ -158,13 +158,72 @@ test('open rows survive a rotation in the checkpoint', (context) => {
 test('the cap drops the oldest and the reader sees the gap', (context) => {
   const directory = scratch(context);
   const journal = open(directory, { maxBytes: 100 * 1024, segmentBytes: 20 * 1024, tailRecords: 64 });
-  for (let i = 0; i < 40; i++) journal.append(batch(10), tally((i + 1) * 10), i + 1);
-  assert.ok(journal.status().bytes <= 100 * 1024 + 20 * 1024);
+  const first = exchangeSample({ firstSeen: true });
+  journal.append([first], tally(1), 1);
+  for (let i = 0; i < 40; i++) journal.append(batch(10), tally((i + 1) * 10 + 1), i + 2);
+  assert.ok(journal.status().bytes <= 100 * 1024);
   const chunk = journal.read(at(), 10);
-  assert.ok(chunk !== undefined && chunk.spansBefore > 0);
-  assert.equal(chunk.spansBefore, chunk.last - chunk.records.length);
+  assert.ok(chunk !== undefined && chunk.spansBefore === 0 && chunk.shed > 0);
+  assert.deepEqual([chunk.records, chunk.numbers], [[first], [1]]);
+  assert.equal(chunk.spansAfter, chunk.last);
+  assert.equal(readAll(journal).last, 401);
+  journal.close();
+});
+
+test('at the cap what is notable goes last: from memory and from files, with its number', (context) => {
+  const directory = scratch(context);
+  const journal = open(directory, { maxBytes: 200 * 1024, segmentBytes: 16 * 1024, tailRecords: 64 });
+  const kept = new Map<number, string>();
+  for (let i = 0; i < 100; i++) {
+    const records = batch(10);
+    const notable = exchangeSample({ verdict: 'block', action: 'block', blockedBy: 'a-rule' } as never);
+    records[i % 10] = notable;
+    kept.set(i * 10 + (i % 10) + 1, notable.id);
+    journal.append(records, tally((i + 1) * 10), i + 1);
+  }
+  const files_ = files(directory);
+  assert.ok(statSync(join(directory, files_[0] as string)).size < 16 * 1024);
+  const cursor = at();
+  const got = new Map<number, string>();
+  let spans = 0;
+  for (let chunk = journal.read(cursor, 64); chunk !== undefined; chunk = journal.read(cursor, 64)) {
+    const from = chunk.last - chunk.records.length + 1;
+    for (const [i, record] of chunk.records.entries()) got.set(chunk.numbers?.[i] ?? from + i, record.id);
+    assert.equal(chunk.spansBefore, spans);
+    assert.equal(chunk.spansAfter - chunk.spansBefore, chunk.records.length + chunk.shed);
+    spans = chunk.spansAfter;
+    cursor.position = chunk.last;
+  }
+  for (const [number, id] of kept) assert.equal(got.get(number), id);
+  assert.equal(spans, 1000);
+  assert.ok(got.size < 400, 'most of the ordinary ones are gone');
+  journal.close();
+  // The same after a restart, and a file that was being rewritten is no segment.
+  writeFileSync(join(directory, `${files_[0]}.new`), 'half');
+  const again = open(directory, { maxBytes: 200 * 1024, segmentBytes: 16 * 1024, boot: 'boot-2' });
+  const there = new Set(readAll(again).ids);
+  assert.ok([...kept.values()].every((id) => there.has(id)));
+  assert.deepEqual(
+    readdirSync(directory).filter((name) => name.endsWith('.new')),
+    [],
+  );
+  again.close();
+});
+
+test('a flood of what is notable takes half of the room at most: the newest are there in any case', (context) => {
+  const directory = scratch(context);
+  const journal = open(directory, { maxBytes: 100 * 1024, segmentBytes: 16 * 1024, tailRecords: 64 });
+  const flood = () => Array.from({ length: 10 }, () => exchangeSample({ firstSeen: true }));
+  for (let i = 0; i < 60; i++) journal.append(flood(), tally((i + 1) * 10), i + 1);
+  assert.ok(journal.status().bytes <= 100 * 1024);
   assert.equal(journal.lossReason(1), 'journal-cap');
-  assert.equal(readAll(journal).last, 400);
+  assert.ok((journal.status().first ?? 0) > 1);
+  const last = batch(10);
+  journal.append(last, tally(610), 61);
+  assert.deepEqual(
+    readAll(journal).ids.slice(-10),
+    last.map(({ id }) => id),
+  );
   journal.close();
 });
 
