@@ -1,3 +1,4 @@
+import { raiseFlags, wantsRedaction } from './inspect/leak-rules.ts';
 import type { Exchange } from './model/exchange.ts';
 import type { Disposition, Finding, FindingPolicy, Severity } from './model/finding.ts';
 import type { Inspector } from './model/ports.ts';
@@ -55,7 +56,9 @@ export function policyInspectors(stage: PolicyStage): readonly Inspector[] {
       inspect(exchange) {
         if (willRead(stage, exchange)) return early(stage, exchange);
         if (exchange.kind === 'connect') seen.add(exchange);
-        return asked(stage, exchange, {}, isUnderWay(exchange));
+        const findings = asked(stage, exchange, {}, isUnderWay(exchange));
+        if (wantsRedaction(findings)) raiseFlags(exchange.findings);
+        return findings;
       },
     },
     {

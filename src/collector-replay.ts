@@ -149,10 +149,15 @@ function judged(row: StoredExchange, opinions: Opinions): Replayed {
   const verdict = cells['verdict'] as Disposition;
   const recorded = { verdict, stopped: cells['action'] === 'block', rule: ruleOf(row.findings) };
   if (UNASKED.has(String(cells['error_type'])) || cells['host'] === 'invalid') return recorded;
-  const kept = findings.filter((finding) => !isSaidAnew(finding)).map(findingOf);
+  const finds = findings.filter((finding) => !isSaidAnew(finding)).map(findingOf);
   // What only records says nothing about stopping; it stays as it was.
   const before = strongest(row.findings.filter((one) => isSaidAnew(one) && RANK[one.disposition] > RANK.flag));
-  const way = (list: Finding | undefined, policy: Finding | undefined, outer: Finding | undefined): Replayed => {
+  const way = (
+    kept: readonly Finding[],
+    list: Finding | undefined,
+    policy: Finding | undefined,
+    outer: Finding | undefined,
+  ): Replayed => {
     const anew = [list, policy].filter((finding) => finding !== undefined);
     const all = [...anew, ...kept];
     const same = findings === row.findings && strongest(anew) === before;
@@ -163,11 +168,28 @@ function judged(row: StoredExchange, opinions: Opinions): Replayed {
     return { verdict: now.disposition, stopped: action === 'block', rule: deciding(whole)?.rule ?? '' };
   };
   const ways = lists.possible.flatMap((list) =>
-    policies.flatMap((policy) => connect.map((outer) => way(list, policy.finding, outer.finding))),
+    policies.flatMap((policy) =>
+      beforePolicies(finds, row, policy.finding).flatMap((kept) =>
+        connect.map((outer) => way(kept, list, policy.finding, outer.finding)),
+      ),
+    ),
   );
   // Whether it was judged at all cannot be seen any more.
   if (cells['outcome'] === 'client-gone' && cells['ever_dialled'] === false) ways.push(recorded);
   return settled(ways, reasonOf(row, opinions));
+}
+
+/** A `redact` policy raised what was only flagged; which finds those were, the row does not say. */
+function beforePolicies(
+  finds: readonly Finding[],
+  { findings }: StoredExchange,
+  policy: Finding | undefined,
+): readonly (readonly Finding[])[] {
+  const raised = findings.some(({ inspector, disposition }) => inspector === POLICY && disposition === 'redact');
+  if (!raised || policy?.disposition === 'redact') return [finds];
+  const isFind = ({ inspector, disposition }: Finding): boolean =>
+    inspector.startsWith('scan') && disposition === 'redact';
+  return [finds, finds.map((one) => (isFind(one) ? { ...one, disposition: 'flag' } : one))];
 }
 
 function settled(ways: readonly Replayed[], reason: string): Replayed {

@@ -1,5 +1,5 @@
 import type { Exchange } from '../model/exchange.ts';
-import type { Disposition, Severity } from '../model/finding.ts';
+import type { Disposition, Finding, Severity } from '../model/finding.ts';
 import { compileHosts, type HostSet } from '../model/glob.ts';
 import type { Found, FoundKind } from '../model/scan.ts';
 import {
@@ -10,10 +10,12 @@ import {
   from,
   isTold,
   type LeakPlace,
+  mayGo,
   type PatternFacts,
   type Weight,
   weigh,
 } from './leak-weight.ts';
+import { OUTGOING } from './leak-words.ts';
 import { pathMatches, rulePath } from './rule-path.ts';
 
 /** One for all severities, or for some of them; the others stay as they are. */
@@ -103,9 +105,25 @@ export function compileLeakRules(options: LeakRulesOptions): LeakRules {
       if (!isTheirs(found, exchange)) return undefined;
       const { host } = exchange.destination;
       const weight = weigh(found, place, host, rulesOf(exchange.identity.agent, host));
-      return weight !== undefined && suppress.has(found, exchange) ? undefined : weight;
+      if (weight === undefined || suppress.has(found, exchange)) return undefined;
+      const raised = weight.disposition === 'flag' && mayGo(place) && wantsRedaction(exchange.findings);
+      return raised ? { ...weight, disposition: 'redact' } : weight;
     },
   };
+}
+
+/** A `redact` policy has decided (product.md §8): what patterns find is taken out where it would only be flagged. */
+export function wantsRedaction(findings: readonly Finding[]): boolean {
+  return findings.some(({ disposition, policy }) => disposition === 'redact' && policy?.action === 'redact');
+}
+
+/** What was found in a head before the policies were asked. */
+export function raiseFlags(findings: Finding[]): void {
+  for (const [i, finding] of findings.entries()) {
+    const { disposition, located, inspector } = finding;
+    if (inspector === OUTGOING && disposition === 'flag' && located !== undefined)
+      findings[i] = { ...finding, disposition: 'redact' };
+  }
 }
 
 /** What a configuration tells anything of, for anybody and anywhere: what the scanner has to look for. */
@@ -175,7 +193,8 @@ function compileSuppress(entries: readonly Suppressed[]): {
         if (hosts !== undefined && !hosts.has(exchange.destination.host)) continue;
         // Only as it is written: another reading of it must not keep a find quiet.
         if (entry.path !== undefined && !agrees(entry.path, exchange.request.target)) continue;
-        counts[index] = (counts[index] as number) + 1;
+        // What has only begun is no find yet.
+        if (found.fingerprint !== '') counts[index] = (counts[index] as number) + 1;
         return true;
       }
       return false;

@@ -95,6 +95,14 @@ function disposed(rules: BothWays, direction: keyof BothWays, { kind, severity, 
   return categories.get(category)?.[severity] ?? own;
 }
 
+/**
+ * Whether what is only flagged here may be taken out when somebody asks for that: not where a session, a signature or a gateway's
+ * key would go with it.
+ */
+export function mayGo(place: LeakPlace): boolean {
+  return place !== 'credential-header' && place !== 'handed-out' && place !== 'signature' && place !== 'host';
+}
+
 /** Credentials that are made to be sent anywhere: their form says nothing of whose they are. */
 const ANYBODYS: ReadonlySet<string> = new Set(['jwt-token', 'bearer-token', 'basic-auth']);
 

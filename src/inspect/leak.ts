@@ -8,6 +8,7 @@ import type { Scanned, ScanPort } from '../model/scan.ts';
 import type { LeakRules } from './leak-rules.ts';
 import { headPieces, splitPlace } from './leak-split.ts';
 import { HeadText, labelOf } from './leak-text.ts';
+import { mayGo } from './leak-weight.ts';
 import { INCOMING, type Leak, leakFindings, OUTGOING, unscannedHead } from './leak-words.ts';
 
 export interface LeakOptions {
@@ -161,7 +162,8 @@ function collect(
     const place = text.placeOf(found);
     const weight = rules.weigh(found, place.kind, exchange);
     if (weight === undefined) continue;
-    const cut = text.cutOf(found);
+    // What a session or a gateway lives on is flagged and stays, whoever asks for it to go.
+    const cut = weight.disposition === 'flag' && !mayGo(place.kind) ? undefined : text.cutOf(found);
     leaks.push({ found, weight, place: place.text, count: 1, ...(cut === undefined ? {} : { located: [cut] }) });
   }
   return scanned.unscanned;
