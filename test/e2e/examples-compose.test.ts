@@ -170,7 +170,7 @@ describe('examples/compose: the pieces behind Weir', () => {
     return target;
   };
 
-  it('spans and metrics find their way from Weir to Tempo and Prometheus', () => {
+  it('spans and metrics find their way from Weir to Tempo and Prometheus, events to Loki', () => {
     const collector = parse(example('compose', 'otel-collector.yaml'));
     const tempo = parse(example('compose', 'tempo.yaml'));
     const otlp = reachable('weir', service('weir').environment?.['OTEL_EXPORTER_OTLP_ENDPOINT'] ?? '');
@@ -185,6 +185,8 @@ describe('examples/compose: the pieces behind Weir', () => {
     assert.equal(tempo.distributor.receivers.otlp.protocols.http.endpoint, `0.0.0.0:${spans.port}`);
     const metrics = reachable('otel-collector', collector.exporters['otlp_http/prometheus'].endpoint);
     assert.equal(metrics.pathname, '/api/v1/otlp');
+    const logs = reachable('otel-collector', collector.exporters['otlp_http/loki'].endpoint);
+    assert.equal(logs.pathname, '/otlp');
     assert.ok(service('prometheus').command?.includes('--web.enable-otlp-receiver'));
     assert.ok(mounts(service('tempo')).some(({ target }) => tempo.storage.trace.wal.path.startsWith(`${target}/`)));
   });
