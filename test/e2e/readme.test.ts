@@ -28,6 +28,8 @@ const CODES: Readonly<Record<string, readonly number[]>> = {
   'weir approve 0123456789 --for 1h': [1],
   'weir policy accept': [1],
   'weir replay --policy examples/policies/policies.yaml': [0, 4],
+  // That is what it is there for.
+  'weir replay --agent researcher --policy ~/lists.yaml': [4],
 };
 
 let machine: Sandbox;

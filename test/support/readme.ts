@@ -53,6 +53,7 @@ export function normal(text: string, home = '/home/you'): string[] {
     .replaceAll(home, '/home/you')
     .replace(/listening on .*? ·/g, 'listening on ADDRESS ·')
     .replace(/\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b/g, 'Mon')
+    .replace(/\b[0-9A-HJKMNP-TV-Z]{10}\b/g, 'REF')
     .replace(/\b\d+(?:\.\d+)?\b/g, 'N')
     .replace(/\bN [KMG]B\b/g, 'N B')
     .replace(/\b(just now|N (?:s|min|h) ago)\b/g, 'AGO')
