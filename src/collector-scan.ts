@@ -8,6 +8,7 @@ import type { HostSet } from './model/glob.ts';
 import type { Found, PartScanPort, Scanned } from './model/scan.ts';
 import { scanLayers } from './scan/layers.ts';
 import { scanPart } from './scan/open.ts';
+import type { CompiledPattern } from './scan/pattern.ts';
 import type { Match } from './scan/resolve.ts';
 import type { Budget } from './scan/scanner.ts';
 
@@ -135,17 +136,20 @@ export function createScanning(options: ScanOptions): Scanning {
       const found = matches.map((match) => foundOf(match, bytes, homes, runs));
       return cause === undefined ? { found } : { found, unscanned: cause };
     },
-    part(what, bytes) {
+    part(what, bytes, counts) {
       const { by, homes, runs } = engines ?? load();
-      const { matches, cause, settled, begun, sure, block, blockOf } = scanPart(by[what], bytes, {
+      const begins = { start: 0, end: 0, verified: false, encodings: [], digest: undefined, bytes: 0 };
+      const worth =
+        counts && ((pattern: CompiledPattern) => counts(foundOf({ ...begins, pattern }, bytes, homes, runs)));
+      const { matches, cause, blockOf, ...open } = scanPart(by[what], bytes, {
         depth: options.depth,
         budget: budgetFor(bytes.length),
+        ...(worth === undefined ? {} : { counts: worth }),
       });
       const found = matches.map((match) => foundOf(match, bytes, homes, runs));
-      const begins = { start: block, end: block, verified: false, encodings: [], digest: undefined, bytes: 0 };
-      const known =
-        blockOf === undefined ? {} : { blockOf: foundOf({ ...begins, pattern: blockOf }, bytes, homes, runs) };
-      return { found, settled, begun, sure, block, ...known, ...(cause === undefined ? {} : { unscanned: cause }) };
+      const at = { ...begins, start: open.block, end: open.block };
+      const known = blockOf === undefined ? {} : { blockOf: foundOf({ ...at, pattern: blockOf }, bytes, homes, runs) };
+      return { found, ...open, ...known, ...(cause === undefined ? {} : { unscanned: cause }) };
     },
     mayBegin: (first, second, third) => (engines ?? load()).mayBegin(first, second, third),
     nameOf(rule) {

@@ -161,8 +161,10 @@ export class DeltaFilter {
     let text = this.#texts.get(delta.text);
     if (text === undefined) {
       if (this.#texts.size >= MOST_TEXTS) return [];
-      const { scan, act } = this.#options;
-      text = new DeltaText({ scan, act, found: (found, pieces) => this.#found(found, pieces) });
+      const { scan, act, holdMs } = this.#options;
+      // Nobody waits for what is read on a copy: there all that is open is waited for.
+      const counts = holdMs === 0 ? {} : { counts: (found: Found) => act(found) !== 'pass' };
+      text = new DeltaText({ scan, act, ...counts, found: (found, pieces) => this.#found(found, pieces) });
       this.#texts.set(delta.text, text);
     }
     const bytes = Buffer.from(delta.value);

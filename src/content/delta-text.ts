@@ -1,8 +1,10 @@
-import type { Act, Found, PartScanPort } from '../model/scan.ts';
+import type { Act, CountsFor, Found, PartScanPort } from '../model/scan.ts';
 import { Held } from './held.ts';
 
 export interface DeltaTextOptions {
   readonly scan: PartScanPort;
+  /** What is worth waiting for; default all. */
+  readonly counts?: CountsFor;
   act(found: Found): Act;
   /** Something that lies in more than one piece. */
   readonly found: (found: Found, pieces: number) => void;
@@ -48,12 +50,12 @@ export class DeltaText {
     const held = this.#held;
     held.append(piece);
     this.#ends.push(held.end);
-    const part = this.#options.scan.part('response', held.until(held.end));
+    const part = this.#options.scan.part('response', held.until(held.end), this.#options.counts);
     this.#open = part.blockOf && { from: part.block + held.base, found: part.blockOf };
     this.#goOn(part.found);
-    this.#take(part.found, Math.min(part.begun + held.base, held.end));
+    this.#take(part.found, Math.min(part.worth + held.base, held.end));
     // A block is read to its end, so its beginning stays at hand.
-    if (this.#block === undefined) held.slide();
+    if (this.#block === undefined) held.slide(part.begun + held.base);
     else held.gone = held.end;
     this.#ends = this.#ends.filter((end) => end > held.base);
     return held.end;

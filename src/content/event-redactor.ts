@@ -2,7 +2,8 @@ import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
 import { DeltaFilter, together } from './delta-filter.ts';
 import { EventEnds } from './event-stream.ts';
 import type { BodyPlan } from './filter.ts';
-import { Redactor, type RedactorOptions } from './redactor.ts';
+import { Redactor } from './redactor.ts';
+import type { RedactorOptions } from './redactor-contract.ts';
 
 /** An event stream: every event by itself, then the texts that events make together. */
 export class EventRedactor {

@@ -7,7 +7,8 @@ import { canDecode, encodingsOf } from './decode.ts';
 import { type EventRedactor, redactorOf } from './event-redactor.ts';
 import { errorEvent, wholeEvents } from './event-stream.ts';
 import type { FilterOptions } from './filter-contract.ts';
-import type { Redactor, RedactorOptions } from './redactor.ts';
+import type { Redactor } from './redactor.ts';
+import type { RedactorOptions } from './redactor-contract.ts';
 
 export interface BodyFilterOptions extends FilterOptions {
   readonly scan: PartScanPort;

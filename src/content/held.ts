@@ -3,6 +3,8 @@ import { LETTER } from './window.ts';
 
 /** Read again before what is held, for what expressions look at in front of a match. */
 const CONTEXT = 1024;
+/** Of a match that has begun and gone on, because nobody acts on it: no more is kept. */
+const MOST_BEGUN = 16 << 10;
 
 /** The bytes of a body that wait, and some before them that have gone on. Offsets are in the body. */
 export class Held {
@@ -47,9 +49,10 @@ export class Held {
     this.#length = needed;
   }
 
-  /** Drops what nobody reads again; runs of base64, base32 and hex keep their groups. */
-  slide(): void {
-    const wanted = this.gone - this.base - CONTEXT;
+  /** Drops what nobody reads again: before what has gone on, and before `begun`. Runs of base64, base32 and hex keep their groups. */
+  slide(begun: number = Number.POSITIVE_INFINITY): void {
+    const first = Math.max(Math.min(this.gone, begun), this.gone - MOST_BEGUN);
+    const wanted = first - this.base - CONTEXT;
     if (wanted <= 0) return;
     let run = wanted;
     while (run > 0 && LETTER[this.#bytes[run - 1] as number] === 1) run--;

@@ -1,28 +1,11 @@
-import type { Act, BodyScanned, Found, PartScanPort, UnscannedCause } from '../model/scan.ts';
-import type { BodyFormat } from './body-format.ts';
-import type { FilterOptions } from './filter-contract.ts';
+import type { Act, BodyScanned, CountsFor, Found, ScannedPart, UnscannedCause } from '../model/scan.ts';
 import { Held, merged } from './held.ts';
-import { cutsFor } from './label.ts';
 import { placeOf } from './place.ts';
+import type { RedactorOptions } from './redactor-contract.ts';
+import { rewritten } from './rewrite.ts';
 import { BodyStart } from './split.ts';
 import { Tally } from './tally.ts';
-
-export interface RedactorOptions extends Omit<FilterOptions, 'out'> {
-  readonly scan: PartScanPort;
-  readonly format: BodyFormat;
-  /** A label takes as many bytes as what it stands for. */
-  readonly fixed: boolean;
-  /** Nobody waits for single bytes: whatever is open is held. */
-  readonly patient: boolean;
-  /** What may go on, in order. */
-  readonly data: (payload: Buffer) => void;
-  /** Once: nothing more may go on. */
-  readonly stopped: () => void;
-  /** The scan threw: let the rest pass unread, or end the body there. Asked once. */
-  readonly onFailed: (error: unknown) => 'pass' | 'stop';
-  /** Of the bytes before a secret that stops the body, how many still go on (a whole event); default all. */
-  readonly clean?: (bytes: Uint8Array) => number;
-}
+import { Waits } from './waits.ts';
 
 /** Bytes scanned at once, beside what was held. */
 const SLICE = 64 << 10;
@@ -31,6 +14,11 @@ const BLIND = 64;
 /** Bytes wait while a candidate is open (product.md §7); one that is on its way may be longer, up to this. */
 const MOST_HELD = 4096;
 const MOST_SURE = 96 << 10;
+/** A window longer than this is not scanned again for every few bytes. */
+const SMALL = 4096;
+
+const NEVER = Number.POSITIVE_INFINITY;
+const NOTHING = { begun: NEVER, worth: NEVER, sure: NEVER, block: NEVER };
 
 /**
  * Passes a decoded body on while it comes, with labels in place of secrets. Bytes wait only as long as something is open that
@@ -42,9 +30,10 @@ export class Redactor {
   readonly #held: Held = new Held();
   /** What leaves may hold a secret that was cut up. */
   readonly #start: BodyStart | undefined;
-  #sure = Number.POSITIVE_INFINITY;
-  #block = Number.POSITIVE_INFINITY;
-  #timer: NodeJS.Timeout | undefined;
+  #open: Pick<ScannedPart, 'begun' | 'worth' | 'sure' | 'block'> = NOTHING;
+  /** What is before it has been scanned. */
+  #looked = 0;
+  readonly #waits: Waits;
   #state: 'reading' | 'blind' | 'over' = 'reading';
   /** Places that carry a label now. */
   replaced = 0;
@@ -52,6 +41,8 @@ export class Redactor {
   constructor(options: RedactorOptions) {
     this.#options = options;
     if (options.what === 'request') this.#start = new BodyStart();
+    const { holdMs, patient } = options;
+    this.#waits = new Waits({ holdMs: patient ? 0 : holdMs, still: () => this.#still(), late: () => this.#late() });
   }
 
   get scanned(): BodyScanned {
@@ -81,10 +72,7 @@ export class Redactor {
   /** A text is complete: what waits of it is decided, and nothing that comes belongs to it. */
   settle(): void {
     if (this.#state === 'reading') this.#safely(() => this.#letGo(this.#held.end));
-    if (this.#state !== 'reading') return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#held.clear();
+    if (this.#state === 'reading') this.#close();
   }
 
   /** No more comes: what waits is decided. */
@@ -132,8 +120,8 @@ export class Redactor {
   }
 
   #close(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#waits.clear();
+    this.#open = NOTHING;
     this.#held.clear();
   }
 
@@ -155,15 +143,25 @@ export class Redactor {
     const held = this.#held;
     const before = held.waiting;
     held.append(part);
-    this.#look(held.end, false, before === 0 ? part : undefined);
-    const { waiting } = held;
-    if (!this.#options.patient && waiting > MOST_HELD) {
-      const least = waiting > MOST_SURE ? Number.POSITIVE_INFINITY : this.#sure;
-      this.#letGo(Math.min(least, held.end - MOST_HELD));
+    const window = held.end - held.base;
+    // Else a long one would be read again for every byte; who sends no more is looked at when that is known.
+    if (window <= SMALL || held.end - Math.max(this.#looked, held.base) >= window >> 4) {
+      this.#look(held.end, false, before === 0 ? part : undefined);
+      this.#bound();
     }
     if (this.#state !== 'reading') return;
-    held.slide();
-    this.#wait(before > 0 && held.end - part.length > held.gone);
+    held.slide(this.#open.begun);
+    // What waits may have waited before.
+    if (before === 0 || held.end - part.length <= held.gone) this.#waits.restart();
+    if (held.waiting > 0) this.#waits.wait();
+  }
+
+  /** No more waits than may. */
+  #bound(): void {
+    const { end, waiting } = this.#held;
+    if (this.#options.patient || waiting <= MOST_HELD) return;
+    const least = waiting > MOST_SURE ? Number.POSITIVE_INFINITY : this.#open.sure;
+    this.#letGo(Math.min(least, end - MOST_HELD));
   }
 
   /** As much as is to be looked at has been. */
@@ -186,13 +184,22 @@ export class Redactor {
     }
     const began = now();
     const bytes = this.#held.until(until);
-    const part = last ? undefined : scan.part(what, bytes);
+    const part = last ? undefined : scan.part(what, bytes, this.#counts);
     const { found, unscanned } = part ?? scan.scan(what, bytes);
     budget.spend(agent, now() - began);
-    if (part !== undefined) [this.#sure, this.#block] = [part.sure + this.#held.base, part.block + this.#held.base];
+    if (part !== undefined) this.#opened(part, until);
     // One text that costs too much says nothing of the next.
     if (unscanned !== undefined && !this.#tell(unscanned === 'cpu-budget' ? 'candidates' : unscanned)) return;
     this.#pass(found, part === undefined ? until : part.settled + this.#held.base, fresh);
+  }
+
+  /** What nothing is done about is not waited for. */
+  readonly #counts: CountsFor = (found) => this.#options.act(found) !== 'pass';
+
+  #opened({ begun, worth, sure, block }: ScannedPart, until: number): void {
+    const { base } = this.#held;
+    this.#open = { begun: begun + base, worth: worth + base, sure: sure + base, block: block + base };
+    this.#looked = until;
   }
 
   /** Lets everything before `settled` go, but nothing of a match that goes beyond it. */
@@ -250,51 +257,42 @@ export class Redactor {
   }
 
   #rewrite(places: readonly Found[], limit: number): void {
-    const { format, fixed, scan, what } = this.#options;
-    const { base, end: known } = this.#held;
-    const bytes = this.#held.until(known);
-    const clean = (from: number, to: number): boolean => scan.scan(what, bytes.subarray(from, to)).found.length === 0;
-    const parts: Buffer[] = [];
-    let at = this.#held.gone - base;
-    for (const { start, end, label } of places) {
-      const place = { bytes, start: Math.max(start, at), end, floor: at, whole: this.#held.begins, clean };
-      for (const cut of cutsFor(place, label, format, fixed)) {
-        const gone = Math.max(0, at - cut.start);
-        parts.push(Buffer.from(bytes.subarray(at, cut.start)), fixed ? cut.text.subarray(gone) : cut.text);
-        at = Math.max(at, cut.end);
-      }
-      this.replaced++;
-    }
-    const end = Math.max(at, limit - base);
-    parts.push(Buffer.from(bytes.subarray(at, end)));
-    this.#held.gone = end + base;
-    this.#options.data(Buffer.concat(parts));
+    this.replaced += places.length;
+    this.#options.data(rewritten(this.#held, this.#options, places, limit));
   }
 
-  /** @param same - what waits has waited before. */
-  #wait(same: boolean): void {
-    const { holdMs, patient } = this.#options;
-    if (patient || holdMs === 0) return;
-    if (this.#timer !== undefined && same) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    if (this.#held.waiting > 0) this.#timer = setTimeout(() => this.#late(), holdMs);
+  /** The sender is silent: all goes that is not the beginning of something that would be acted on. */
+  #still(): void {
+    if (this.#state !== 'reading' || this.#held.waiting === 0) return;
+    this.#safely(() => {
+      const { end } = this.#held;
+      if (this.#looked < end) this.#look(end, false, undefined);
+      if (this.#state === 'reading') this.#letGo(Math.min(this.#open.worth, end));
+      this.#gone();
+    });
   }
 
   /** The time is up: all goes but a block that has begun, and in requests what is on its way to be a match. */
   #late(): void {
-    this.#timer = undefined;
     const { what, scan } = this.#options;
-    const { base, end } = this.#held;
-    const least = what === 'request' ? this.#sure : this.#block;
     this.#safely(() => {
+      if (this.#looked < this.#held.end) this.#look(this.#held.end, false, undefined);
+      const { base, end } = this.#held;
+      const { sure, block } = this.#open;
+      const least = what === 'request' ? sure : block;
       // What would be a whole secret with nothing behind it is one: who waits for an answer sends no more. Half a block is none.
       const whole =
         least < end &&
-        this.#block >= end &&
+        block >= end &&
         scan.scan(what, this.#held.until(end)).found.some((one) => one.end + base > least);
       this.#letGo(whole ? end : Math.min(least, end));
-      if (this.#state === 'reading') this.#held.slide();
+      this.#gone();
     });
+  }
+
+  #gone(): void {
+    if (this.#state !== 'reading') return;
+    this.#held.slide(this.#open.begun);
+    if (this.#held.waiting === 0) this.#waits.restart();
   }
 }

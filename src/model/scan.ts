@@ -57,9 +57,11 @@ export interface ScanPort {
 export interface ScannedPart extends Scanned {
   /** What begins before it stays what it is, whatever comes; at most the length of the text. */
   readonly settled: number;
-  /** From here on there may be a match: its keyword is there as a whole. */
+  /** From here on there may be a match: its keyword is there as a whole, or half of a number. */
   readonly begun: number;
-  /** From here on a match is on its way, with more than its keyword. */
+  /** As `begun`, of what counts. */
+  readonly worth: number;
+  /** From here on a match that counts is on its way, with more than its keyword. */
   readonly sure: number;
   /** As `sure`, of matches that may be longer than 4 KiB: a private key, line by line. */
   readonly block: number;
@@ -67,10 +69,16 @@ export interface ScannedPart extends Scanned {
   readonly blockOf?: Found;
 }
 
+/** Whether a match would be acted on, so that it is worth waiting for. Given what has only begun: no end, no fingerprint. */
+export type CountsFor = (begun: Found) => boolean;
+
 /** For rooms that let a text pass while it comes. */
 export interface PartScanPort extends ScanPort {
-  /** As `scan`, of a text more of which will come. What is found from `settled` on may still become something else. */
-  part(what: ScanFor, bytes: Uint8Array): ScannedPart;
+  /**
+   * As `scan`, of a text more of which will come. What is found from `settled` on may still become something else. `worth`, `sure`
+   * and `block` are about what `counts`; default all.
+   */
+  part(what: ScanFor, bytes: Uint8Array, counts?: CountsFor): ScannedPart;
 }
 
 /** Something found in a body. */

@@ -82,6 +82,19 @@ export function mayStart(view: View, pattern: CompiledPattern, start: number): b
   return gate(view, pattern, start) !== NO;
 }
 
+/** Which patterns are worth waiting for. */
+export type Counts = (pattern: CompiledPattern) => boolean;
+
+/**
+ * A match of the pattern that begins here is more than thinkable: its keyword is there, or, as any number begins with some digits,
+ * half of its shortest match, issuer or country first.
+ */
+export function hasBegun(view: View, pattern: CompiledPattern, start: number): boolean {
+  if (pattern.trigger !== 'digits') return true;
+  const { prefix } = programOf(pattern);
+  return 2 * (view.base + view.run.end - start) >= prefix.length && gate(view, pattern, start) !== NO;
+}
+
 /** Everything that does not depend on the place: validator, entropy, fillers. */
 function accepted(pattern: CompiledPattern, secret: string): boolean {
   if (pattern.entropy > 0 && entropyOf(secret) < pattern.entropy) return false;
@@ -122,15 +135,26 @@ export class Lane {
     return least;
   }
 
+  /** Stream offset of the first open start of a pattern that counts and may be on its way, or Infinity. */
+  begun(counts: Counts): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const { pattern, at } = this.#queue[i] as Candidate;
+      if (at < least && hasBegun(this.#view, pattern, at) && counts(pattern)) least = at;
+    }
+    return least;
+  }
+
   /**
    * Stream offset of the first open start whose first bytes are all those of its pattern, or Infinity; `least` leaves out patterns
    * whose longest match is shorter.
    */
-  sure(least: number): { readonly at: number; readonly pattern?: CompiledPattern } {
+  sure(least: number, counts: Counts): { readonly at: number; readonly pattern?: CompiledPattern } {
     let first: { readonly at: number; readonly pattern?: CompiledPattern } = { at: Number.POSITIVE_INFINITY };
     for (let i = this.#head; i < this.#queue.length; i++) {
       const { pattern, at } = this.#queue[i] as Candidate;
-      if (pattern.max >= least && at < first.at && gate(this.#view, pattern, at) === YES) first = { at, pattern };
+      if (pattern.max < least || at >= first.at || gate(this.#view, pattern, at) !== YES) continue;
+      if (counts(pattern)) first = { at, pattern };
     }
     return first;
   }

@@ -1,6 +1,6 @@
 import { has } from './byte-set.ts';
 import type { Finder, FoundNumber, FoundWord } from './finder.ts';
-import { Lane, mayStart, type View } from './lane.ts';
+import { type Counts, hasBegun, Lane, mayStart, type View } from './lane.ts';
 import { createRun } from './matcher.ts';
 import { programOf } from './pattern.ts';
 import { type Match, resolve } from './resolve.ts';
@@ -93,14 +93,28 @@ export class Scanner {
     return this.result();
   }
 
-  /** Where the first match may begin whose keyword has been seen whole, or Infinity. */
-  get begun(): number {
-    return Math.min(this.#words.open, this.#numbers.open, this.#addresses.open);
+  /** Where the first match that counts may begin whose keyword has been seen whole, or half a number, or Infinity. */
+  begun(counts: Counts): number {
+    const lanes = [this.#words, this.#numbers, this.#addresses].map((lane) => lane.begun(counts));
+    return Math.min(this.#begunNumber(counts), ...lanes);
   }
 
-  /** Where the first match begins that is on its way and whose pattern can be `least` bytes long, or Infinity. */
-  sure(least: number): ReturnType<Lane['sure']> {
-    const all = [this.#words, this.#numbers, this.#addresses].map((lane) => lane.sure(least));
+  /** The run of digits at the end, as far as it may begin a match. */
+  #begunNumber(counts: Counts): number {
+    const start = this.#finder.openNumber;
+    const length = this.#view.base + this.#view.run.end - start;
+    if (start < 0 || length > LONGEST_RUN) return Number.POSITIVE_INFINITY;
+    const known = new Set(this.#tables.digits.slice(Math.min(length, 31)).flat());
+    for (const pattern of known) {
+      const at = start - Math.max(0, ...pattern.anchors.map(({ from }) => from));
+      if (at >= this.#view.base && hasBegun(this.#view, pattern, at) && counts(pattern)) return at;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Where the first match that counts begins that is on its way and whose pattern can be `least` bytes long, or Infinity. */
+  sure(least: number, counts: Counts): ReturnType<Lane['sure']> {
+    const all = [this.#words, this.#numbers, this.#addresses].map((lane) => lane.sure(least, counts));
     return all.reduce((first, one) => (one.at < first.at ? one : first));
   }
 

@@ -28,6 +28,8 @@ export interface Tail {
 
 /** Of a run that is no text as a whole, its end is read again. A multiple of every unit. */
 const NEAR = 1920;
+/** Characters of base64 a keyword of six letters has. */
+const LEAST_TOLD = 8;
 /** Printable bytes in a row that `keepText` takes for text. */
 const LEAST_TEXT = 12;
 const BACKSLASH = 0x5c;
@@ -42,7 +44,7 @@ export function tailsOf(bytes: Uint8Array): readonly Tail[] {
   const from = runStart(bytes, end, BASE64);
   const tails: Tail[] = [...linesOf(bytes, from), ...pairsOf(bytes), ...wideOf(bytes), ...foldedOf(bytes)];
   if (end === from) return tails;
-  if (end - from < LEAST_BASE64) return [...tails, { from }];
+  if (end - from < LEAST_BASE64) return [...tails, ...shortOf(bytes, from), { from }];
   for (let start = from; start < from + 4; start++) {
     const groups = (end - start) >> 2;
     const whole = beginsAsText(bytes, start, end);
@@ -55,6 +57,16 @@ export function tailsOf(bytes: Uint8Array): readonly Tail[] {
   const upper = runStart(bytes, end, BASE32);
   if (end - upper >= LEAST_NARROW) tails.push(narrow(bytes, upper, [5, 8], fromBase32));
   else if (upper < end) tails.push({ from: upper });
+  return tails;
+}
+
+/** A run that is too short to be read yet, but long enough to hold a keyword: what it seems to say. */
+function shortOf(bytes: Uint8Array, from: number): readonly Tail[] {
+  const tails: Tail[] = [];
+  for (let start = from; start < from + 4 && bytes.length - start >= LEAST_TOLD; start++) {
+    if (!beginsAsText(bytes, start, bytes.length)) continue;
+    tails.push(near(bytes, start, (bytes.length - start) >> 2, [3, 4], true, base64));
+  }
   return tails;
 }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { filterBody } from '../../../src/content/filter.ts';
-import type { PartScanPort } from '../../../src/model/scan.ts';
+import type { BodyScanned, PartScanPort } from '../../../src/model/scan.ts';
 import { AWS, filterOptions, GITHUB, pem, pieces, play, realScan } from './filter-support.ts';
 
+const NOWHERE = { data: () => undefined, drained: () => undefined, end: () => undefined, stop: () => undefined };
 const EVENTS = [
   'data: {"choices":[{"delta":{"content":" the key"}}]}\n\n',
   'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"pass"}}\n\n',
@@ -47,6 +48,7 @@ test('nothing waits of clean events, JSON texts and lines', () => {
 function timed(
   t: TestContext,
   change: Parameters<typeof filterOptions>[0],
+  ended: (scanned: BodyScanned) => void = () => undefined,
 ): { given: () => string; filter: ReturnType<typeof filterBody> } {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const given: Buffer[] = [];
@@ -55,8 +57,8 @@ function timed(
     out: {
       data: (payload) => given.push(payload),
       drained: () => undefined,
-      end: () => undefined,
-      stop: () => undefined,
+      end: ended,
+      stop: ended,
     },
   });
   return { given: () => Buffer.concat(given).toString(), filter };
@@ -133,4 +135,114 @@ test('a scan that throws when the clock calls is asked about', (t) => {
   t.mock.timers.tick(250);
   filter.write(Buffer.from(`word ${AWS}`));
   assert.equal(given(), `some password ${AWS}`);
+});
+
+/** Two turns of silence. */
+const QUIET = 3;
+
+test('what only might begin something goes on when its sender is silent', (t) => {
+  for (const what of ['request', 'response'] as const) {
+    for (const text of [
+      'step 42',
+      'a word',
+      'the key',
+      '1732118',
+      '{"n":12.5',
+      'bob@example.com',
+      '550e8400-e29b-41d4',
+    ]) {
+      const { given, filter } = timed(t, { what });
+      filter.write(Buffer.from(text));
+      t.mock.timers.tick(QUIET);
+      assert.equal(given(), text, `${what}: ${text}`);
+      filter.abandon();
+      t.mock.timers.reset();
+    }
+  }
+});
+
+test('what has begun waits longer, but only where something would be done about it', (t) => {
+  const key = AWS.slice(0, 12);
+  const card = ['4111 1', '111 11'].join('');
+  const encoded = Buffer.from(AWS).toString('base64').slice(0, 20);
+  for (const text of [key, card, encoded]) {
+    const acted = timed(t, { what: 'response' });
+    acted.filter.write(Buffer.from(`see ${text}`));
+    t.mock.timers.tick(QUIET);
+    assert.equal(acted.given(), 'see ', text);
+    acted.filter.abandon();
+    t.mock.timers.reset();
+    const told = timed(t, { what: 'response', act: () => 'pass' });
+    told.filter.write(Buffer.from(`see ${text}`));
+    t.mock.timers.tick(QUIET);
+    assert.equal(told.given(), `see ${text}`);
+    told.filter.abandon();
+    t.mock.timers.reset();
+  }
+});
+
+test('a secret that comes with pauses is found, and what had not gone carries the label', (t) => {
+  for (const size of [1, 2, 7]) {
+    for (const act of ['replace', 'pass', 'stop'] as const) {
+      const ended: BodyScanned[] = [];
+      const { given, filter } = timed(t, { what: 'response', act: () => act }, (scanned) => ended.push(scanned));
+      for (const piece of pieces(Buffer.from(`the key ${AWS} and words\n`), size)) {
+        filter.write(piece);
+        t.mock.timers.tick(QUIET);
+      }
+      filter.end();
+      assert.deepEqual(
+        ended.flatMap(({ found }) => found.map((one) => one.found.rule)),
+        ['aws-access-key'],
+      );
+      assert.equal(given().includes(AWS.slice(4)), act === 'pass');
+      if (act === 'replace') assert.match(given(), /^the key A?K?I?A?\[AWS ACCESS KEY ID_REDACTED\] and words\n$/);
+      t.mock.timers.reset();
+    }
+  }
+});
+
+test('a long token that nothing is done about is found though its beginning has gone on', (t) => {
+  const part = (text: string): string => Buffer.from(text).toString('base64url');
+  const claims = part(JSON.stringify({ sub: 'somebody', may: Array.from({ length: 150 }, (_, i) => `read:${i}`) }));
+  const token = [part('{"alg":"HS256","typ":"JWT"}'), claims, part('\u00e9'.repeat(16))].join('.');
+  const body = Buffer.from(`see ${token} and words\n`);
+  const whole = realScan().scan('response', body).found;
+  assert.ok(
+    whole.some(({ start, end }) => end - start > 1500),
+    JSON.stringify(whole),
+  );
+  for (const size of [40, 300]) {
+    const ended: BodyScanned[] = [];
+    const { given, filter } = timed(t, { what: 'response', act: () => 'pass' }, (scanned) => ended.push(scanned));
+    for (const piece of pieces(body, size)) {
+      filter.write(piece);
+      t.mock.timers.tick(QUIET);
+    }
+    filter.end();
+    assert.equal(given(), body.toString());
+    assert.deepEqual(
+      [...new Set(ended.flatMap(({ found }) => found.map((one) => one.found.rule)))],
+      [...new Set(whole.map(({ rule }) => rule))],
+    );
+    t.mock.timers.reset();
+  }
+});
+
+test('what one byte costs does not grow with what waits', () => {
+  for (const body of [pem(70), `see ${'QUtJ'.repeat(1200)}`, '4 '.repeat(2500), 'words and words '.repeat(300)]) {
+    let read = 0;
+    const real = realScan();
+    const counting: PartScanPort = {
+      ...real,
+      part: (what, bytes, counts) => {
+        read += bytes.length;
+        return real.part(what, bytes, counts);
+      },
+    };
+    const filter = filterBody({ ...filterOptions({ contentType: 'text/plain', scan: counting }), out: NOWHERE });
+    for (const piece of pieces(Buffer.from(body), 1)) filter.write(piece);
+    filter.end();
+    assert.ok(read < body.length * 4096, `${read / body.length} bytes read for each`);
+  }
 });

@@ -81,7 +81,7 @@ test('a body that is held: what was cut up stops it before anything of it goes, 
       ...windowOptions({ scan }),
       scan: {
         ...scan,
-        part: (what, bytes) => ({ ...scan.scan(what, bytes), settled: 0, begun: 0, sure: 0, block: 0 }),
+        part: (what, bytes) => ({ ...scan.scan(what, bytes), settled: 0, begun: 0, worth: 0, sure: 0, block: 0 }),
       },
       decodeRatio: 100,
       holdMs: 0,

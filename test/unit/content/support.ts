@@ -10,7 +10,14 @@ export function fakeScan(): PartScanPort & { readonly texts: Buffer[] } {
     part(what: ScanFor, bytes: Uint8Array) {
       // One that may still grow, or begin, at the end.
       const open = /(?:S|SE|SEC|SECR|SECRE|SECRET|SECRET-[a-z]*)$/.exec(Buffer.from(bytes).toString('latin1'));
-      return { ...this.scan(what, bytes), settled: open?.index ?? bytes.length, begun: none, sure: none, block: none };
+      return {
+        ...this.scan(what, bytes),
+        settled: open?.index ?? bytes.length,
+        begun: none,
+        worth: none,
+        sure: none,
+        block: none,
+      };
     },
     scan(_what: ScanFor, bytes: Uint8Array) {
       texts.push(Buffer.from(bytes));
