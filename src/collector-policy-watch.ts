@@ -38,7 +38,12 @@ export function watchFiles(files: readonly string[], changed: () => void): () =>
   };
 }
 
+/** Never throws: a file that cannot be looked at (no permission, a network file system that is gone) is in a state as well. */
 function stamp(file: string): string {
-  const found = statSync(file, { throwIfNoEntry: false });
-  return found === undefined ? 'gone' : `${found.ino} ${found.size} ${found.mtimeMs}`;
+  try {
+    const { ino, size, mtimeMs } = statSync(file);
+    return `${ino} ${size} ${mtimeMs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
 }

@@ -47,6 +47,15 @@ describe('watching policy files', () => {
     await seen(1);
   });
 
+  it('one that cannot be looked at is in a state as well: nothing is thrown where nobody catches', async () => {
+    symlinkSync(join(dir, 'p.yaml'), join(dir, 'p.yaml'));
+    watched('p.yaml');
+    unlinkSync(join(dir, 'p.yaml'));
+    await seen(1);
+    writeFileSync(join(dir, 'p.yaml'), 'a');
+    await seen(2);
+  });
+
   it('what others write beside it, all the time, neither wakes nor delays anything', async () => {
     writeFileSync(join(dir, 'p.yaml'), 'a');
     watched('p.yaml');
