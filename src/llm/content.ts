@@ -9,17 +9,22 @@ const record = (value: unknown): Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : {};
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
-/** Text of a message's content: a string, or parts with a text, or parts whose content is such again (tool results). */
-function textOf(content: unknown): string {
+/** No API nests its parts so deep; who does wants nobody to read them. */
+const DEEPEST = 64;
+class TooDeep extends Error {}
+
+/** Text of a message's content: a string, or parts with a text, or parts whose content is such again (tool results). Throws TooDeep. */
+function textOf(content: unknown, depth = 0): string {
   if (typeof content === 'string') return content;
+  if (depth > DEEPEST) throw new TooDeep();
   const parts: string[] = [];
   for (const part of Array.isArray(content) ? content : [content]) {
     if (typeof part === 'string') parts.push(part);
     const { text, content: inner, thinking, toolResult } = record(part);
     if (typeof text === 'string') parts.push(text);
     else if (typeof thinking === 'string') parts.push(thinking);
-    else if (inner !== undefined) parts.push(textOf(inner));
-    else if (toolResult !== undefined) parts.push(textOf(record(toolResult)['content']));
+    else if (inner !== undefined) parts.push(textOf(inner, depth + 1));
+    else if (toolResult !== undefined) parts.push(textOf(record(toolResult)['content'], depth + 1));
   }
   return parts.filter((part) => part !== '').join('\n');
 }
@@ -87,7 +92,7 @@ function ofAnswer(body: Json): string {
   if (type === undefined || type === 'message') parts.push(content);
   for (const result of list(body['results'])) parts.push(record(result)['outputText']);
   return parts
-    .map(textOf)
+    .map((part) => textOf(part))
     .filter((part) => part !== '')
     .join('');
 }
@@ -103,12 +108,25 @@ function parsed(text: string): unknown {
 /** The messages of a request; undefined when it cannot be read. */
 export function promptOf(kind: LlmApiKind, body: Uint8Array): readonly LlmMessage[] | undefined {
   const value = parsed(Buffer.from(body).toString('utf8'));
-  return value === undefined ? undefined : ofRequest(kind, record(value));
+  return value === undefined ? undefined : unlessTooDeep(() => ofRequest(kind, record(value)));
+}
+
+/** Half of it would let a rule pass what it is about. */
+function unlessTooDeep<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof TooDeep) return undefined;
+    throw error;
+  }
 }
 
 /** The text of an answer: one JSON text, one per line, an array of them, or server-sent events; undefined when it is none of these. */
 export function completionOf(body: Uint8Array): string | undefined {
-  const text = Buffer.from(body).toString('utf8');
+  return unlessTooDeep(() => textOfAnswer(Buffer.from(body).toString('utf8')));
+}
+
+function textOfAnswer(text: string): string | undefined {
   const whole = parsed(text);
   if (whole !== undefined) {
     return (Array.isArray(whole) ? whole : [whole]).map((one) => ofAnswer(record(one))).join('');

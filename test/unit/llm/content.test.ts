@@ -85,3 +85,14 @@ test('a stream is its pieces, once', () => {
   assert.equal(completionOf(Buffer.from(lines)), 'A weir');
   assert.equal(completionOf(Buffer.from('<html>')), undefined);
 });
+
+test('what is nested deeper than any API nests has no text, rather than half of one', () => {
+  const nested = (depth: number): Buffer =>
+    Buffer.from(`{"messages":[{"role":"user","content":${'[{"content":'.repeat(depth)}"x"${'}]'.repeat(depth)}}]}`);
+  assert.deepEqual(promptOf('openai.chat', nested(20)), [{ role: 'user', text: 'x' }]);
+  assert.equal(promptOf('openai.chat', nested(60_000)), undefined);
+  const answer = (depth: number): Buffer =>
+    Buffer.from(`{"content":${'[{"content":'.repeat(depth)}"x"${'}]'.repeat(depth)}}`);
+  assert.equal(completionOf(answer(20)), 'x');
+  assert.equal(completionOf(answer(60_000)), undefined);
+});
