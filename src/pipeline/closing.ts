@@ -72,10 +72,15 @@ export function conclude(
   return joined(record, told?.mcp?.traceparent, traces);
 }
 
-/** What was read of its bodies; unusual facts are judged like bytes that have gone on. */
+/** What was read of its bodies; unusual facts are judged like bytes that have gone on. A reader that throws costs no record. */
 function tell(exchange: LiveExchange): Told | undefined {
   const { reading, content } = exchange.stages;
-  const told = reading?.told(exchange);
+  let told: Told | undefined;
+  try {
+    told = reading?.told(exchange);
+  } catch (error) {
+    reading?.failed(error);
+  }
   if (told?.findings === undefined || told.findings.length === 0) return told;
   for (const finding of told.findings) exchange.findings.push(finding);
   exchange.ruling = content?.judgeLate(exchange.ruling, told.findings) ?? exchange.ruling;

@@ -1,4 +1,5 @@
 import type { ContentFilter, ContentTap, FilterSink } from '../model/ports.ts';
+import { failed } from './checkpoint.ts';
 import { note, refusedBody } from './filtered.ts';
 import type { LiveExchange } from './live.ts';
 import type { ReadingStage } from './stages.ts';
@@ -6,26 +7,33 @@ import { type Looking, type Tapped, tapContent } from './tapped.ts';
 
 type Direction = 'request' | 'response';
 
-/** One body of an exchange as its protocol is read from it. What fails there is told the stage; the exchange is judged without it. */
+/** What becomes of what was read. */
+interface Reader {
+  /** All of it was. */
+  judge(): void;
+  failed(error: unknown): void;
+}
+
+/** One body of an exchange as its protocol is read from it. */
 class Read implements Looking {
-  readonly #stage: ReadingStage;
-  /** Asked when all was read. */
-  readonly #judge: () => void;
+  readonly #reader: Reader;
   #copy: ReturnType<ReadingStage['copy']>;
+  #over = false;
   #waiting: Promise<void> | undefined;
 
-  constructor(stage: ReadingStage, copy: ReturnType<ReadingStage['copy']>, judge: () => void) {
-    this.#stage = stage;
+  /** @param copy - undefined: nobody can read it, and it is judged by that. */
+  constructor(copy: ReturnType<ReadingStage['copy']>, reader: Reader) {
     this.#copy = copy;
-    this.#judge = judge;
+    this.#reader = reader;
   }
 
   push(payload: Uint8Array): void {
+    if (this.#over) return;
     try {
       this.#copy?.push(payload);
     } catch (error) {
-      this.#copy = undefined;
-      this.#stage.failed(error);
+      this.#over = true;
+      this.#reader.failed(error);
     }
   }
 
@@ -39,16 +47,19 @@ class Read implements Looking {
   }
 
   #finish(complete: boolean): void {
-    const copy = this.#copy;
-    if (copy === undefined) return;
-    this.#copy = undefined;
-    const failed = (error: unknown): void => this.#stage.failed(error);
+    if (this.#over) return;
+    this.#over = true;
+    const reader = this.#reader;
     try {
-      this.#waiting = copy.finish(complete)?.then(this.#judge).catch(failed);
-      if (this.#waiting === undefined) this.#judge();
+      this.#waiting = this.#copy
+        ?.finish(complete)
+        ?.then(() => reader.judge())
+        .catch((error) => reader.failed(error));
+      if (this.#waiting === undefined) reader.judge();
     } catch (error) {
-      failed(error);
+      reader.failed(error);
     }
+    this.#copy = undefined;
   }
 }
 
@@ -61,23 +72,43 @@ function judgeLate(exchange: LiveExchange, direction: Direction): void {
   exchange.ruling = content?.judgeLate(exchange.ruling, findings) ?? exchange.ruling;
 }
 
-/** What is thought of a body that nothing of has gone on yet. */
-function judgeInTime(exchange: LiveExchange, direction: Direction): void {
-  note(exchange, exchange.stages.reading?.judge?.(exchange, direction) ?? []);
-}
-
-/** Begins to read a body. Undefined when it is of no protocol anybody reads. */
-function readContent(exchange: LiveExchange, direction: Direction, judge = judgeLate): Read | undefined {
+/** Begins to read a body. Undefined when it is of no protocol anybody reads. What fails is told the stage; the exchange is judged without it. */
+function readContent(exchange: LiveExchange, direction: Direction): Read | undefined {
   const { reading } = exchange.stages;
   if (reading === undefined || exchange.closed) return undefined;
-  let read: Read | undefined;
   try {
     const copy = reading.copy(exchange, direction);
-    if (copy !== undefined) read = new Read(reading, copy, () => judge(exchange, direction));
+    if (copy === undefined) return undefined;
+    return tapped(
+      exchange,
+      new Read(copy, { judge: () => judgeLate(exchange, direction), failed: (error) => reading.failed(error) }),
+    );
   } catch (error) {
     reading.failed(error);
+    return undefined;
   }
-  if (read !== undefined) exchange.taps = exchange.taps === undefined ? [read] : [...exchange.taps, read];
+}
+
+/** Begins to read a request nothing of which has gone on. A reader that fails is an inspector that fails (product.md §3). */
+function readHeld(exchange: LiveExchange, reading: ReadingStage): Read {
+  const reader: Reader = {
+    judge: () => note(exchange, reading.judge?.(exchange, 'request') ?? []),
+    failed: (error) => {
+      reading.failed(error);
+      note(exchange, [failed('policy', error)]);
+    },
+  };
+  let copy: ReturnType<ReadingStage['copy']>;
+  try {
+    copy = reading.copy(exchange, 'request');
+  } catch (error) {
+    reader.failed(error);
+  }
+  return tapped(exchange, new Read(copy, reader));
+}
+
+function tapped(exchange: LiveExchange, read: Read): Read {
+  exchange.taps = exchange.taps === undefined ? [read] : [...exchange.taps, read];
   return read;
 }
 
@@ -121,13 +152,12 @@ export function filterAndRead(
   make: (sink: FilterSink) => ContentFilter | undefined,
 ): ContentFilter | undefined {
   const { reading } = exchange.stages;
-  if (direction !== 'request' || reading?.holds?.(exchange) !== true) {
+  if (direction !== 'request' || exchange.closed || reading?.holds?.(exchange) !== true) {
     const filter = make(sink);
     const read = filter && readContent(exchange, direction);
     return read === undefined ? filter : alsoRead(filter as ContentFilter, read);
   }
-  const read = readContent(exchange, direction, judgeInTime);
-  if (read === undefined) return make(sink);
+  const read = readHeld(exchange, reading);
   const gate = new Gate(exchange, sink, read);
   // One that fits waits whole, so that not even its head goes on.
   const shape = length !== undefined && length <= MOST_HELD ? 'whole' : 'same';
@@ -183,6 +213,7 @@ class Gate implements FilterSink {
 
   end(redactions: number): void {
     const decide = (): void => {
+      if (this.#exchange.closed) return;
       if (this.#exchange.ruling.action === 'block') this.#sink.stop(refusedBody(this.#exchange));
       else {
         this.#release();

@@ -184,6 +184,19 @@ test('an inspector that throws is a finding; the others still count', () => {
   );
 });
 
+test('a reader that throws at the end costs no record', () => {
+  const { corridor, records, swap } = house();
+  const failures: unknown[] = [];
+  const told = (): never => {
+    throw new Error('broken');
+  };
+  swap({ reading: { copy: () => undefined, told, failed: (error) => failures.push(error) } });
+  const exchange = corridor.open(corridor.connection(CLIENT), request('a.test'), 'exchange');
+  corridor.close(exchange, { outcome: 'forwarded' });
+  assert.equal(only(records).llm, undefined);
+  assert.equal(failures.length, 1);
+});
+
 test('an address finding is judged before the dial', async () => {
   const address: Inspector = { id: 'address', phase: 'address', inspect: () => [BLOCK] };
   const { corridor, dialled } = house({ inspectors: [address], mode: 'enforce' });
