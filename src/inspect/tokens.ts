@@ -51,6 +51,7 @@ export function createTokens(): Tokens {
         if (spenders.has(agent)) continue;
         const spender = of(agent);
         spender.calls.push(...calls.slice(-CALLS_KEPT));
+        spender.next = spender.calls.length % CALLS_KEPT;
         for (const [hour, sum] of hours.slice(-HOURS_KEPT)) spender.hours.push({ hour, sum, told: true });
       }
     },

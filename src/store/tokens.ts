@@ -22,9 +22,10 @@ export async function readTokens(session: Pick<Session, 'all'>, now: number): Pr
     `SELECT agent, (epoch_ms(started_at) // 3600000)::DOUBLE AS hour, sum(${TOTAL})::DOUBLE ${SPENT}
      AND epoch_ms(started_at) >= ${Math.trunc(now - DAYS * 86_400_000)} GROUP BY agent, hour ORDER BY agent, hour`,
   );
+  const byAgent = Map.groupBy(hours, ([agent]) => agent);
   return calls.map(([agent, totals]) => ({
     agent: agent as string,
     calls: (totals as number[]).map(Number),
-    hours: hours.filter((row) => row[0] === agent).map((row) => [Number(row[1]), Number(row[2])] as const),
+    hours: (byAgent.get(agent as string) ?? []).map((row) => [Number(row[1]), Number(row[2])] as const),
   }));
 }

@@ -90,3 +90,10 @@ test('a thousand agents are remembered, the quiet ones go first', () => {
   assert.deepEqual(tokens.spent('old', call(60_000), 1), []);
   assert.equal(tokens.spent('kept', call(60_000), 1).length, 1);
 });
+
+test('of a history that was loaded the oldest calls are forgotten first', () => {
+  const tokens = createTokens();
+  tokens.load([{ agent: 'a', calls: [900_000, ...Array.from({ length: 99 }, () => 1000)], hours: [] }]);
+  for (let i = 0; i < 199; i++) tokens.spent('a', call(1000), 0);
+  assert.deepEqual(tokens.spent('a', call(60_000), 0).length, 1, 'the last 200 calls were small');
+});
