@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { CollectorOptions } from './collector.ts';
-import { spendingOf } from './collector-budgets.ts';
+import { type KeptLimits, keptLimits } from './collector-budgets.ts';
 import { scanBudgetOf } from './collector-content.ts';
 import { pemFiles } from './collector-files.ts';
 import { createLosses } from './collector-losses.ts';
@@ -31,7 +31,6 @@ import type { Listener } from './connection/listener.ts';
 import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
-import type { Spending } from './inspect/budget.ts';
 import type { IsSelf } from './inspect/self.ts';
 import { createTokens, type Tokens } from './inspect/tokens.ts';
 import type { CaFacts, Containment } from './model/admin.ts';
@@ -64,6 +63,7 @@ export class House {
   readonly listener: Listener;
   readonly runs: Runs;
   readonly policies: Policies;
+  readonly limits: KeptLimits;
   config: Config;
   stages: CompiledStages;
   containment: Containment = 'cooperative';
@@ -82,7 +82,6 @@ export class House {
   readonly #data: StageData = stageData();
   readonly #shown: OwnMask;
   readonly #scanBudget: ScanBudget;
-  readonly #spending: Spending = spendingOf(() => this.config);
   readonly #reading: ReadingStage;
   readonly #losses = createLosses((loss) => this.recorder.post({ ...loss, agent: this.config.agent }));
   #scan: Scanning;
@@ -98,6 +97,7 @@ export class House {
     this.policies = policies;
     this.#upstream = upstreamOf(config, options.env);
     this.#shown = createOwnMask(createShown(state.key), state.hash);
+    this.limits = keptLimits(state.path, () => this.config, this.#shown.host, log);
     this.#scan = scanningOf(config, this.state.hash, options);
     this.secretsOfRuns([]);
     this.#scanBudget = scanBudgetOf(config);
@@ -126,7 +126,7 @@ export class House {
     this.corridor = createCorridor({
       stages: () => this.stages,
       post: (record) => {
-        this.#spending.note(record);
+        this.limits.spending.note(record);
         this.recorder.post(this.#shown.record(record));
       },
       ready: Promise.all([
@@ -287,7 +287,7 @@ export class House {
       scanBudget: this.#scanBudget,
       reading: this.#reading,
       policies: this.policies,
-      spending: this.#spending,
+      limits: this.limits,
       overrides: this.overrides,
       isSelf: (address, port) => this.isSelf(address, port),
       containment: () => this.containment,

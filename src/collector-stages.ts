@@ -1,5 +1,5 @@
 import { refuse, verify } from './collector-answers.ts';
-import { limitInspectors } from './collector-budgets.ts';
+import { type Limits, limitInspectors } from './collector-budgets.ts';
 import { contentStage } from './collector-content.ts';
 import { leakParts } from './collector-leaks.ts';
 import type { Policies } from './collector-policies.ts';
@@ -10,7 +10,6 @@ import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import { addressInspector } from './inspect/address.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
-import type { Spending } from './inspect/budget.ts';
 import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
 import { createDestinations, type DestinationLists } from './inspect/destination.ts';
@@ -62,8 +61,8 @@ export interface StageInputs {
   readonly reading: ReadingStage;
   /** Absent = nobody asks policies. */
   readonly policies?: Policies;
-  /** What agents have sent; absent = nobody's budget is kept. */
-  readonly spending?: Spending;
+  /** What agents have sent and how often they asked; absent = nothing of it is kept. */
+  readonly limits?: Limits;
   readonly overrides: ModeOverrides;
   readonly isSelf: IsSelf;
   readonly containment: () => Containment;
@@ -139,7 +138,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       }),
       ...leaks.inspectors,
       addressInspector({ internal: config.destinations.internal }),
-      ...limitInspectors(config, keys.configKey, inputs.spending),
+      ...limitInspectors(config, keys.configKey, inputs.limits),
       ...(inputs.policies?.inspectors(readsTls) ?? []),
     ],
     baseline,

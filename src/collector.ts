@@ -29,7 +29,7 @@ export { configuredPolicies } from './collector-replay-policies.ts';
 export { sharedHosts } from './collector-shared.ts';
 export { constrainedCa } from './connection/constrained.ts';
 
-/** How often what is open and known is told to whoever exports gauges. */
+/** How often what is open and known is told to whoever exports gauges, and what is spent is written down. */
 const GAUGES_MS = 5_000;
 const SWEEP_MS = 1_000;
 const DIGEST_MS = 60_000;
@@ -133,7 +133,10 @@ function lifecycle(house: House, admin: AdminServer): Collector {
           // A stream that outgrows its budget ends within a second.
           if (hasBudgets(house.config)) corridor.rejudge();
         }, SWEEP_MS),
-        setInterval(() => house.tellGauges(), GAUGES_MS),
+        setInterval(() => {
+          house.tellGauges();
+          house.limits.save();
+        }, GAUGES_MS),
         setInterval(() => house.postDigests(false), DIGEST_MS),
         setInterval(() => void house.askRecorder(), PROBLEMS_MS),
       );
@@ -151,6 +154,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
       corridor.drain();
       await listener.drain(house.config.limits.drain_s * 1000);
       await Promise.all([corridor.settled(), told]);
+      house.limits.save();
       house.postDigests(true);
       await house.exceptions.flush();
       await recorder.shutdown(SHUTDOWN_MS);

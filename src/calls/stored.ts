@@ -20,11 +20,15 @@ export function readStored(file: string, url: string): StoredAnswer | undefined 
   }
 }
 
-/** 0600, and whole or not at all. Throws what the file system says. */
 export function writeStored(file: string, stored: StoredAnswer): void {
+  writeWhole(file, stored, true);
+}
+
+/** As JSON, 0600, and whole or not at all. Throws what the file system says. @param flush wait until the disk has it */
+export function writeWhole(file: string, value: unknown, flush: boolean): void {
   const next = `${file}.${process.pid}`;
   try {
-    writeFileSync(next, JSON.stringify(stored), { mode: 0o600, flush: true });
+    writeFileSync(next, JSON.stringify(value), { mode: 0o600, flush });
     renameSync(next, file);
   } catch (error) {
     rmSync(next, { force: true });

@@ -4,6 +4,7 @@ import { fieldOf } from '../model/fields.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Inspector } from '../model/ports.ts';
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
+import type { Windows } from './windows.ts';
 
 /** Bytes an agent may send in a window; 0 = no limit. */
 export interface BudgetLimit {
@@ -13,46 +14,27 @@ export interface BudgetLimit {
   readonly windowSeconds: number;
 }
 
-/** What agents have sent. Lives as long as the process: a reload forgets nothing. */
+/** What agents have sent. A reload forgets nothing. */
 export interface Spending {
   /** Told of every record as it is posted. */
   note(record: WeirRecord): void;
-  /** Sum of what is over in the window, and when (ms) it ends. */
-  spent(key: string, windowMs: number, now: number): { readonly bytes: number; readonly leftMs: number };
+  /** Sum of what is over in the window, and when (ms) it ends. @param to host and port; absent = all of the agent's */
+  spent(agent: string, to: string | undefined, windowMs: number): { readonly bytes: number; readonly leftMs: number };
 }
 
-interface Window {
-  since: number;
-  bytes: number;
-}
-
-const MOST = 20_000;
-
-/** @param counted whether anybody has a budget: otherwise nothing is remembered · @param now monotonic ms */
-export function createSpending(counted: () => boolean, now: () => number): Spending {
-  const windows = new Map<string, Window>();
-  const add = (key: string, bytes: number): void => {
-    const window = windows.get(key);
-    if (window !== undefined) window.bytes += bytes;
-    else {
-      if (windows.size >= MOST) windows.clear();
-      windows.set(key, { since: now(), bytes });
-    }
-  };
+/** @param counted whether anybody has a budget: otherwise nothing is remembered */
+export function createSpending(counted: () => boolean, windows: Windows): Spending {
   return {
     note(record) {
       if (!counted() || !isOver(record) || record.requestBytes === 0) return;
-      add(record.agent, record.requestBytes);
-      add(keyOf(record.agent, hostPort(record.host, record.port)), record.requestBytes);
+      const { agent, host, port, requestBytes } = record;
+      // How long a window is says whoever asks; it ends there.
+      windows.add(agent, undefined, requestBytes, Number.POSITIVE_INFINITY);
+      windows.add(agent, hostPort(host, port), requestBytes, Number.POSITIVE_INFINITY);
     },
-    spent(key, windowMs, at) {
-      const window = windows.get(key);
-      if (window === undefined) return { bytes: 0, leftMs: windowMs };
-      if (at - window.since >= windowMs) {
-        windows.delete(key);
-        return { bytes: 0, leftMs: windowMs };
-      }
-      return { bytes: window.bytes, leftMs: windowMs - (at - window.since) };
+    spent(agent, to, windowMs) {
+      const { sum, leftMs } = windows.of(agent, to, windowMs);
+      return { bytes: sum, leftMs };
     },
   };
 }
@@ -62,17 +44,10 @@ function isOver(record: WeirRecord): record is ExchangeRecord {
   return (record.kind === 'exchange' || record.kind === 'tunnel') && record.state === 'closed';
 }
 
-/** An agent's name holds no blank. */
-function keyOf(agent: string, to: string): string {
-  return `${agent} ${to}`;
-}
-
 export interface BudgetOptions {
   /** For an agent; undefined = no limit. */
   readonly limitOf: (agent: string) => BudgetLimit | undefined;
   readonly spending: Spending;
-  /** Monotonic ms, as of `createSpending`. */
-  readonly now: () => number;
 }
 
 const NONE: readonly Finding[] = [];
@@ -81,7 +56,7 @@ const NONE: readonly Finding[] = [];
  * Data budgets per agent, and per agent and destination (product.md §7.1), in fixed windows. What is over counts, and of the request
  * at hand what it says it will send or what it has sent: a stream that outgrows the budget is stopped where it is judged again.
  */
-export function budgetInspector({ limitOf, spending, now }: BudgetOptions): Inspector {
+export function budgetInspector({ limitOf, spending }: BudgetOptions): Inspector {
   return {
     id: 'budget',
     phase: 'request',
@@ -92,14 +67,13 @@ export function budgetInspector({ limitOf, spending, now }: BudgetOptions): Insp
       const own = sends(exchange);
       const to = hostPort(exchange.destination.host, exchange.destination.port);
       const windowMs = limit.windowSeconds * 1000;
-      const at = now();
-      const over = (key: string, most: number, where?: string): Finding | undefined => {
+      const over = (most: number, where?: string): Finding | undefined => {
         if (most === 0) return undefined;
-        const { bytes, leftMs } = spending.spent(key, windowMs, at);
+        const { bytes, leftMs } = spending.spent(agent, where, windowMs);
         if (bytes + own <= most && bytes < most) return undefined;
         return exceeded(agent, most, limit.windowSeconds, Math.max(1, Math.ceil(leftMs / 1000)), where);
       };
-      const found = over(agent, limit.bytesOut) ?? over(keyOf(agent, to), limit.bytesOutPerDestination, to);
+      const found = over(limit.bytesOut) ?? over(limit.bytesOutPerDestination, to);
       return found === undefined ? NONE : [found];
     },
   };

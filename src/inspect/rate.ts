@@ -2,6 +2,7 @@ import { hostPort } from '../model/destination.ts';
 import type { Exchange } from '../model/exchange.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Inspector } from '../model/ports.ts';
+import type { Windows } from './windows.ts';
 
 /** Requests per window in seconds; 0 = no limit. */
 export interface RateLimit {
@@ -14,38 +15,43 @@ export interface RateLimit {
 export interface RateOptions {
   /** For an agent; undefined = no limit. Must be cheap: asked per request. */
   readonly limitOf: (agent: string) => RateLimit | undefined;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
+  readonly counts: Counts;
 }
 
-interface Window {
-  since: number;
-  count: number;
+/** How many there are in the window now, this one included; and how long (ms) it goes on. */
+export type Counts = (
+  agent: string,
+  to: string | undefined,
+  windowMs: number,
+) => { readonly count: number; readonly leftMs: number };
+
+/** Counts what is asked about. */
+export function counting(windows: Windows): Counts {
+  return (agent, to, windowMs) => {
+    windows.add(agent, to, 1, windowMs);
+    return asking(windows, 0)(agent, to, windowMs);
+  };
+}
+
+/** As if one more were counted, without counting it. */
+export function asking(windows: Windows, more = 1): Counts {
+  return (agent, to, windowMs) => {
+    const { sum, leftMs } = windows.of(agent, to, windowMs);
+    return { count: sum + more, leftMs };
+  };
 }
 
 const NONE: readonly Finding[] = [];
-/** Agents, and agents with a destination, that are remembered. */
-const MOST = 10_000;
 
 /**
  * Rate limit per agent, and per agent and destination (product.md §7.1), in fixed windows. A CONNECT counts as one, and the first
  * request read inside it is that same one. Exchanges already under way (judged again after a reload) do not count twice.
  */
-export function rateInspector({ limitOf, now }: RateOptions): Inspector {
-  const windows = new Map<string, Window>();
-  /** How many there are now, this one included. */
-  const count = (key: string, windowMs: number): number => {
-    const at = now();
-    let window = windows.get(key);
-    if (window === undefined) {
-      if (windows.size >= MOST) windows.clear();
-      window = { since: at, count: 0 };
-      windows.set(key, window);
-    } else if (at - window.since >= windowMs) {
-      window.since = at;
-      window.count = 0;
-    }
-    return ++window.count;
+export function rateInspector({ limitOf, counts }: RateOptions): Inspector {
+  const over = (agent: string, to: string | undefined, limit: number, seconds: number): Finding | undefined => {
+    if (limit === 0) return undefined;
+    const { count, leftMs } = counts(agent, to, seconds * 1000);
+    return count > limit ? exceeded(agent, limit, seconds, Math.max(1, Math.ceil(leftMs / 1000)), to) : undefined;
   };
   return {
     id: 'rate',
@@ -53,24 +59,21 @@ export function rateInspector({ limitOf, now }: RateOptions): Inspector {
     inspect(exchange) {
       const { agent } = exchange.identity;
       const rule = limitOf(agent);
-      if (rule === undefined || !counts(exchange)) return NONE;
+      if (rule === undefined || !isCounted(exchange)) return NONE;
       const { limit, perDestination = 0, windowSeconds } = rule;
-      if (limit > 0 && count(agent, windowSeconds * 1000) > limit) return [exceeded(agent, limit, windowSeconds)];
-      if (perDestination === 0) return NONE;
       const to = hostPort(exchange.destination.host, exchange.destination.port);
-      // An agent's name holds no blank.
-      if (count(`${agent} ${to}`, windowSeconds * 1000) <= perDestination) return NONE;
-      return [exceeded(agent, perDestination, windowSeconds, to)];
+      const found = over(agent, undefined, limit, windowSeconds) ?? over(agent, to, perDestination, windowSeconds);
+      return found === undefined ? NONE : [found];
     },
   };
 }
 
-function counts({ connection, kind, sentMono, status }: Exchange): boolean {
+function isCounted({ connection, kind, sentMono, status }: Exchange): boolean {
   if (sentMono !== undefined || status !== undefined) return false;
   return !(kind === 'exchange' && connection.via === 'connect' && connection.exchanges === 2);
 }
 
-function exceeded(agent: string, limit: number, seconds: number, to?: string): Finding {
+function exceeded(agent: string, limit: number, seconds: number, retryAfter: number, to?: string): Finding {
   return {
     inspector: 'rate',
     rule: 'rate-limit',
@@ -78,5 +81,6 @@ function exceeded(agent: string, limit: number, seconds: number, to?: string): F
     disposition: 'block',
     message: `${agent} made more than ${limit} requests${to === undefined ? '' : ` to ${to}`} in ${seconds} s`,
     blockReason: 'rate-limit',
+    retryAfter,
   };
 }

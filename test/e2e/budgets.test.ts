@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { connectTo } from '../support/agent.ts';
 import { secure } from '../support/origins.ts';
@@ -62,5 +65,61 @@ describe('data budgets and rates per destination', () => {
     const status = async (host: string) => (await world.ask(`http://${host}/`, { agent: 'slow' })).status;
     assert.deepEqual([await status('a.test'), await status('a.test'), await status('a.test')], [200, 200, 429]);
     assert.equal(await status('b.test'), 200);
+  });
+});
+
+describe('limits outlive a reload, another mode and a restart', () => {
+  const config = {
+    agents: {
+      saver: { mode: 'enforce', budget: { bytes_out: 50_000, window: 3600 } },
+      slow: { mode: 'enforce', rate_limit: 2, rate_window: 600 },
+    },
+  };
+
+  it('nobody gets a fresh start', { timeout: 60_000 }, async (t) => {
+    const stateDir = await mkdtemp(join(tmpdir(), 'weir-limits-'));
+    t.after(() => rm(stateDir, { recursive: true, force: true }));
+    const policies = {
+      policies: [
+        {
+          name: 'once',
+          match_expression: 'attrs["server.address"] == "once.test"',
+          action: 'throttle',
+          action_config: { max_calls: 1, window_seconds: 3600 },
+        },
+      ],
+    };
+    const first = await openPolicyWorld({ config, stateDir, policies });
+    t.after(first.close);
+    const post = (world: PolicyWorld, size: number) =>
+      world.ask('http://a.test/up', { agent: 'saver', method: 'POST', body: 'x'.repeat(size) });
+    const get = async (world: PolicyWorld, agent: string, host: string) =>
+      (await world.ask(`http://${host}/`, { agent })).status;
+    assert.equal((await post(first, 40_000)).status, 200);
+    await eventually(async () => (await post(first, 20_000)).status === 429, 'the budget is spent');
+    assert.deepEqual([await get(first, 'slow', 'a.test'), await get(first, 'slow', 'b.test')], [200, 200]);
+    assert.deepEqual([await get(first, 'saver', 'once.test'), await get(first, 'saver', 'once.test')], [200, 429]);
+    const over = async () => [
+      (await post(first, 20_000)).status,
+      await get(first, 'slow', 'c.test'),
+      await get(first, 'saver', 'once.test'),
+    ];
+    assert.deepEqual(await over(), [429, 429, 429]);
+    await first.weir.admin('/reload', 'POST', {});
+    assert.deepEqual(await over(), [429, 429, 429], 'after a reload');
+    assert.equal((await first.weir.cli(['mode', 'saver', 'monitor'])).code, 0);
+    assert.equal((await first.weir.cli(['mode', 'saver', 'enforce', '--yes'])).code, 0);
+    assert.deepEqual(await over(), [429, 429, 429], 'after another mode');
+    await first.write({
+      policies: [...policies.policies, { name: 'new', match_expression: 'false', action: 'block' }],
+    });
+    await first.weir.admin('/reload', 'POST', {});
+    assert.deepEqual(await over(), [429, 429, 429], 'after other policies');
+    await first.weir.stop();
+    const second = await openPolicyWorld({ config, stateDir });
+    t.after(second.close);
+    assert.equal((await post(second, 20_000)).status, 429);
+    assert.equal(await get(second, 'slow', 'c.test'), 429);
+    assert.equal((await post(second, 5_000)).status, 200, 'what was left is left');
   });
 });

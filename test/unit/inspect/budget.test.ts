@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type BudgetLimit, budgetInspector, createSpending } from '../../../src/inspect/budget.ts';
+import { Windows } from '../../../src/inspect/windows.ts';
 import type { ExchangeRecord } from '../../../src/model/record.ts';
 import { exchangeTo, type Made } from './support.ts';
 
@@ -9,8 +10,8 @@ const LIMIT: BudgetLimit = { bytesOut: 1000, bytesOutPerDestination: 600, window
 function fixture() {
   const clock = { now: 0 };
   const now = (): number => clock.now;
-  const spending = createSpending(() => true, now);
-  const inspector = budgetInspector({ limitOf: (agent) => (agent === 'free' ? undefined : LIMIT), spending, now });
+  const spending = createSpending(() => true, new Windows(now));
+  const inspector = budgetInspector({ limitOf: (agent) => (agent === 'free' ? undefined : LIMIT), spending });
   const sent = (host: string, requestBytes: number, more: Partial<ExchangeRecord> = {}): void => {
     const record = { kind: 'exchange', state: 'closed', agent: 'researcher', host, port: 443, requestBytes, ...more };
     spending.note(record as ExchangeRecord);
@@ -52,10 +53,7 @@ test('open rows and CONNECTs count nothing; nobody with a budget, nothing kept',
   sent('a.example', 5000, { state: 'open' });
   sent('a.example', 5000, { kind: 'connect' });
   assert.equal(asked('a.example').length, 0);
-  const kept = createSpending(
-    () => false,
-    () => 0,
-  );
+  const kept = createSpending(() => false, new Windows(() => 0));
   kept.note({ kind: 'exchange', state: 'closed', agent: 'a', host: 'h', port: 1, requestBytes: 9 } as ExchangeRecord);
-  assert.equal(kept.spent('a', 1000, 0).bytes, 0);
+  assert.equal(kept.spent('a', undefined, 1000).bytes, 0);
 });
