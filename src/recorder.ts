@@ -29,7 +29,7 @@ import { createMetrics } from './telemetry/metric.ts';
 import { createLogs, createTraces, OTLP_BATCH } from './telemetry/otlp.ts';
 import { routeDiagnostics, startOtlpMetrics } from './telemetry/otlp-metrics.ts';
 import { writePrometheus } from './telemetry/prometheus.ts';
-import { genAiVersion } from './telemetry/shape.ts';
+import { shapeOf } from './telemetry/shape.ts';
 
 /** How long records wait for a store that is slow to open before the journal goes on without knowing its position. */
 const STORE_WAIT_MS = 1500;
@@ -133,8 +133,7 @@ class Recorder {
   }
 
   #consumers(endpoint: Endpoint) {
-    const { genai, dialects } = data.telemetry;
-    const shape = { genai, dialects, version: genAiVersion(process.env) };
+    const shape = shapeOf(data.telemetry, process.env);
     const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable, shape };
     const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
     const add = (consumer: Consumer, maxBatch: number, lingerMs: number) =>

@@ -50,6 +50,9 @@ function protobufOf(env: Environment): Endpoint['protobuf'] {
   return { traces: of('TRACES'), logs: of('LOGS'), metrics: of('METRICS') };
 }
 
+/** `prometheus` is there without being asked for: `/metrics`. */
+const EXPORTERS: ReadonlySet<string> = new Set(['', 'otlp', 'none', 'prometheus']);
+
 const JSON_ONLY: Endpoint['protobuf'] = { traces: false, logs: false, metrics: false };
 
 function off(sentence: string, problems: readonly string[] = []): Endpoint {
@@ -65,6 +68,18 @@ function problemsOf(env: Environment): string[] {
       problems.push(
         `${variable}=${printable(protocol, 20)} is ignored: Weir exports OTLP as http/json or http/protobuf`,
       );
+    }
+  }
+  const sampler = env['OTEL_TRACES_SAMPLER']?.trim() ?? '';
+  if (sampler !== '' && sampler !== 'always_on') {
+    problems.push(
+      `OTEL_TRACES_SAMPLER=${printable(sampler, 40)} is ignored: no agent may switch its own record off (telemetry.sample.unremarkable thins what is ordinary)`,
+    );
+  }
+  for (const signal of ['TRACES', 'LOGS', 'METRICS']) {
+    const others = (env[`OTEL_${signal}_EXPORTER`] ?? '').split(',').map((name) => name.trim());
+    for (const other of others.filter((name) => !EXPORTERS.has(name))) {
+      problems.push(`OTEL_${signal}_EXPORTER=${printable(other, 20)} is ignored: Weir exports OTLP`);
     }
   }
   const temporality = env[TEMPORALITY]?.trim().toLowerCase() ?? '';

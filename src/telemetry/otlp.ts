@@ -209,7 +209,10 @@ async function createLogParts(options: OtlpOptions) {
   const loggerOf = (of: Resource) =>
     new LoggerProvider({
       resource: of,
-      logRecordLimits: { attributeCountLimit: 128, attributeValueLengthLimit: ATTRIBUTE_BYTES },
+      logRecordLimits: {
+        attributeCountLimit: 128,
+        attributeValueLengthLimit: Math.min(options.shape?.valueLength ?? ATTRIBUTE_BYTES, ATTRIBUTE_BYTES),
+      },
       processors: [
         {
           onEmit: (record) => void collected.push(record),

@@ -8,7 +8,7 @@ import { putLlm } from './llm-attributes.ts';
 import { mcpError, mcpSpanName, putMcp } from './mcp-attributes.ts';
 import { putDirect, putRun } from './run-span.ts';
 import { ATTR, DIRECT_CONNECTION, KNOWN_METHODS, SCOPE } from './semconv.ts';
-import { DEFAULT_SHAPE, type SpanShape } from './shape.ts';
+import { DEFAULT_SHAPE, type SpanShape, shortened } from './shape.ts';
 import { urlOf } from './url.ts';
 
 // Values of the API's enums; importing them would load the API package.
@@ -146,6 +146,11 @@ export function putAttributes(
   error: string | undefined,
   shape: SpanShape = DEFAULT_SHAPE,
 ): void {
+  if (shape.valueLength !== undefined) {
+    const { valueLength, ...rest } = shape;
+    putAttributes(shortened(put, valueLength), record, error, rest);
+    return;
+  }
   if (record.kind === 'run') {
     putRun(put, record);
     return;

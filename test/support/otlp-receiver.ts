@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 
@@ -37,7 +38,7 @@ export interface ReceivedMetric {
   }[];
 }
 
-/** How it answers: `ok`, an HTTP status, `hang` (never), `close` (connection reset), 200 with this JSON. */
+/** How it answers: `ok`, an HTTP status, `hang` (never), `close` (connection reset), 200 with this JSON (whatever the path). */
 export type Behaviour = 'ok' | 'hang' | 'close' | number | { readonly json: string };
 
 export interface OtlpReceiver {
@@ -127,11 +128,11 @@ function takeMetrics(body: Json, into: Map<string, ReceivedMetric>): void {
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
   const bytes = Buffer.concat(chunks);
-  return (request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes).toString('utf8');
+  return request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes;
 }
 
 function listen(server: Server, port: number): Promise<void> {
@@ -141,8 +142,15 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-/** A fake OTLP/HTTP JSON receiver for traces, logs and metrics on a loopback port (0 = ephemeral). */
-export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
+/** Key and certificate of a receiver that speaks TLS; with `ca` it takes nobody without a certificate of that authority. */
+export interface ReceiverTls {
+  readonly key: string;
+  readonly cert: string;
+  readonly ca?: string;
+}
+
+/** A fake OTLP/HTTP JSON receiver for traces, logs and metrics on a loopback port (0 = ephemeral). Protobuf is taken unread. */
+export async function startOtlpReceiver(port = 0, tls?: ReceiverTls): Promise<OtlpReceiver> {
   let behaviour: Behaviour = 'ok';
   const sockets = new Set<Socket>();
   const waiting = new Set<() => void>();
@@ -156,31 +164,39 @@ export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
       request.socket.destroy();
       return;
     }
-    const text = await bodyOf(request);
+    const bytes = await bodyOf(request);
     if (behaviour === 'hang') return;
     if (typeof behaviour === 'number') {
       answer(response, behaviour, '{"message":"told to refuse"}');
       return;
     }
-    const body = JSON.parse(text) as Json;
+    const text = bytes.toString('utf8');
     receiver.bodies.push(text);
+    if (request.headers['content-type'] === 'application/x-protobuf') {
+      // An empty message; what is in protobuf is left to a real Collector.
+      response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
+      return;
+    }
+    const body = JSON.parse(text) as Json;
     if (path === '/v1/traces') takeSpans(body, receiver.spans);
     else if (path === '/v1/logs') takeLogs(body, receiver.logs);
     else if (path === '/v1/metrics') takeMetrics(body, receiver.metrics);
-    else {
+    else if (behaviour === 'ok') {
       answer(response, 404, '{}');
       return;
     }
     answer(response, 200, behaviour === 'ok' ? '{}' : behaviour.json);
   };
-  const server = createServer((request, response) => {
+  const serve = (request: IncomingMessage, response: ServerResponse): void => {
     request.on('error', () => {});
     take(request, response)
       .catch(() => response.headersSent || answer(response, 400, '{}'))
       .finally(() => {
         for (const check of waiting) check();
       });
-  });
+  };
+  const server =
+    tls === undefined ? createServer(serve) : createTlsServer({ ...tls, requestCert: tls.ca !== undefined }, serve);
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', () => {});
@@ -189,7 +205,7 @@ export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
   await listen(server, port);
   const bound = (server.address() as AddressInfo).port;
   const receiver: OtlpReceiver = {
-    url: `http://127.0.0.1:${bound}`,
+    url: `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${bound}`,
     port: bound,
     spans: [],
     logs: [],
