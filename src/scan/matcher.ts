@@ -1,7 +1,9 @@
+import { branches } from './branches.ts';
 import { bytesOf, intersection, isEmpty } from './byte-set.ts';
 import type { Node } from './expression.ts';
 import { ALL, first } from './measure.ts';
 import type { ByteSet } from './pattern.ts';
+import { wordsLoop } from './words-loop.ts';
 
 /**
  * Runs an expression on bytes at one place, as JavaScript's own engine would on the same bytes, with three things that one cannot do:
@@ -24,7 +26,7 @@ export interface Run {
 }
 
 /** From a position to the end of the match, or -1. */
-type Step = (run: Run, at: number) => number;
+export type Step = (run: Run, at: number) => number;
 
 /** An expression ready to run. */
 export interface Matcher {
@@ -219,21 +221,6 @@ function secret(builder: Builder, item: Node, next: Step): Step {
   };
 }
 
-/** @param begins - bytes each of them can begin with; undefined when they are read backwards. */
-function branches(steps: readonly Step[], begins: readonly Uint8Array[] | undefined): Step {
-  return (run, at) => {
-    const byte = begins !== undefined && at < run.end ? (run.bytes[at] as number) : -1;
-    for (let i = 0; i < steps.length; i++) {
-      if (byte < 0 || begins?.[i]?.[byte] !== 0) {
-        const end = (steps[i] as Step)(run, at);
-        if (end >= 0) return end;
-      }
-      if (++run.steps > run.limit) return -1;
-    }
-    return -1;
-  };
-}
-
 function sequence(builder: Builder, items: readonly Node[], next: Step): Step {
   let after = next;
   let follow = ALL;
@@ -249,7 +236,10 @@ function sequence(builder: Builder, items: readonly Node[], next: Step): Step {
     const run = item.type === 'repeat' && item.item.type === 'set' && !item.lazy ? item.item.set : undefined;
     if (run !== undefined && item.type === 'repeat' && isEmpty(intersection(run, follow))) {
       after = runAll(tableOf(builder, run), item.min, item.max, after);
-    } else after = build(builder, item, after, false);
+    } else {
+      const words = item.type === 'repeat' ? wordsLoop(item, follow, (set) => tableOf(builder, set), after) : undefined;
+      after = words ?? build(builder, item, after, false);
+    }
     follow = first(item, follow);
   }
   return tables.length > 0 ? several(tables, after) : after;
