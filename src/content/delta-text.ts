@@ -30,6 +30,8 @@ export class DeltaText {
   #block: Cut | undefined;
   #open: { readonly from: number; readonly found: Found } | undefined;
   #stop = Number.POSITIVE_INFINITY;
+  /** What nobody waits for has been told up to here. */
+  #told = 0;
 
   constructor(options: DeltaTextOptions) {
     this.#options = options;
@@ -53,7 +55,7 @@ export class DeltaText {
     const part = this.#options.scan.part('response', held.until(held.end), this.#options.counts);
     this.#open = part.blockOf && { from: part.block + held.base, found: part.blockOf };
     this.#goOn(part.found);
-    this.#take(part.found, Math.min(part.worth + held.base, held.end));
+    this.#take(part.found, Math.min(part.worth + held.base, held.end), part.begun + held.base);
     // A block is read to its end, so its beginning stays at hand.
     if (this.#block === undefined) held.slide(part.begun + held.base);
     else held.gone = held.end;
@@ -64,7 +66,7 @@ export class DeltaText {
   /** Nothing waits any longer: what may still become something goes, but for a block, which is cut from here on. */
   letGo(last: boolean): void {
     const held = this.#held;
-    if (last) this.#take(this.#options.scan.scan('response', held.until(held.end)).found, held.end);
+    if (last) this.#take(this.#options.scan.scan('response', held.until(held.end)).found, held.end, held.end);
     else if (this.#open !== undefined && this.#block === undefined) {
       const { from, found } = this.#open;
       if (this.#options.act(found) !== 'pass') {
@@ -106,24 +108,26 @@ export class DeltaText {
     this.#block = undefined;
   }
 
-  #take(found: readonly Found[], begun: number): void {
+  /** `worth`: from there on something may yet be found that is acted on; `begun`: anything may. */
+  #take(found: readonly Found[], worth: number, begun: number): void {
     const held = this.#held;
     const { base } = held;
-    let until = begun;
-    for (const { start, end } of [...found].reverse()) {
-      if (start + base < until && end + base > until) until = start + base;
-    }
+    const until = before(found, worth - base) + base;
+    const settled = before(found, begun - base) + base;
     for (const one of found) {
       const [start, end] = [one.start + base, one.end + base];
-      if (end > until || end <= held.gone || !(held.begins || one.start >= BLIND)) continue;
-      const pieces = this.#ends.filter((at) => at > start && at < end).length + 1;
       const act = this.#options.act(one);
+      // What is only told is not waited for: it is known when its bytes have gone.
+      const [from, to] = act === 'pass' ? [this.#told, settled] : [held.gone, until];
+      if (end > to || end <= from || !(held.begins || one.start >= BLIND)) continue;
+      const pieces = this.#ends.filter((at) => at > start && at < end).length + 1;
       // What lies in one piece was seen in its event.
       if (pieces > 1) this.#options.found(one, pieces);
       if (pieces > 1 && act === 'stop') this.#stop = Math.min(this.#stop, start);
       if (act === 'replace') this.#add({ start: Math.max(start, held.gone), end, label: one.label });
     }
     held.gone = Math.max(held.gone, until);
+    this.#told = Math.max(this.#told, settled);
   }
 
   #add(cut: Cut): void {
@@ -135,4 +139,14 @@ export class DeltaText {
     this.#cuts.push(cut);
     this.#cuts.sort((a, b) => a.start - b.start);
   }
+}
+
+/** The last offset up to `offset` that no match lies across. */
+function before(found: readonly Found[], offset: number): number {
+  let until = offset;
+  for (let i = found.length - 1; i >= 0; i--) {
+    const { start, end } = found[i] as Found;
+    if (start < until && end > until) until = start;
+  }
+  return until;
 }

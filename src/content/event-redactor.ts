@@ -2,6 +2,8 @@ import type { BodyScanned, UnscannedCause } from '../model/scan.ts';
 import { DeltaFilter, together } from './delta-filter.ts';
 import { EventEnds } from './event-stream.ts';
 import type { BodyPlan } from './filter.ts';
+import { messageEnds } from './message-ends.ts';
+import { MessageRedactor } from './message-redactor.ts';
 import { Redactor } from './redactor.ts';
 import type { RedactorOptions } from './redactor-contract.ts';
 
@@ -10,7 +12,6 @@ export class EventRedactor {
   readonly #redactor: Redactor;
   readonly #deltas: DeltaFilter;
   readonly #options: RedactorOptions;
-  readonly #ends: EventEnds = new EventEnds();
   /** The texts could not be looked at: what passes goes on as it is. */
   #blind = false;
   #over = false;
@@ -29,7 +30,8 @@ export class EventRedactor {
       stopped: () => this.#stop(),
       onError: (error) => this.#failed(error),
     });
-    this.#redactor = new Redactor({ ...options, data: (payload) => this.#pass(payload), stopped: () => this.#stop() });
+    const hooks = { data: (payload: Buffer) => this.#pass(payload), stopped: () => this.#stop() };
+    this.#redactor = new MessageRedactor({ ...options, ...hooks }, new EventEnds());
   }
 
   get scanned(): BodyScanned {
@@ -45,14 +47,7 @@ export class EventRedactor {
   }
 
   write(payload: Buffer): void {
-    let from = 0;
-    for (const end of this.#ends.of(payload)) {
-      this.#redactor.write(payload.subarray(from, end));
-      this.#redactor.settle();
-      from = end;
-      if (this.#over) return;
-    }
-    if (from < payload.length) this.#redactor.write(payload.subarray(from));
+    this.#redactor.write(payload);
   }
 
   end(): void {
@@ -107,5 +102,7 @@ export class EventRedactor {
 export function redactorOf(plan: BodyPlan, hooks: Pick<RedactorOptions, 'data' | 'stopped'>): Redactor | EventRedactor {
   const options = { ...plan, data: hooks.data, stopped: hooks.stopped };
   // Labels of the same length would leave the rest of a text where it is.
-  return plan.events && plan.what === 'response' && !plan.fixed ? new EventRedactor(options) : new Redactor(options);
+  if (plan.events && plan.what === 'response' && !plan.fixed) return new EventRedactor(options);
+  const ends = plan.patient ? undefined : messageEnds(plan.type);
+  return ends === undefined ? new Redactor(options) : new MessageRedactor(options, ends);
 }

@@ -30,6 +30,8 @@ const MOST_WHOLE = 1 << 20;
 /** What a redactor of this body needs, and how the body is held. */
 export interface BodyPlan extends Omit<RedactorOptions, 'data' | 'stopped'> {
   readonly shape: ContentFilter['shape'];
+  /** As `mediaType` gives it. */
+  readonly type: string;
   readonly events: boolean;
 }
 
@@ -45,6 +47,7 @@ export function filterBody(options: BodyFilterOptions): ContentFilter {
   const plan: BodyPlan = {
     ...options,
     shape,
+    type,
     events,
     format,
     fixed: shape === 'same' || format === 'binary',

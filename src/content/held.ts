@@ -1,4 +1,4 @@
-import type { Found } from '../model/scan.ts';
+import type { Going } from './rewrite.ts';
 import { LETTER } from './window.ts';
 
 /** Read again before what is held, for what expressions look at in front of a match. */
@@ -29,6 +29,12 @@ export class Held {
   /** The bytes at hand up to an offset; valid until the next call that changes them. */
   until(offset: number): Buffer {
     return this.#bytes.subarray(0, Math.max(0, offset - this.base));
+  }
+
+  /** All at hand, as what goes on up to an offset; valid as `until` is. */
+  going(offset: number): Pick<Going, 'bytes' | 'from' | 'until' | 'whole'> {
+    const { base, begins, end, gone } = this;
+    return { bytes: this.until(end), from: gone - base, until: offset - base, whole: begins };
   }
 
   /** Bytes that wait, up to an offset: the caller's own. They have gone on then. */
@@ -70,15 +76,4 @@ export class Held {
     this.begins = true;
     this.#length = 0;
   }
-}
-
-/** Overlapping places are one. */
-export function merged(places: readonly Found[]): readonly Found[] {
-  const out: Found[] = [];
-  for (const place of places) {
-    const last = out.at(-1);
-    if (last === undefined || place.start >= last.end) out.push(place);
-    else if (place.end > last.end) out[out.length - 1] = { ...last, end: place.end };
-  }
-  return out;
 }

@@ -1,5 +1,5 @@
 import type { BodyFormat } from './body-format.ts';
-import { type JsonPart, jsonParts } from './json-place.ts';
+import type { JsonPart, JsonText } from './json-place.ts';
 
 /** Bytes of a text that something else stands in for. */
 export interface Cut {
@@ -15,10 +15,8 @@ export interface Place {
   readonly end: number;
   /** Bytes before it have gone on already. */
   readonly floor: number;
-  /** The bytes at hand begin with the body. */
-  readonly whole: boolean;
-  /** Nothing is found in these bytes by themselves. */
-  readonly clean: (start: number, end: number) => boolean;
+  /** The bytes at hand, as far as they are JSON. */
+  readonly json: JsonText;
 }
 
 /**
@@ -27,7 +25,7 @@ export interface Place {
  * @param fixed - as many bytes as it stands for.
  */
 export function cutsFor(place: Place, label: string, format: BodyFormat, fixed: boolean): readonly Cut[] {
-  const { start, end } = place;
+  const { start, end, floor, json } = place;
   const word = `[${label}_REDACTED]`;
   const cut = (from: number, to: number, text: string): Cut => ({
     start: from,
@@ -37,7 +35,7 @@ export function cutsFor(place: Place, label: string, format: BodyFormat, fixed: 
   switch (format) {
     case 'json': {
       const quoted = JSON.stringify(word);
-      return jsonParts(place).map((part) => inJson(part, quoted, fixed, cut));
+      return json.parts(start, end, floor).map((part) => inJson(part, quoted, fixed, cut));
     }
     case 'form':
       return [cut(start, end, encodeURIComponent(word).replaceAll('%20', '+'))];

@@ -1,5 +1,5 @@
 import type { Act, BodyScanned, CountsFor, Found, ScannedPart, UnscannedCause } from '../model/scan.ts';
-import { Held, merged } from './held.ts';
+import { Held } from './held.ts';
 import { placeOf } from './place.ts';
 import type { RedactorOptions } from './redactor-contract.ts';
 import { rewritten } from './rewrite.ts';
@@ -238,8 +238,10 @@ export class Redactor {
     const window = decided.length === 0 ? undefined : this.#held.until(this.#held.end);
     for (const { found } of decided)
       this.#tally.add(found, found.start + base, () => window && placeOf(window, found.start, found.end, base === 0));
-    const places = decided.filter(({ found, act }) => act === 'replace' && found.start + this.#held.base < limit);
-    if (places.length > 0) this.#rewrite(merged(places.map(({ found }) => found)), limit);
+    const places = decided.flatMap(({ found, act }) =>
+      act === 'replace' && found.start + base < limit ? [found] : [],
+    );
+    if (places.length > 0) this.#rewrite(places, limit);
     else if (limit > this.#held.gone) {
       const bytes = fresh?.length === limit - this.#held.gone ? fresh : this.#held.take(limit);
       this.#held.gone = limit;
@@ -257,8 +259,11 @@ export class Redactor {
   }
 
   #rewrite(places: readonly Found[], limit: number): void {
-    this.replaced += places.length;
-    this.#options.data(rewritten(this.#held, this.#options, places, limit));
+    const { format, fixed } = this.#options;
+    const { bytes, end, replaced } = rewritten({ ...this.#held.going(limit), format, fixed }, places);
+    this.replaced += replaced;
+    this.#held.gone = end + this.#held.base;
+    this.#options.data(bytes);
   }
 
   /** The sender is silent: all goes that is not the beginning of something that would be acted on. */

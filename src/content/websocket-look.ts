@@ -2,9 +2,9 @@ import type { BodyFound, BodyScanned, Found, PartScanPort, UnscannedCause } from
 import type { FilterOptions } from './filter-contract.ts';
 import { placeOf } from './place.ts';
 import { Redactor } from './redactor.ts';
+import { rewritten } from './rewrite.ts';
 import { SplitMessages, splitFinds } from './split.ts';
 import { Tally } from './tally.ts';
-import { replaceFound } from './websocket-replace.ts';
 
 export interface LookOptions extends FilterOptions {
   readonly scan: PartScanPort;
@@ -98,8 +98,10 @@ export class Look {
     const cause = unscanned === 'cpu-budget' ? 'candidates' : unscanned;
     if (stop || (cause !== undefined && this.unread(cause, offset) === 'stop')) return 'stop';
     if (places.length === 0) return 'pass';
-    this.replaced += places.length;
-    return replaceFound(text, places, fixed, (bytes) => scan.scan(what, bytes).found.length === 0);
+    const going = { bytes: text, from: 0, until: text.length, whole: true, format: 'json', fixed } as const;
+    const { bytes, replaced } = rewritten(going, places);
+    this.replaced += replaced;
+    return bytes;
   }
 
   /** Whether it holds, or completes, a secret that was cut up. Messages before it have gone on, this one need not. */
