@@ -30,7 +30,7 @@ export class DeltaText {
   #block: Cut | undefined;
   #open: { readonly from: number; readonly found: Found } | undefined;
   #stop = Number.POSITIVE_INFINITY;
-  /** What nobody waits for has been told up to here. */
+  /** What begins before it and is only told has been. */
   #told = 0;
 
   constructor(options: DeltaTextOptions) {
@@ -55,7 +55,7 @@ export class DeltaText {
     const part = this.#options.scan.part('response', held.until(held.end), this.#options.counts);
     this.#open = part.blockOf && { from: part.block + held.base, found: part.blockOf };
     this.#goOn(part.found);
-    this.#take(part.found, Math.min(part.worth + held.base, held.end), part.begun + held.base);
+    this.#take(part.found, Math.min(part.worth + held.base, held.end), part.settled + held.base);
     // A block is read to its end, so its beginning stays at hand.
     if (this.#block === undefined) held.slide(part.begun + held.base);
     else held.gone = held.end;
@@ -108,18 +108,20 @@ export class DeltaText {
     this.#block = undefined;
   }
 
-  /** `worth`: from there on something may yet be found that is acted on; `begun`: anything may. */
-  #take(found: readonly Found[], worth: number, begun: number): void {
+  /** `worth`: from there on something may be found yet that is acted on. What begins before `settled` stays what it is. */
+  #take(found: readonly Found[], worth: number, settled: number): void {
     const held = this.#held;
     const { base } = held;
-    const until = before(found, worth - base) + base;
-    const settled = before(found, begun - base) + base;
+    let until = worth;
+    for (const { start, end } of [...found].reverse()) {
+      if (start + base < until && end + base > until) until = start + base;
+    }
     for (const one of found) {
       const [start, end] = [one.start + base, one.end + base];
       const act = this.#options.act(one);
-      // What is only told is not waited for: it is known when its bytes have gone.
-      const [from, to] = act === 'pass' ? [this.#told, settled] : [held.gone, until];
-      if (end > to || end <= from || !(held.begins || one.start >= BLIND)) continue;
+      // What is only told is not waited for: its bytes have gone when it is known.
+      const known = act === 'pass' ? start >= this.#told && start < settled : end > held.gone && end <= until;
+      if (!known || !(held.begins || one.start >= BLIND)) continue;
       const pieces = this.#ends.filter((at) => at > start && at < end).length + 1;
       // What lies in one piece was seen in its event.
       if (pieces > 1) this.#options.found(one, pieces);
@@ -139,14 +141,4 @@ export class DeltaText {
     this.#cuts.push(cut);
     this.#cuts.sort((a, b) => a.start - b.start);
   }
-}
-
-/** The last offset up to `offset` that no match lies across. */
-function before(found: readonly Found[], offset: number): number {
-  let until = offset;
-  for (let i = found.length - 1; i >= 0; i--) {
-    const { start, end } = found[i] as Found;
-    if (start < until && end > until) until = start;
-  }
-  return until;
 }
