@@ -31,7 +31,7 @@ const CLIENT = { address: '127.0.0.1', port: 0 };
 
 /**
  * What would happen to a request, by the stages that judge the traffic, without any: nothing is resolved, dialled, learned, counted or
- * recorded, and a throttle or a rate is taken as not exhausted. Throws Error with a sentence for what is no request.
+ * recorded; rates, budgets and throttles say how they stand and lose nothing. Throws Error with a sentence for what is no request.
  */
 export function explainRequest(inputs: ExplainInputs, { agent, method, url }: ExplainRequest): ExplainReport {
   const target = parsed(url);
@@ -63,8 +63,6 @@ function step(
 ): Explained {
   const exchange: LiveExchange = openExchange(stages, createTraces(1, Date.now), connection, request, kind);
   if (exchange.invalid !== undefined) throw new Error(`${request.authority}: ${exchange.invalid}`);
-  // As one that is under way: no rate and no throttle counts it.
-  exchange.sentMono = 0;
   Object.assign(exchange, stages.account(exchange));
   inspect(exchange, 'request', {});
   observe(exchange);
@@ -122,7 +120,12 @@ function passive({ stages, baseline, config }: ExplainInputs): Stages {
     volume: () => undefined,
     agentFirstSeen: () => undefined,
   };
-  return { ...stages, baseline: reader, accounts: { observe: () => [], teach: () => undefined } };
+  return {
+    ...stages,
+    inspectors: stages.asking(),
+    baseline: reader,
+    accounts: { observe: () => [], teach: () => undefined },
+  };
 }
 
 function parsed(text: string): URL {

@@ -1,18 +1,17 @@
 import { join } from 'node:path';
-import { llmApiOf } from './collector-calls.ts';
 import type { PolicyAlerts } from './collector-policy-alerts.ts';
 import { Approvals } from './collector-policy-approvals.ts';
 import { PolicyCounts } from './collector-policy-counts.ts';
-import { environmentOf, moreOf } from './collector-policy-facts.ts';
+import { environmentOf } from './collector-policy-facts.ts';
 import type { PolicyStage } from './collector-policy-inspector.ts';
 import type { PolicyReceiver } from './collector-policy-receiver.ts';
 import type { SaidPolicies } from './collector-policy-said.ts';
+import { asking, policyStage } from './collector-policy-stage.ts';
 import { watchFiles } from './collector-policy-watch.ts';
 import type { Config } from './config/schema.ts';
 import { parseSecureUrl } from './config/values.ts';
 import type { Exchange } from './model/exchange.ts';
 import type { Inspector } from './model/ports.ts';
-import type { LiveExchange } from './pipeline/live.ts';
 import type { Examined } from './policy/examine.ts';
 import type { PolicySet } from './policy/policy.ts';
 import type { Throttle } from './policy/throttle.ts';
@@ -198,33 +197,38 @@ export class Policies {
   }
 
   /** What stages ask: nothing when there is nothing to ask. */
-  inspectors(readsTls: (exchange: Exchange) => boolean): readonly Inspector[] {
-    const { counts, approvals } = this;
+  inspectors(readsTls: PolicyStage['readsTls']): readonly Inspector[] {
     const engine = this.#engine;
-    const { settings, receiver, files } = this.#staged;
+    const { receiver, files } = this.#staged;
     if (engine === undefined || (files === undefined && receiver === undefined)) return [];
-    this.#throttle ??= engine.createThrottle();
-    const throttle = this.#throttle;
-    const environment = this.#environment;
-    const stage: PolicyStage = {
-      set: this.#set,
-      onAbsent: settings.on_absent,
-      throttleStatus: settings.throttle_status,
-      tally: counts,
-      throttled: (policy, agent) => throttle.take(policy, agent, performance.now()),
-      approved: (policy, exchange) => approvals.approved(policy, exchange),
-      asked: (policy, exchange) => {
-        approvals.want(policy, exchange);
-        if (this.#host?.stops(exchange) === true) this.#alerts?.tell(policy, exchange);
-      },
-      alerted: (policy, exchange) => this.#alerts?.tell(policy, exchange),
-      more: (exchange, { protocol }) => moreOf(exchange as LiveExchange, environment, protocol),
-      readsTls,
-      unsaid: this.#set === undefined ? undefined : engine.withoutSaid(this.#set),
-      saidLater: (exchange) => this.#said !== undefined && llmApiOf(exchange) !== undefined,
-    };
+    const stage = this.#stage(engine, readsTls);
     this.#said = engine.saidPolicies(stage);
     return engine.policyInspectors(stage);
+  }
+
+  /** The same for a request that is not made: no token is taken, nothing counted, nobody told. */
+  asking(readsTls: PolicyStage['readsTls']): readonly Inspector[] {
+    const engine = this.#engine;
+    const { receiver, files } = this.#staged;
+    if (engine === undefined || (files === undefined && receiver === undefined)) return [];
+    return engine.policyInspectors(asking(this.#stage(engine, readsTls), this.#throttle));
+  }
+
+  #stage(engine: Engine, readsTls: PolicyStage['readsTls']): PolicyStage {
+    this.#throttle ??= engine.createThrottle();
+    return policyStage({
+      set: this.#set,
+      unsaid: this.#set === undefined ? undefined : engine.withoutSaid(this.#set),
+      settings: this.#staged.settings,
+      counts: this.counts,
+      approvals: this.approvals,
+      throttle: this.#throttle,
+      environment: this.#environment,
+      readsTls,
+      hasSaid: () => this.#said !== undefined,
+      stops: (exchange) => this.#host?.stops(exchange) === true,
+      tell: (policy, exchange) => this.#alerts?.tell(policy, exchange),
+    });
   }
 
   async #receiver(url: string): Promise<PolicyReceiver> {

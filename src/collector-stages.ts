@@ -24,7 +24,7 @@ import type { Exchange } from './model/exchange.ts';
 import type { Mode } from './model/finding.ts';
 import { compileHosts } from './model/glob.ts';
 import { parseAuthority } from './model/host.ts';
-import type { Upstream } from './model/ports.ts';
+import type { Inspector, Upstream } from './model/ports.ts';
 import type { InterceptChoice } from './model/run.ts';
 import { refOf } from './model/ulid.ts';
 import type { ReadingStage, Stages } from './pipeline/stages.ts';
@@ -82,6 +82,8 @@ export interface CompiledStages extends Stages {
   readonly configKey: (agent: string) => string;
   readonly categories: Categories;
   readonly leakRules: LeakRules;
+  /** The inspectors for a request that is only asked about: limits and throttles say how they stand, and count nothing. */
+  readonly asking: () => readonly Inspector[];
 }
 
 /** Configuration → one immutable set of stages. Throws Error with a sentence for people; then the old set stays. */
@@ -112,6 +114,22 @@ export function compileStages(inputs: StageInputs): CompiledStages {
   });
   const account = accountsOf(inputs);
   const leaks = leakParts(config, keys.configKey, inputs.scan, shown.host);
+  // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates; policies
+  // have a phase of their own, after all others.
+  const all = (limits: readonly Inspector[], policies: readonly Inspector[]): readonly Inspector[] => [
+    ...selfInspectors(inputs.isSelf),
+    destinations.inspector,
+    destinations.carried,
+    ...names,
+    generatedNameInspector({
+      expected: (exchange) => destinations.allows(exchange) || isAccepted(baseline, exchange),
+      shownHost: shown.host,
+    }),
+    ...leaks.inspectors,
+    addressInspector({ internal: config.destinations.internal }),
+    ...limits,
+    ...policies,
+  ];
   return {
     modeFor,
     readsTls,
@@ -125,22 +143,12 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       maxAgents: config.limits.agents,
       isSecret: (name) => shown.text(name) !== name,
     }),
-    // Order: what Weir may never do first (its answer is the same in every mode), then lists, names, addresses, rates; policies
-    // have a phase of their own, after all others.
-    inspectors: [
-      ...selfInspectors(inputs.isSelf),
-      destinations.inspector,
-      destinations.carried,
-      ...names,
-      generatedNameInspector({
-        expected: (exchange) => destinations.allows(exchange) || isAccepted(baseline, exchange),
-        shownHost: shown.host,
-      }),
-      ...leaks.inspectors,
-      addressInspector({ internal: config.destinations.internal }),
-      ...limitInspectors(config, keys.configKey, inputs.limits),
-      ...(inputs.policies?.inspectors(readsTls) ?? []),
-    ],
+    inspectors: all(
+      limitInspectors(config, keys.configKey, inputs.limits),
+      inputs.policies?.inspectors(readsTls) ?? [],
+    ),
+    asking: () =>
+      all(limitInspectors(config, keys.configKey, inputs.limits, true), inputs.policies?.asking(readsTls) ?? []),
     baseline,
     accounts: inputs.accounts,
     upstream: inputs.upstream,

@@ -8,6 +8,8 @@ export interface Throttle {
    * @param now milliseconds, monotonic enough
    */
   take(policy: Policy, key: string, now: number): number;
+  /** What `take` would say; takes nothing. */
+  ask(policy: Policy, key: string, now: number): number;
 }
 
 interface Bucket {
@@ -34,23 +36,49 @@ export function createThrottle(): Throttle {
   const buckets = new Map<string, Bucket>();
   return {
     take(policy, agent, now) {
-      const { maxCalls, windowSeconds, scope } = policy.config;
-      if (maxCalls === undefined || windowSeconds === undefined) return MALFORMED_SECONDS;
-      const key = JSON.stringify([policy.id, scope === 'global' ? 'global' : agent]);
-      const msPerToken = (windowSeconds * 1000) / maxCalls;
-      const old = buckets.get(key);
-      // A clock that steps back gives nothing and takes nothing.
-      const rested = old === undefined ? 0 : Math.max(0, now - old.at);
-      const before =
-        old === undefined || rested > old.idle ? maxCalls : Math.min(maxCalls, old.tokens + rested / msPerToken);
-      const admitted = before >= 1;
-      const bucket = { tokens: admitted ? before - 1 : before, at: now, idle: Math.max(IDLE_MS, windowSeconds * 1000) };
+      const limit = limitOf(policy);
+      if (limit === undefined) return MALFORMED_SECONDS;
+      const key = keyOf(policy, agent);
+      const before = tokensOf(buckets.get(key), limit, now);
+      const tokens = before >= 1 ? before - 1 : before;
       buckets.delete(key);
-      buckets.set(key, bucket);
+      buckets.set(key, { tokens, at: now, idle: Math.max(IDLE_MS, limit.windowMs) });
       forget(buckets, now);
-      return admitted ? 0 : Math.max(1, Math.ceil(((1 - before) * msPerToken) / 1000 - ROUNDING));
+      return waitOf(before, limit);
+    },
+    ask(policy, agent, now) {
+      const limit = limitOf(policy);
+      if (limit === undefined) return MALFORMED_SECONDS;
+      return waitOf(tokensOf(buckets.get(keyOf(policy, agent)), limit, now), limit);
     },
   };
+}
+
+interface Limit {
+  readonly maxCalls: number;
+  readonly windowMs: number;
+}
+
+function limitOf({ config: { maxCalls, windowSeconds } }: Policy): Limit | undefined {
+  return maxCalls === undefined || windowSeconds === undefined
+    ? undefined
+    : { maxCalls, windowMs: windowSeconds * 1000 };
+}
+
+function keyOf({ id, config }: Policy, agent: string): string {
+  return JSON.stringify([id, config.scope === 'global' ? 'global' : agent]);
+}
+
+function tokensOf(bucket: Bucket | undefined, { maxCalls, windowMs }: Limit, now: number): number {
+  if (bucket === undefined) return maxCalls;
+  // A clock that steps back gives nothing and takes nothing.
+  const rested = Math.max(0, now - bucket.at);
+  return rested > bucket.idle ? maxCalls : Math.min(maxCalls, bucket.tokens + (rested * maxCalls) / windowMs);
+}
+
+/** Seconds; 0 = there is a token. */
+function waitOf(tokens: number, { maxCalls, windowMs }: Limit): number {
+  return tokens >= 1 ? 0 : Math.max(1, Math.ceil(((1 - tokens) * windowMs) / maxCalls / 1000 - ROUNDING));
 }
 
 function forget(buckets: Map<string, Bucket>, now: number): void {

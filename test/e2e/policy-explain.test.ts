@@ -21,7 +21,17 @@ const agent = agentOf('enforce');
 describe('weir policy explain', () => {
   let world: PolicyWorld;
   before(async () => {
-    world = await openPolicyWorld({ policies: POLICIES, config: { destinations: { blocked: ['listed.test'] } } });
+    world = await openPolicyWorld({
+      policies: POLICIES,
+      config: {
+        destinations: { blocked: ['listed.test'] },
+        agents: {
+          [agent]: { mode: 'enforce' },
+          rated: { mode: 'enforce', rate_limit: 2, rate_window: 600 },
+          saver: { mode: 'enforce', budget: { bytes_out: 1000, window: 600 } },
+        },
+      },
+    });
   });
   after(() => world?.close());
 
@@ -96,10 +106,30 @@ describe('weir policy explain', () => {
     for (let i = 0; i < 3; i++) await explain('GET', 'http://once.test/', '--agent', agent);
     await explain('GET', 'http://ask.test/', '--agent', agent);
     assert.equal((await world.ask('http://once.test/', { agent })).status, 200);
+    const spent = await explain('GET', 'http://once.test/', '--agent', agent);
+    assert.deepEqual([spent.steps[0]?.verdict, spent.steps[0]?.rule], ['block', 'policy:once']);
+    assert.equal((await explain('GET', 'http://once.test/', '--agent', 'other')).steps[0]?.verdict, 'allow');
     const { stdout } = await world.weir.cli(['policy', 'list', '--json']);
     const { policies } = JSON.parse(stdout) as { policies: { name: string; matches: number }[] };
     assert.deepEqual(policies.find(({ name }) => name === 'ask')?.matches, 0);
     assert.equal(policies.find(({ name }) => name === 'once')?.matches, 1);
+  });
+
+  it('says how rates and budgets stand, and takes nothing from them', async () => {
+    const ruleOf = async (url: string, name: string) =>
+      (await explain('GET', url, '--agent', name)).steps.map(({ rule }) => rule);
+    const made = async (name: string) => (await world.ask('http://any.test/', { agent: name })).status;
+    for (let i = 0; i < 3; i++) assert.deepEqual(await ruleOf('http://any.test/', 'rated'), [undefined]);
+    assert.deepEqual([await made('rated'), await made('rated')], [200, 200]);
+    assert.deepEqual(await ruleOf('http://any.test/', 'rated'), ['rate-limit']);
+    assert.deepEqual(await ruleOf('https://ok.read.example/', 'rated'), ['rate-limit', undefined]);
+    assert.equal(await made('rated'), 429);
+    const body = 'x'.repeat(1000);
+    assert.equal((await world.ask('http://any.test/', { agent: 'saver', method: 'POST', body })).status, 200);
+    await eventually(
+      async () => (await ruleOf('http://any.test/', 'saver'))[0] === 'data-budget',
+      'the budget is spent',
+    );
   });
 
   it('mistakes are told', async () => {

@@ -66,3 +66,14 @@ test('agents without number do not fill the memory', () => {
   assert.equal(take(policy, 'agent-29999', 0), 3600);
   assert.equal(take(policy, 'agent-0', 0), 0);
 });
+
+test('asking takes nothing', () => {
+  const { take, ask } = createThrottle();
+  const policy = throttle({ max_calls: 2, window_seconds: 60 });
+  assert.deepEqual([ask(policy, 'a', 0), ask(policy, 'a', 0), ask(policy, 'a', 0)], [0, 0, 0]);
+  assert.deepEqual(
+    [take(policy, 'a', 0), take(policy, 'a', 0), ask(policy, 'a', 0), take(policy, 'a', 0)],
+    [0, 0, 30, 30],
+  );
+  assert.equal(ask(policy, 'a', 30_000), 0);
+});
