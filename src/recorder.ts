@@ -135,12 +135,12 @@ class Recorder {
   #consumers(endpoint: Endpoint) {
     const shape = shapeOf(data.telemetry, process.env);
     const options = { ...this.#otlp(endpoint), unremarkable: data.telemetry.sampleUnremarkable, shape };
-    const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number }[] = [];
-    const add = (consumer: Consumer, maxBatch: number, lingerMs: number) =>
-      consumers.push({ consumer, maxBatch, lingerMs });
+    const consumers: { consumer: Consumer; maxBatch: number; lingerMs: number; paced: boolean }[] = [];
+    const add = (consumer: Consumer, maxBatch: number, lingerMs: number, paced = false) =>
+      consumers.push({ consumer, maxBatch, lingerMs, paced });
     if (this.#slot !== undefined) add(this.#slot, STORE_BATCH, 0);
-    if (endpoint.traces) add(createTraces(options), OTLP_BATCH, SPAN_LINGER_MS);
-    if (endpoint.logs) add(createLogs(options), OTLP_BATCH, SPAN_LINGER_MS);
+    if (endpoint.traces) add(createTraces(options), OTLP_BATCH, SPAN_LINGER_MS, true);
+    if (endpoint.logs) add(createLogs(options), OTLP_BATCH, SPAN_LINGER_MS, true);
     if (this.#notifier !== undefined) add(this.#notifier, STORE_BATCH, 0);
     return consumers;
   }

@@ -247,7 +247,8 @@ export interface Consumer {
   readonly name: string;
   /**
    * Records in journal order up to the sequence number `last`; `numbers` = those of the records, where some between them are gone.
-   * Resolves when they are durable or acknowledged; rejects to be retried later with back-off.
+   * Resolves when they are durable or acknowledged; rejects to be retried later with back-off,
+   * and not before the `retryAfterMs` the error may have.
    */
   consume(batch: readonly WeirRecord[], last: number, numbers?: readonly number[]): Promise<ConsumeResult>;
   /** Where to resume: sequence number of the last record it holds. Undefined = the journal keeps its cursor. */

@@ -1,7 +1,9 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
 import { countDrops } from './books.ts';
 import type { Journal } from './journal.ts';
 import { type Chunk, closeReader, type JournalCursor } from './reader.ts';
+import { within } from './within.ts';
 
 /** What is kept of a consumer over process lives. Counts are spans: `passed = accepted + sampledOut + Σ dropped`. */
 export interface SavedCursor {
@@ -28,6 +30,11 @@ export interface PumpOptions {
   readonly maxBatch: number;
   /** How long the first waiting record may wait for company. Milliseconds. */
   readonly lingerMs: number;
+  /**
+   * What is behind is replayed at no more than half the speed the consumer can take it, and at most `maxBatch` records in 20 ms: it
+   * serves others too, and has just come back.
+   */
+  readonly paced?: boolean;
   readonly saved: SavedCursor | undefined;
   /** A batch is done: cursors are to be saved, segments may go. */
   readonly moved: () => void;
@@ -37,6 +44,12 @@ export interface PumpOptions {
 }
 
 const BACKOFF_MAX_MS = 30_000;
+/** Nobody is waited for any longer, whatever he asks for. */
+const RETRY_AFTER_MAX_MS = 600_000;
+/** Batches that wait: from here on it is a replay, no longer live. */
+const BEHIND = 4;
+/** Least and most pause between two batches of a replay. */
+const PAUSE_MS = [20, 1000] as const;
 const FAILING_CLOSE_MS = 500;
 
 /** Moves one consumer along the journal: in order, one batch at a time, at least once, for as long as it takes. */
@@ -51,6 +64,8 @@ export class Pump {
   readonly #fresh: boolean;
   #lastError: string | undefined;
   #retryAt: number | undefined;
+  /** How long the consumer asked to be left alone when it failed. */
+  #asked = 0;
   #failures = 0;
   #closing = false;
   #stopped = false;
@@ -126,9 +141,26 @@ export class Pump {
         await this.#waitForRecords();
         continue;
       }
-      if (await this.#deliver(held)) held = undefined;
-      else if (this.#closing) return;
+      const began = performance.now();
+      if (await this.#deliver(held)) {
+        await this.#pause(held, performance.now() - began);
+        held = undefined;
+      } else if (this.#closing) return;
       else await this.#backOff();
+    }
+  }
+
+  /** Between two batches: others on this thread have their turn, and during a replay the consumer has its rest. */
+  async #pause(chunk: Chunk, took: number): Promise<void> {
+    const waiting = this.#options.journal.status().last - this.#cursor.position;
+    if (waiting === 0) return;
+    // A consumer may pass over thousands of batches it has no use for, without a moment for anything else.
+    await immediate();
+    const replay = this.#options.paced === true && waiting > BEHIND * this.#options.maxBatch;
+    if (!replay || took < 1 || chunk.records.length === 0) return;
+    const until = performance.now() + Math.min(Math.max(took, PAUSE_MS[0]), PAUSE_MS[1]);
+    for (let left = until - performance.now(); left > 0 && !this.#closing; left = until - performance.now()) {
+      await this.#sleep(left);
     }
   }
 
@@ -155,7 +187,8 @@ export class Pump {
 
   async #backOff(): Promise<void> {
     const first = this.#options.backoffMs ?? 1000;
-    const delay = Math.min(BACKOFF_MAX_MS, first * 2 ** Math.min(10, this.#failures - 1));
+    const own = Math.min(BACKOFF_MAX_MS, first * 2 ** Math.min(10, this.#failures - 1));
+    const delay = Math.max(own, this.#asked);
     this.#retryAt = Date.now() + delay;
     const until = performance.now() + delay;
     // New records rouse it; only time or closing end a back-off.
@@ -181,6 +214,7 @@ export class Pump {
     } catch (error) {
       this.#failures++;
       this.#lastError = (error as Error).message;
+      this.#asked = Math.min((error as { retryAfterMs?: number }).retryAfterMs ?? 0, RETRY_AFTER_MAX_MS);
       if (this.#failures === 1) {
         this.#options.log('warn', `${this.name} does not take records; they wait in the journal`, {
           error: this.#lastError,
@@ -252,17 +286,5 @@ export class Pump {
       this.#options.log('warn', `${this.name} did not close`, { error: (error as Error).message });
     }
     closeReader(this.#cursor);
-  }
-}
-
-async function within(work: Promise<void> | undefined, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  try {
-    await Promise.race([work, deadline]);
-  } finally {
-    clearTimeout(timer);
   }
 }

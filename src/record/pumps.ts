@@ -16,6 +16,7 @@ export interface PumpsOptions {
     readonly consumer: Consumer;
     readonly maxBatch: number;
     readonly lingerMs: number;
+    readonly paced?: boolean;
   }[];
   readonly log: PumpOptions['log'];
   /** How long an acknowledged batch may be unsaved (and would be sent again after a crash). Default 250 ms. */
@@ -106,9 +107,10 @@ export function createPumps(options: PumpsOptions): Pumps {
     timer ??= setTimeout(save, options.saveMs ?? 250);
   };
   const pumps = options.consumers.map(
-    ({ consumer, maxBatch, lingerMs }) =>
+    ({ consumer, maxBatch, lingerMs, paced = false }) =>
       new Pump({
         consumer,
+        paced,
         journal,
         maxBatch,
         lingerMs,

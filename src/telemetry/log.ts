@@ -185,3 +185,22 @@ export function toLogEvents(record: WeirRecord, from = 0): LogEvent[] {
       return [];
   }
 }
+
+/** Findings an open row has already reported, per span, so that the closing record does not repeat them. */
+export function createReported(max = 10_000): {
+  before(record: ExchangeRecord): number;
+  commit(record: ExchangeRecord): void;
+} {
+  const reported = new Map<string, number>();
+  return {
+    before: (record) => (record.wasOpen === true ? (reported.get(record.spanId) ?? 0) : 0),
+    commit(record) {
+      if (record.state === 'closed') {
+        if (record.wasOpen === true) reported.delete(record.spanId);
+      } else if (record.findings.length > 0) {
+        if (reported.size >= max) reported.delete(reported.keys().next().value as string);
+        reported.set(record.spanId, record.findings.length);
+      }
+    },
+  };
+}

@@ -6,6 +6,7 @@ type Rejected = 'rejectedSpans' | 'rejectedLogRecords';
 
 interface Delegate {
   _responseHandler?: { handleResponse(response: unknown): void };
+  _transport?: { send(data: Uint8Array, timeoutMillis: number): Promise<unknown> };
 }
 
 /** A Collector that refuses a part of every batch is told of once in this time. */
@@ -53,6 +54,37 @@ export function countRejected(
   };
   return take;
 }
+
+/**
+ * Reads how long the Collector asked to be left alone (`Retry-After` of a 429 or 503): the returned function gives the milliseconds
+ * of the last export that failed, once. The SDK waits that long itself where its own timeout allows it, and says nothing of it where
+ * not. An exporter that keeps its transport elsewhere tells nothing.
+ */
+export function watchRetryAfter(exporter: object): () => number | undefined {
+  let last: number | undefined;
+  const transport = (exporter as { _delegate?: Delegate })._delegate?._transport;
+  if (typeof transport?.send === 'function') {
+    const send = transport.send.bind(transport);
+    transport.send = async (data, timeoutMillis) => {
+      last = undefined;
+      const answer = await send(data, timeoutMillis);
+      const { status, retryInMillis } = answer as { status?: unknown; retryInMillis?: unknown };
+      if (status === 'retryable' && typeof retryInMillis === 'number' && retryInMillis > 0) last = retryInMillis;
+      return answer;
+    };
+  }
+  return () => {
+    const asked = last;
+    last = undefined;
+    return asked;
+  };
+}
+
+/** Both of an exporter. */
+export const watchAnswers = (exporter: object, field: Rejected, log: Log) => ({
+  rejected: countRejected(exporter, field, log),
+  retryAfter: watchRetryAfter(exporter),
+});
 
 /** An int64 of protobuf, which JSON has as text (a number is accepted as well); anything else is none. */
 function countOf(value: unknown): number {

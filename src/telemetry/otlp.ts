@@ -5,9 +5,9 @@ import type { ConsumeResult, Consumer } from '../model/ports.ts';
 import type { ExchangeRecord, WeirRecord } from '../model/record.ts';
 import type { Endpoint } from './endpoint.ts';
 import { exportAgent } from './export-agent.ts';
-import { type LogEvent, toLogEvents } from './log.ts';
+import { createReported, type LogEvent, toLogEvents } from './log.ts';
 import { exporterOfRecords } from './otlp-body.ts';
-import { countRejected } from './otlp-partial.ts';
+import { watchAnswers } from './otlp-partial.ts';
 import { ATTR, ATTRIBUTE_BYTES, SCOPE } from './semconv.ts';
 import type { SpanShape } from './shape.ts';
 import { type SpanRecord, sampled, toSpan, unremarkable } from './span.ts';
@@ -47,6 +47,8 @@ interface Exporter<T> {
   export(items: T[], done: (result: { code: number; error?: Error }) => void): void;
   /** How many of the last export the other side did not take although it answered 200. */
   rejected(): number;
+  /** How long the other side asked to be left alone when it refused the last export. Milliseconds. */
+  retryAfter(): number | undefined;
   shutdown(): Promise<void>;
 }
 
@@ -66,7 +68,7 @@ async function send<T>(exporter: Exporter<T>, items: T[], log: Log): Promise<Rec
     return rejected === 0 ? {} : { 'partial-success': rejected };
   }
   const status = (error as { code?: unknown }).code;
-  if (typeof status !== 'number') throw error;
+  if (typeof status !== 'number') throw Object.assign(error, { retryAfterMs: exporter.retryAfter() });
   if (HOLD.has(status)) throw new Error(`the collector answers ${status}`);
   if (status === 413 && items.length > 1) {
     const middle = items.length >> 1;
@@ -143,11 +145,11 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
       createResource(options),
     ]);
     const exporter = new OTLPTraceExporter(exporterOptions(options, 'traces'));
-    const rejected = countRejected(exporter, 'rejectedSpans', options.log);
+    const watched = watchAnswers(exporter, 'rejectedSpans', options.log);
     const spanOf = (record: SpanRecord) => toSpan(record, resource(), options.version, options.shape);
-    if (!protobuf) return { rejected, ...exporterOfRecords(exporter, spanOf, options.shape) };
+    if (!protobuf) return { ...watched, ...exporterOfRecords(exporter, spanOf, options.shape) };
     return {
-      rejected,
+      ...watched,
       shutdown: () => exporter.shutdown(),
       export: (records: SpanRecord[], done: Parameters<Exporter<SpanRecord>['export']>[1]) =>
         exporter.export(records.map(spanOf), done),
@@ -173,25 +175,6 @@ export function createTraces(options: OtlpOptions): Consumer & { warm(): Promise
     },
     async close() {
       await (await parts.made())?.shutdown();
-    },
-  };
-}
-
-/** Findings an open row has already reported, per span, so that the closing record does not repeat them. */
-function createReported(max = 10_000): {
-  before(record: ExchangeRecord): number;
-  commit(record: ExchangeRecord): void;
-} {
-  const reported = new Map<string, number>();
-  return {
-    before: (record) => (record.wasOpen === true ? (reported.get(record.spanId) ?? 0) : 0),
-    commit(record) {
-      if (record.state === 'closed') {
-        if (record.wasOpen === true) reported.delete(record.spanId);
-      } else if (record.findings.length > 0) {
-        if (reported.size >= max) reported.delete(reported.keys().next().value as string);
-        reported.set(record.spanId, record.findings.length);
-      }
     },
   };
 }
@@ -240,12 +223,11 @@ async function createLogParts(options: OtlpOptions) {
     });
   };
   const exporter = new OTLPLogExporter(exporterOptions(options, 'logs'));
-  const rejected = countRejected(exporter, 'rejectedLogRecords', options.log);
   return {
     exporter: {
       export: exporter.export.bind(exporter),
       shutdown: () => exporter.shutdown(),
-      rejected,
+      ...watchAnswers(exporter, 'rejectedLogRecords', options.log),
     } satisfies Exporter<ReadableLogRecord>,
     /** LogRecords of events, as the SDK builds them. */
     build(events: readonly LogEvent[]): ReadableLogRecord[] {
