@@ -185,6 +185,47 @@ describe('our spans, metrics and logs through a real Collector', { skip: NO_COLL
     }
   });
 
+  /** What arrives of the same four requests, in what no clock and no chance decides. */
+  const fourRequests = async (env: Readonly<Record<string, string>>) => {
+    const { parts, close } = await through(0, env);
+    const { weir, file } = parts;
+    try {
+      const paths = ['/a?page=2', '/b', '/ü', '/c'];
+      for (const path of paths) await plain(weir, `http://plain.test${path}`, { agent: 'researcher' });
+      await eventually(() => arrived(file).spans.length >= paths.length, 'all spans are there', 30_000);
+      await eventually(() => arrived(file).logs.length > 0, 'log events are there', 30_000);
+      await eventually(() => arrived(file).metrics.has('weir.egress.requests'), 'metrics are there', 30_000);
+      const { spans, logs } = arrived(file);
+      const told = spans.map(({ attributes }) => [
+        attributes['url.full'],
+        attributes['http.response.status_code'],
+        attributes['weir.would_block'],
+        attributes['weir.finding.rules'] === undefined,
+        Object.keys(attributes).sort(),
+      ]);
+      return {
+        told: told.sort(),
+        logs: logs.sort(),
+        failing: (await weir.status()).consumers.map((one) => one.failing),
+      };
+    } finally {
+      await close();
+    }
+  };
+
+  it('protobuf and JSON, with gzip and without, say the same', { timeout: 180_000 }, async () => {
+    const said = [];
+    for (const protocol of ['http/json', 'http/protobuf']) {
+      for (const compression of ['none', 'gzip']) {
+        const variables = { OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_EXPORTER_OTLP_COMPRESSION: compression };
+        said.push(await fourRequests(variables));
+      }
+    }
+    assert.equal(said[0]?.told.length, 4);
+    assert.ok(said[0]?.logs.includes('weir.destination.first_seen'));
+    for (const other of said.slice(1)) assert.deepEqual(other, said[0]);
+  });
+
   it('a Collector that comes late gets everything', async () => {
     const { parts, close } = await through(60);
     try {
@@ -250,7 +291,7 @@ function gateway() {
 }
 
 /** Weir in front of a Collector that writes to a file; `before` requests are made while there is none. */
-function through(before: number) {
+function through(before: number, env: Readonly<Record<string, string>> = {}) {
   const opened: Collector[] = [];
   return assemble(async (later) => {
     const directory = mkdtempSync(join(tmpdir(), 'weir-collector-'));
@@ -265,7 +306,7 @@ function through(before: number) {
         telemetry: { endpoint: `http://127.0.0.1:${http}` },
         upstream: { resolve: { 'plain.test': `127.0.0.1:${(server.address() as AddressInfo).port}` } },
       },
-      env: { OTEL_METRIC_EXPORT_INTERVAL: '1000' },
+      env: { OTEL_METRIC_EXPORT_INTERVAL: '1000', ...env },
     });
     later(weir.stop);
     for (let i = 0; i < before; i++) await plain(weir, `http://plain.test/early/${i}`, { agent: 'early' });
