@@ -148,7 +148,7 @@ export const agentConfig = z.strictObject({
       window: z.int().min(1).default(86_400).meta({ description: 'seconds' }),
     })
     .prefault({})
-    .meta({ description: 'what may leave: beyond it is the finding data-budget; a restart begins anew' }),
+    .meta({ description: 'what may leave: beyond it is the finding data-budget; kept over a restart' }),
   scan: z
     .strictObject({
       requests: z.boolean().default(true),
