@@ -2,7 +2,7 @@
  * Who sends nothing for so long, in ms, has sent a message: what is open in it only because anything might begin there goes on. A
  * timer of Node is late by up to one more; bytes that were written together are there by then.
  */
-const QUIET_MS = 2;
+const QUIET_MS = 1;
 
 export interface WaitsOptions {
   /** Longest time bytes wait, in ms; 0 = no time counts. */
