@@ -212,13 +212,13 @@ export class Redactor {
     for (const { start, end } of [...known].reverse()) {
       if (start + base < until && end + base > until) until = start + base;
     }
-    const decided: { readonly found: Found; readonly act: Act }[] = [];
+    const decided: [found: Found, act: Act][] = [];
     for (const one of known) {
       if (one.start + base >= settled) continue;
       const act = one.end + base > until && one.start + base >= until ? this.#early(one) : this.#options.act(one);
-      if (act !== undefined) decided.push({ found: one, act });
+      if (act !== undefined) decided.push([one, act]);
     }
-    if (until <= this.#held.gone && !decided.some(({ act }) => act === 'stop')) return;
+    if (until <= this.#held.gone && !decided.some(([, act]) => act === 'stop')) return;
     this.#give(decided, until, fresh);
   }
 
@@ -227,20 +227,14 @@ export class Redactor {
     return this.#options.act(found) === 'stop' ? 'stop' : undefined;
   }
 
-  #give(
-    decided: readonly { readonly found: Found; readonly act: Act }[],
-    until: number,
-    fresh: Buffer | undefined,
-  ): void {
-    const stop = decided.find(({ act }) => act === 'stop');
-    const limit = stop === undefined ? until : this.#upTo(Math.min(until, stop.found.start + this.#held.base));
+  #give(decided: readonly (readonly [found: Found, act: Act])[], until: number, fresh: Buffer | undefined): void {
     const { base } = this.#held;
+    const [stop] = decided.find(([, act]) => act === 'stop') ?? [];
+    const limit = stop === undefined ? until : this.#upTo(Math.min(until, stop.start + base));
     const window = decided.length === 0 ? undefined : this.#held.until(this.#held.end);
-    for (const { found } of decided)
+    for (const [found] of decided)
       this.#tally.add(found, found.start + base, () => window && placeOf(window, found.start, found.end, base === 0));
-    const places = decided.flatMap(({ found, act }) =>
-      act === 'replace' && found.start + base < limit ? [found] : [],
-    );
+    const places = decided.flatMap(([found, act]) => (act === 'replace' && found.start + base < limit ? [found] : []));
     if (places.length > 0) this.#rewrite(places, limit);
     else if (limit > this.#held.gone) {
       const bytes = fresh?.length === limit - this.#held.gone ? fresh : this.#held.take(limit);
