@@ -1,4 +1,6 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { House } from './collector-house.ts';
+import { FIXED } from './collector-reload.ts';
 import type { ModeVerb, Preflight } from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
 
@@ -34,5 +36,23 @@ export async function preflightOf(house: House, agent: string | undefined, to: M
     examples: [...examples.values()].sort((a, b) => b.count - a.count).slice(0, SHOWN),
     uninspectable: [...tunnelled].slice(0, SHOWN),
     containment: house.containment,
+    ...(await rulesOf(house)),
+  };
+}
+
+/** Nothing when the configuration has been written since it was read: a replay would be held against other rules. */
+async function rulesOf({ config, options, overrides, policies }: House): Promise<Pick<Preflight, 'rules'>> {
+  const next = await options.configSource.reload().catch(() => undefined);
+  const kept = Object.fromEntries(FIXED.map((key) => [key, config[key]]));
+  if (next === undefined || !isDeepStrictEqual({ ...next, ...kept }, { ...config })) return {};
+  const { file } = options.configSource;
+  const { receiver } = policies.state;
+  return {
+    rules: {
+      ...(file === undefined ? {} : { file }),
+      ...(receiver === undefined ? {} : { receiver: receiver.url }),
+      intercept: config.intercept,
+      modes: [...overrides.agents],
+    },
   };
 }

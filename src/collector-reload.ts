@@ -3,7 +3,7 @@ import { loweredBy } from './collector-lowered.ts';
 import { policyHost } from './collector-policy-host.ts';
 
 /** What a reload cannot change; named to whoever changed it. */
-const FIXED = [
+export const FIXED = [
   'listen',
   'state_dir',
   'store',

@@ -1,6 +1,7 @@
 import { Argument, Command } from 'commander';
 import type { ModeVerb } from '../model/admin.ts';
 import { type Cli, CliError, EXIT, safe } from './context.ts';
+import { modePreflight } from './preflight.ts';
 import { confirm, preflightLines } from './raise.ts';
 
 const VERBS: readonly string[] = ['monitor', 'redact', 'enforce', 'stop', 'resume'];
@@ -30,11 +31,11 @@ async function change(
   if (!VERBS.includes(verb))
     throw new CliError(`${JSON.stringify(safe(verb))} is not a mode. Use one of: ${VERBS.join(', ')}`, EXIT.usage);
   const mode = verb as ModeVerb;
+  if (mode === 'redact' || mode === 'enforce') {
+    for (const line of preflightLines(await modePreflight(cli, agent, mode))) cli.note(line);
+    if (!options.yes) await confirm(cli, `Go to ${mode}${agent === undefined ? '' : ` for ${safe(agent)}`}?`);
+  }
   await cli.withClient(async (client) => {
-    if (mode === 'redact' || mode === 'enforce') {
-      for (const line of preflightLines(await client.preflight(agent, mode))) cli.note(line);
-      if (!options.yes) await confirm(cli, `Go to ${mode}${agent === undefined ? '' : ` for ${safe(agent)}`}?`);
-    }
     const result = await client.mode(agent, mode);
     cli.print(result, () => safe(result.message, 400));
   });

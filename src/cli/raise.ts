@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Config } from '../config/schema.ts';
 import type { Preflight } from '../model/admin.ts';
-import { hostPort } from '../model/destination.ts';
 import { type Cli, CliError, safe } from './context.ts';
+import { replayed, WEEK_MS } from './preflight.ts';
 import { span } from './table.ts';
 
 type Mode = Config['mode'];
 const RANK: Readonly<Record<Mode, number>> = { monitor: 0, redact: 1, enforce: 2 };
 const FILE = 'last-mode';
-const WEEK_MS = 7 * 24 * 3600 * 1000;
 const MAX_EXAMPLES = 8;
 
 /** Remembers in the state directory which mode ran last, so that the next start knows whether it raises it. */
@@ -41,46 +40,14 @@ function lastMode(config: Config): Mode | undefined {
 
 /** The last week's rows, replayed under the rules that are about to start. */
 async function storedPreflight(config: Config, env: NodeJS.ProcessEnv, from: Mode): Promise<Preflight> {
-  const since = Date.now() - WEEK_MS;
-  const base = { from, to: config.mode, spanMs: WEEK_MS, containment: 'cooperative' as const };
-  const nothing = { ...base, exchanges: 0, wouldLose: 0, examples: [], uninspectable: [] };
+  const base = { from, to: config.mode, containment: 'cooperative' as const };
+  const nothing = { ...base, spanMs: WEEK_MS, exchanges: 0, wouldLose: 0, examples: [], uninspectable: [] };
+  const source = { stateDir: config.state_dir, directFile: config.store.path };
   // A store that cannot be read must not keep anybody from enforcing; the numbers are then zero. What is wrong with the rules the start says itself.
-  return replayed(config, env, since).then(
+  return replayed(source, config, env).then(
     (found) => ({ ...base, ...found }),
     () => nothing,
   );
-}
-
-type Replayed = Pick<Preflight, 'exchanges' | 'wouldLose' | 'undecidable' | 'examples' | 'uninspectable'>;
-
-async function replayed(config: Config, env: NodeJS.ProcessEnv, since: number): Promise<Replayed> {
-  const [{ configuredPolicies, createReplay }, { replayRows }, { storedRows }] = await Promise.all([
-    import('../collector.ts'),
-    import('./replay-run.ts'),
-    import('./stored.ts'),
-  ]);
-  const source = { stateDir: config.state_dir, directFile: config.store.path };
-  const { set: policies } = await configuredPolicies(config, env);
-  const candidate = await createReplay({ config, policies, mode: 'configured' });
-  const { exchanges, counts, changed } = await replayRows(source, { candidate }, { since });
-  const tunnelled = await storedRows(
-    source,
-    `SELECT host, count(*)::DOUBLE AS n FROM exchanges WHERE visibility = 'tunnel' AND epoch_ms(started_at) > ${since}
-     GROUP BY ALL ORDER BY n DESC LIMIT 20`,
-  );
-  const lost = changed.filter(({ outcome }) => outcome === 'newly-stopped').slice(0, MAX_EXAMPLES);
-  return {
-    exchanges,
-    wouldLose: counts['newly-stopped'],
-    undecidable: counts.undecidable,
-    examples: lost.map(({ agent, host, port, rule, count }) => ({
-      agent,
-      destination: hostPort(host, port),
-      rule,
-      count,
-    })),
-    uninspectable: tunnelled.map((row) => String(row['host'])),
-  };
 }
 
 /** The preflight in lines for people. */
@@ -91,6 +58,8 @@ export function preflightLines(preflight: Preflight): string[] {
   ];
   for (const { agent, destination, rule, count } of examples.slice(0, MAX_EXAMPLES))
     lines.push(`  ${count} × ${safe(agent)} → ${safe(destination)}${rule === '' ? '' : ` (${safe(rule)})`}`);
+  if (preflight.partial)
+    lines.push('only the latest were looked at: weir replay looks at all of them, and takes its time.');
   if (undecidable > 0) lines.push(`${undecidable} more cannot be told from their rows: weir replay says why.`);
   if (uninspectable.length > 0) {
     const some = uninspectable

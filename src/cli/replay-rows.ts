@@ -6,7 +6,8 @@ import { openQuery } from '../store/query.ts';
 export interface ReplayWindow {
   /** Epoch ms. */
   readonly since: number;
-  readonly agent?: string;
+  /** A name, or a glob as in `agents:`. */
+  readonly agent?: string | undefined;
 }
 
 /** Stored exchanges that are alike in everything the rules read. Times epoch ms. */
@@ -38,6 +39,20 @@ export async function countRows(source: QuerySource, window: ReplayWindow): Prom
   const query = await openQuery(source, `SELECT count(*)::DOUBLE FROM all_exchanges e WHERE ${where(window)}`);
   try {
     return Number((await query.next())?.[0]?.[0] ?? 0);
+  } finally {
+    await query.close();
+  }
+}
+
+/** From when on there are at most so many exchanges; the window's own beginning when there are no more. Rejects with QueryError. */
+export async function latestSince(source: QuerySource, window: ReplayWindow, most: number): Promise<number> {
+  const query = await openQuery(
+    source,
+    `SELECT epoch_ms(e.started_at)::DOUBLE FROM all_exchanges e WHERE ${where(window)}
+     ORDER BY e.started_at DESC LIMIT 1 OFFSET ${most - 1}`,
+  );
+  try {
+    return Number((await query.next())?.[0]?.[0] ?? window.since);
   } finally {
     await query.close();
   }
@@ -98,7 +113,8 @@ function from({ since }: ReplayWindow): string {
 
 /** `weir verify` asks Weir itself; what is still open is judged no further than by its head. */
 function where(window: ReplayWindow): string {
-  const agent = window.agent === undefined ? '' : ` AND e.agent = '${window.agent.replaceAll("'", "''")}'`;
+  const named = window.agent?.includes('*') ? 'GLOB' : '=';
+  const agent = window.agent === undefined ? '' : ` AND e.agent ${named} '${window.agent.replaceAll("'", "''")}'`;
   return `e.started_at >= ${from(window)} AND e.state = 'closed' AND e.outcome IS DISTINCT FROM 'answered'${agent}`;
 }
 

@@ -15,17 +15,22 @@ export interface Progress {
   add(count: number): void;
 }
 
-/** Holds rules against all rows of the window. Loads the database: import it late. Rejects with QueryError. */
+/**
+ * Holds rules against all rows of the window. Loads the database: import it late. Rejects with QueryError.
+ * @param enough asked again and again; true ends it with what was looked at
+ */
 export async function replayRows(
   source: QuerySource,
   { candidate, current }: Sides,
   window: ReplayWindow,
   progress?: Progress,
+  enough: () => boolean = () => false,
 ): Promise<Summary> {
   if (progress !== undefined) progress.begin(await countRows(source, window));
   const tally = new Tally();
   const columns = new Set([...candidate.columns, ...(current?.columns ?? [])]);
   for await (const groups of storedGroups(source, columns, window)) {
+    if (enough()) break;
     for (const group of groups) {
       progress?.add(group.count);
       tally.add(group, current === undefined ? happened(group) : current.judge(group), candidate.judge(group));

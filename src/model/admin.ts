@@ -3,7 +3,7 @@ import type { Mode, Severity } from './finding.ts';
 import type { HookStatus } from './notify.ts';
 import type { PolicyHandlers } from './policy.ts';
 import type { AgentStat, BaselineState, WeirRecord } from './record.ts';
-import type { RunHandlers } from './run.ts';
+import type { InterceptChoice, RunHandlers } from './run.ts';
 
 /** What the environment allows an agent to get around (product.md §4 "What kind of enforcement is this?"). */
 export type Containment = 'cooperative' | 'separate-user' | 'network';
@@ -204,6 +204,21 @@ export interface Preflight {
   /** Hosts that are tunnelled: content rules cannot see them. */
   readonly uninspectable: readonly string[];
   readonly containment: Containment;
+  /** What a replay needs to know of the rules in force; absent = their file says something else by now. */
+  readonly rules?: PreflightRules;
+  /** Only the latest requests were looked at, the rest would have taken too long. */
+  readonly partial?: true;
+}
+
+/** Where the rules of the collector come from, beside the command line and the environment it was started with. */
+export interface PreflightRules {
+  /** Path of the configuration. */
+  readonly file?: string;
+  /** Address of the receiver of policies. */
+  readonly receiver?: string;
+  readonly intercept: InterceptChoice;
+  /** Said live of single agents. */
+  readonly modes: readonly (readonly [agent: string, mode: Mode])[];
 }
 
 export interface ModeResult {

@@ -665,4 +665,41 @@ describe('modes: reload and preflight', () => {
       await world.close();
     }
   });
+
+  it('weir mode replays the rows under the rules in force, also when those have changed meanwhile', async () => {
+    const policy = {
+      policies: [{ name: 'no-b', match_expression: 'attrs["server.address"] == "b.test"', action: 'block' }],
+    };
+    const world = await openWorld({ agents: { walker: {}, other: {} } });
+    const { weir } = world;
+    const base = { listen: '127.0.0.1:0', telemetry: { endpoint: 'none' }, ...world.config };
+    const raise = async (...args: string[]) => (await weir.cli(['mode', ...args, '--yes'])).stderr;
+    try {
+      for (const agent of ['walker', 'other']) {
+        for (const host of ['a.test', 'b.test', 'evil.test']) await plain(weir, `http://${host}/`, { agent });
+      }
+      await weir.records('all', (line: LogLine) => line.destination === 'evil.test:80' && line.agent === 'other');
+      assert.match(await raise('enforce'), /of 6 requests in the last 7 d 0 h, 0 would have been stopped\./);
+      await weir.cli(['mode', 'monitor']);
+      // Lists and policies that were not there when the rows were written.
+      const policies = join(weir.stateDir, 'p.yaml');
+      await writeFile(policies, stringify(policy), { mode: 0o600 });
+      await write(weir, { ...base, destinations: { blocked: ['evil.test'] }, policies: { files: [policies] } });
+      assert.match(
+        await raise('enforce'),
+        /, 0 would have been stopped\./,
+        'written and not read: the recorded verdicts',
+      );
+      assert.equal((await weir.admin('/reload', 'POST', {})).status, 200);
+      const all = await raise('enforce');
+      assert.match(all, /of 6 requests in the last 7 d 0 h, 4 would have been stopped\./);
+      assert.match(all, /1 × walker → b\.test:80 \(policy:no-b\)/);
+      await weir.cli(['mode', 'monitor']);
+      assert.match(await raise('walker', 'enforce'), /of 3 requests in the last 7 d 0 h, 2 would have been stopped\./);
+      assert.match(await raise('walker', 'redact'), /of 3 requests in the last 7 d 0 h, 0 would have been stopped\./);
+      assert.equal((await plain(weir, 'http://evil.test/', { agent: 'walker' })).status, 200);
+    } finally {
+      await world.close();
+    }
+  });
 });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, test } from 'node:test';
 import type { Cli } from '../../../src/cli/context.ts';
+import { replayed } from '../../../src/cli/preflight.ts';
 import { preflightLines, raiseMode, rememberMode } from '../../../src/cli/raise.ts';
 import { startFailure } from '../../../src/cli/start-failure.ts';
 import { defaultConfig } from '../../../src/config/load.ts';
@@ -56,6 +57,31 @@ test('the preflight replays the last week under the rules that are about to star
   await raiseMode(cli, defaultConfig({ mode: 'enforce', ...at, ...lists }));
   assert.match(notes[0] ?? '', /of 3 requests in the last 7 d 0 h, 1 would have been stopped\./);
   assert.match(notes[0] ?? '', /1 × researcher → other\.example:443 \(destination-not-allowed\)/);
+});
+
+test('a preflight looks at the latest, or as long as it may, and says so', async () => {
+  const own = tempDir();
+  after(() => rmSync(own, { recursive: true, force: true }));
+  const store = await openStore(options(own));
+  const hosts = ['a.example', 'b.example', 'c.example', 'd.example'];
+  const records = hosts.map((host, i) => exchange({ host, startedAt: Date.now() - (10 - i) * 3_600_000 }));
+  await store.consume(records, records.length);
+  await store.close(1000);
+  const config = defaultConfig({ mode: 'enforce', state_dir: own, destinations: { blocked: hosts } });
+  const source = { stateDir: own, directFile: join(own, 'weir.duckdb') };
+  const of = (most: number, ms: number) => replayed(source, config, {}, undefined, { most, ms });
+  const all = await of(10, 60_000);
+  assert.deepEqual([all.exchanges, all.wouldLose, all.partial], [4, 4, undefined]);
+  const latest = await of(2, 60_000);
+  assert.deepEqual([latest.exchanges, latest.wouldLose, latest.partial], [2, 2, true]);
+  assert.deepEqual(
+    new Set(latest.examples.map(({ destination }) => destination)),
+    new Set(['c.example:443', 'd.example:443']),
+  );
+  const short = await of(10, -1);
+  assert.deepEqual([short.exchanges, short.partial], [0, true]);
+  const preflight = { from: 'monitor', to: 'enforce', containment: 'network', ...latest } as const;
+  assert.match(preflightLines(preflight)[0] ?? '', /only the latest were looked at: weir replay looks at all of them/);
 });
 
 test('on a terminal it asks, and anything but yes changes nothing', async () => {
