@@ -29,7 +29,7 @@ export class CodedFilter implements ContentFilter {
     this.#events = plan.events;
     this.#encodings = encodings;
     this.#decoding = new Decoding(options, plan, encodings, {
-      data: (payload) => this.#encoding().write(payload, () => this.#room()),
+      data: (payload) => this.#encode(payload),
       stopped: () => this.#stop(),
       ended: () => this.#decoded(),
       broken: () => this.#broken(),
@@ -71,6 +71,15 @@ export class CodedFilter implements ContentFilter {
 
   get #waiting(): number {
     return this.#decoding.waiting + (this.#encoder?.waiting ?? 0);
+  }
+
+  #encode(payload: Buffer): void {
+    const encoder = this.#encoding();
+    encoder.write(payload, () => {
+      if (encoder.waiting <= MOST_WAITING) this.#decoding.resume();
+      this.#room();
+    });
+    if (encoder.waiting > MOST_WAITING) this.#decoding.pause();
   }
 
   #room(): void {

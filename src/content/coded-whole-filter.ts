@@ -12,6 +12,9 @@ export class CodedWholeFilter implements ContentFilter {
   readonly #raw: Buffer[] = [];
   /** Decoded, with labels. */
   #plain: Buffer[] = [];
+  #plainBytes = 0;
+  /** More of it than is ever looked at cannot be held, and cannot go on as it came either. */
+  #bounded = false;
   #ending = false;
   #decoded = false;
   /** Nothing more of what is decoded is wanted. */
@@ -22,13 +25,8 @@ export class CodedWholeFilter implements ContentFilter {
     this.#options = options;
     this.#encodings = encodings;
     this.#decoding = new Decoding(options, plan, encodings, {
-      data: (payload) => {
-        if (!this.#asIs) this.#plain.push(payload);
-      },
-      stopped: () => {
-        this.#destroy();
-        options.out.stop(this.#decoding.scanned);
-      },
+      data: (payload) => this.#keep(payload),
+      stopped: () => this.#stop(),
       ended: () => this.#ready(),
       broken: () => {
         this.#unread();
@@ -36,6 +34,7 @@ export class CodedWholeFilter implements ContentFilter {
       },
       limited: () => {
         if (this.#unread()) this.#ready();
+        else this.#bounded = true;
       },
     });
   }
@@ -59,6 +58,19 @@ export class CodedWholeFilter implements ContentFilter {
     const { scanned, redactor } = this.#decoding;
     this.#destroy();
     this.#options.out.end(scanned, redactor.replaced);
+  }
+
+  #keep(payload: Buffer): void {
+    if (this.#asIs || this.#over) return;
+    this.#plain.push(payload);
+    this.#plainBytes += payload.length;
+    if (this.#bounded && this.#plainBytes > this.#options.decodedBytes) this.#stop();
+  }
+
+  #stop(): void {
+    const { scanned } = this.#decoding;
+    this.#destroy();
+    this.#options.out.stop(scanned);
   }
 
   #destroy(): void {

@@ -71,6 +71,15 @@ export class Decoder {
     });
   }
 
+  /** Whoever is given the data does not keep up: a few bytes may become gigabytes. */
+  pause(): void {
+    this.#all.at(-1)?.pause();
+  }
+
+  resume(): void {
+    this.#all.at(-1)?.resume();
+  }
+
   /** No more comes. */
   end(): void {
     if (this.#over) return;

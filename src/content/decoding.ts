@@ -64,6 +64,15 @@ export class Decoding {
     this.#decoder.push(payload, done);
   }
 
+  /** What comes of the decoder is not kept up with, or is again. */
+  pause(): void {
+    this.#decoder.pause();
+  }
+
+  resume(): void {
+    if (!this.#over) this.#decoder.resume();
+  }
+
   end(): void {
     if (!this.#over) this.#decoder.end();
   }

@@ -274,3 +274,34 @@ test('an empty body stays empty', async () => {
     }
   }
 });
+
+/** Some hundred KiB of gzip members that are 256 MiB of blanks, behind a secret. */
+function bomb(): Buffer {
+  const blanks = zlib.gzipSync(Buffer.alloc(1 << 20, 0x20));
+  return Buffer.concat([zlib.gzipSync(`{"a":"${AWS}","b":"`), ...Array<Buffer>(256).fill(blanks), zlib.gzipSync('"}')]);
+}
+
+test('a body with a secret that is more than is ever looked at is not held to its end', async () => {
+  const bytes = bomb();
+  const { chunks, scanned, stopped } = await play({ length: bytes.length, contentEncoding: 'gzip' }, [bytes]);
+  assert.deepEqual([chunks.length, stopped, scanned.unscanned?.cause], [0, {}, 'decode-ratio']);
+  const clean = bytes.subarray(zlib.gzipSync(`{"a":"${AWS}","b":"`).length);
+  const passed = await play({ length: clean.length, contentEncoding: 'gzip' }, [clean]);
+  assert.ok(passed.bytes.equals(clean), 'without one it goes on as it came');
+});
+
+test('a decoder does not run ahead of the encoder behind it', async () => {
+  const bytes = bomb();
+  const before = process.memoryUsage().arrayBuffers;
+  let most = 0;
+  const look = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+  }, 2);
+  try {
+    const { replaced, stopped } = await play({ contentEncoding: 'gzip' }, [bytes]);
+    assert.deepEqual([replaced, stopped], [1, undefined]);
+  } finally {
+    clearInterval(look);
+  }
+  assert.ok(most < 100 << 20, `${most >> 20} MiB wait`);
+});
