@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { House } from './collector-house.ts';
 import { FIXED } from './collector-reload.ts';
-import type { ModeVerb, Preflight } from './model/admin.ts';
+import type { ModeVerb } from './model/admin.ts';
 import { hostPort } from './model/destination.ts';
+import type { Preflight } from './model/preflight.ts';
 
 const WEEK_MS = 7 * 24 * 3_600_000;
 const LOOKED_AT = 20_000;

@@ -10,12 +10,12 @@ import type {
   LogQuery,
   ModeResult,
   ModeVerb,
-  Preflight,
   PurgeFilter,
   PurgeResult,
   StatusReport,
 } from '../model/admin.ts';
 import type { ApprovalResult, ExplainReport, ExplainRequest, PolicyReport } from '../model/policy.ts';
+import type { Preflight } from '../model/preflight.ts';
 import type { AgentStat } from '../model/record.ts';
 import { ACTOR_HEADER, AdminError, SOCKET_NAME } from './protocol.ts';
 

@@ -1,9 +1,10 @@
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import type { ModeVerb, Preflight, PreflightRules } from '../model/admin.ts';
+import type { ModeVerb } from '../model/admin.ts';
 import { hostPort } from '../model/destination.ts';
 import type { Mode } from '../model/finding.ts';
 import { globText } from '../model/glob.ts';
+import type { Preflight, PreflightRules } from '../model/preflight.ts';
 import type { QuerySource } from '../store/query.ts';
 import type { Cli } from './context.ts';
 

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Config } from '../config/schema.ts';
-import type { Preflight } from '../model/admin.ts';
+import type { Preflight } from '../model/preflight.ts';
 import { type Cli, CliError, safe } from './context.ts';
 import { replayed, WEEK_MS } from './preflight.ts';
 import { span } from './table.ts';
