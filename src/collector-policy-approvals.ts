@@ -1,3 +1,4 @@
+import type { Kept } from './collector-kept.ts';
 import type { Exchange } from './model/exchange.ts';
 import { refOf } from './model/ulid.ts';
 import type { Policy } from './policy/policy.ts';
@@ -15,18 +16,41 @@ interface Wanted extends Approval {
   readonly key: string;
 }
 
+/** An open approval as it is kept: what it is for is known by its hash, which also holds the policy as it is written. */
+export interface KeptApproval {
+  readonly key: string;
+  /** Epoch ms. */
+  readonly until: number;
+  /** For people, without secrets. */
+  readonly agent: string;
+  readonly policy: string;
+  readonly request: string;
+}
+
+/** Where approvals outlive the process. */
+export interface ApprovalStore {
+  readonly file: Kept<KeptApproval>;
+  /** Keyed hash of the state directory: a path may hold a secret. */
+  readonly hash: (text: string) => string;
+  readonly shown: (text: string) => string;
+}
+
 /** Requests that wait for somebody; beyond it the oldest goes. */
 const MAX_WANTED = 10_000;
 const MAX_OPEN = 10_000;
 
-/**
- * Approvals of this process: they outlive a reload, not a restart. After one a ref is not known any more and the agent has to ask
- * again, which gives a new ref.
- */
+/** Approvals: open ones outlive a reload and, with a store, a restart. A ref of before a restart is not known any more: the agent asks again and gets a new one. */
 export class Approvals {
   readonly #wanted: Map<string, Wanted> = new Map();
-  /** Key → until (epoch ms). */
-  readonly #open: Map<string, number> = new Map();
+  /** By the hash of its key. */
+  readonly #open: Map<string, KeptApproval> = new Map();
+  #store: ApprovalStore | undefined;
+
+  /** From here on they are kept; what a former life kept is open again. */
+  keep(store: ApprovalStore): void {
+    this.#store = store;
+    for (const approval of store.file.read(isKept)) this.#set(approval);
+  }
 
   /** Remembers what the ref of a refusal stands for. */
   want(policy: Policy, exchange: Exchange): void {
@@ -39,10 +63,10 @@ export class Approvals {
 
   approved(policy: Policy, exchange: Exchange): boolean {
     if (this.#open.size === 0) return false;
-    const key = keyOf(policy, exchange.identity.agent, requestOf(exchange));
-    const until = this.#open.get(key);
-    if (until === undefined) return false;
-    if (until > Date.now()) return true;
+    const key = this.#hashed(keyOf(policy, exchange.identity.agent, requestOf(exchange)));
+    const approval = this.#open.get(key);
+    if (approval === undefined) return false;
+    if (approval.until > Date.now()) return true;
     this.#open.delete(key);
     return false;
   }
@@ -51,16 +75,38 @@ export class Approvals {
   approve(ref: string, until: number): Approval | undefined {
     const wanted = this.#wanted.get(ref.toUpperCase());
     if (wanted === undefined) return undefined;
-    if (this.#open.size >= MAX_OPEN) this.#open.delete(this.#open.keys().next().value as string);
-    this.#open.set(wanted.key, until);
+    const { agent, policy, request, key } = wanted;
+    const shown = this.#store?.shown ?? String;
+    this.#set({ key: this.#hashed(key), until, agent: shown(agent), policy, request: shown(request) });
+    this.#store?.file.write(this.#current());
     return wanted;
   }
 
   /** Approvals that are open now. */
   open(): number {
-    const now = Date.now();
-    return [...this.#open.values()].filter((until) => until > now).length;
+    return this.#current().length;
   }
+
+  #set(approval: KeptApproval): void {
+    if (approval.until <= Date.now()) return;
+    if (this.#open.size >= MAX_OPEN) this.#open.delete(this.#open.keys().next().value as string);
+    this.#open.set(approval.key, approval);
+  }
+
+  #current(): KeptApproval[] {
+    const now = Date.now();
+    return [...this.#open.values()].filter(({ until }) => until > now);
+  }
+
+  #hashed(key: string): string {
+    return this.#store?.hash(key) ?? key;
+  }
+}
+
+function isKept(value: unknown): value is KeptApproval {
+  if (typeof value !== 'object' || value === null) return false;
+  const { key, until, agent, policy, request } = value as Record<string, unknown>;
+  return Number.isFinite(until) && [key, agent, policy, request].every((text) => typeof text === 'string');
 }
 
 function keyOf(policy: Policy, agent: string, request: string): string {

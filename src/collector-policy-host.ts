@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import type { House } from './collector-house.ts';
+import { Kept } from './collector-kept.ts';
 import type { PolicyHost } from './collector-policies.ts';
 import type { AgentConfig } from './config/schema.ts';
 
@@ -21,6 +23,17 @@ export function policyHost(house: House): PolicyHost {
     shownHost: (host) => house.words.host(host),
     loosened: (message) => house.lowered('policies', 'policies-loosened', message),
   };
+}
+
+/** Approvals outlive the process from here on. */
+export function keepApprovals({ policies, state, words, options }: House): void {
+  policies.approvals.keep({
+    file: new Kept(join(state.path, 'private', 'approvals.json'), (fields, message) =>
+      options.log.warn(fields, message),
+    ),
+    hash: state.hash,
+    shown: (text) => words.text(text),
+  });
 }
 
 /** Somewhere a request would really be stopped: by the global mode, an agent's, a destination's, or that of a run. */

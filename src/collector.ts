@@ -6,7 +6,7 @@ import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
 import { localAddresses } from './collector-parts.ts';
 import { Policies } from './collector-policies.ts';
-import { policyHost } from './collector-policy-host.ts';
+import { keepApprovals, policyHost } from './collector-policy-host.ts';
 import { openStateDir } from './collector-state.ts';
 import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
@@ -121,6 +121,7 @@ function lifecycle(house: House, admin: AdminServer): Collector {
         const fixed = createIsSelf([...bound, ...own], localAddresses);
         // Runs open and close ports of their own.
         house.isSelf = (address, port) => fixed(address, port) || listener.isSelf(address, port);
+        keepApprovals(house);
         house.policies.run(policyHost(house));
       } catch (error) {
         await recorder.shutdown(500);

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Answer, http2Through, over2, throughTls } from '../support/agent.ts';
 import { agentOf, MODES, openPolicyWorld, type PolicyWorld } from '../support/policy-world.ts';
@@ -281,6 +284,56 @@ describe('approvals and counts', () => {
       (await world.weir.cli(['status'])).stdout,
       /policies 16 from .*policies\.yaml; \d+ of them can never match/,
     );
+  });
+});
+
+describe('approvals and a restart', () => {
+  it('open ones go on, ended ones and other policies do not; the file holds no path', {
+    timeout: 60_000,
+  }, async (t) => {
+    const agent = agentOf('enforce');
+    const stateDir = await mkdtemp(join(tmpdir(), 'weir-approvals-'));
+    t.after(() => rm(stateDir, { recursive: true, force: true }));
+    const file = join(stateDir, 'private', 'approvals.json');
+    const secret = ['AK', 'IA', 'Q7RT2MXW4KPLZ9NB'].join('');
+    const paths = [`/pay/${secret}`, '/pay/long', '/pay/short'];
+    const open = async (policies: unknown) => {
+      const world = await openPolicyWorld({ policies, stateDir });
+      t.after(world.close);
+      const status = async (path: string) => (await world.ask(`http://ok.test${path}?again`, { agent })).status;
+      return {
+        world,
+        all: async () => [await status('/pay/long'), await status('/pay/short'), await status('/pay/new')],
+      };
+    };
+    const first = await open(POLICIES);
+    for (const path of paths) {
+      const refused = await first.world.ask(`http://ok.test${path}`, { agent });
+      const { ref = '' } = JSON.parse(refused.body) as Record<string, string>;
+      const { code } = await first.world.weir.cli(['approve', ref, '--for', path === '/pay/short' ? '1s' : '5m']);
+      assert.equal(code, 0);
+    }
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    const kept = await readFile(file, 'utf8');
+    assert.ok(!kept.includes(secret), kept);
+    await eventually(async () => (await first.all())[1] === 403, 'the short one has ended');
+    await first.world.weir.stop();
+
+    const second = await open(POLICIES);
+    assert.deepEqual(await second.all(), [200, 403, 403]);
+    await second.world.weir.stop();
+
+    const rewritten = POLICIES.policies.map((policy) =>
+      policy.name === 'ask first' ? { ...policy, match_expression: `${policy.match_expression} && true` } : policy,
+    );
+    const third = await open({ policies: rewritten });
+    assert.deepEqual(await third.all(), [403, 403, 403]);
+    await third.world.weir.stop();
+
+    await writeFile(file, '{"entries": [{"key": 1}, null, "x"', { mode: 0o600 });
+    const fourth = await open(POLICIES);
+    assert.deepEqual(await fourth.all(), [403, 403, 403]);
+    assert.match(fourth.world.weir.logs(), /state-not-read/);
   });
 });
 
