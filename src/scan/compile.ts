@@ -1,4 +1,5 @@
 import { type Node, parseExpression } from './expression.ts';
+import { landmarkOf } from './landmark.ts';
 import { keywordsOf, lintPattern } from './lint.ts';
 import { createMatcher } from './matcher.ts';
 import { boundaryOf, leadSet, type Measures, measure } from './measure.ts';
@@ -40,6 +41,7 @@ function programFrom(node: Node, measures: Measures, { places }: Layout): Progra
     matcher: createMatcher(withoutBoundary(node, measures.boundary)),
     boundary: measures.boundary,
     prefix: measures.prefix,
+    landmark: landmarkOf(node),
     lead: leadSet(measures.prefix, measures.alphabet, to),
   };
 }

@@ -1,5 +1,6 @@
 import { has } from './byte-set.ts';
 import { entropyOf } from './entropy.ts';
+import { misses } from './landmark.ts';
 import type { Run } from './matcher.ts';
 import { type CompiledPattern, programOf } from './pattern.ts';
 import { isPlaceholder } from './placeholder.ts';
@@ -61,11 +62,11 @@ function endsEscape(bytes: Uint8Array, at: number): boolean {
   return bytes[at - 5] === 117 && bytes[at - 6] === 92 && isHex(bytes[at - 3]) && isHex(bytes[at - 4]);
 }
 
-/** Boundary and first bytes: refuses nearly everything that only looks like a keyword, without running the expression. */
+/** Boundary, first bytes and landmark: refuses nearly everything that only looks like a keyword, without running the expression. */
 function gate(view: View, pattern: CompiledPattern, start: number): number {
   const { bytes, end } = view.run;
   const at = start - view.base;
-  const { boundary, prefix } = programOf(pattern);
+  const { boundary, prefix, landmark } = programOf(pattern);
   if (at > 0 && boundary !== undefined && has(boundary, bytes[at - 1] as number)) {
     if (!endsEscape(bytes, at)) return NO;
   }
@@ -74,6 +75,7 @@ function gate(view: View, pattern: CompiledPattern, start: number): number {
     const byte = bytes[at + i] as number;
     if ((((prefix[i] as Uint32Array)[byte >>> 5] as number) & (1 << (byte & 31))) === 0) return NO;
   }
+  if (landmark !== undefined && misses(landmark, bytes, at, end)) return NO;
   return most === prefix.length ? YES : LATER;
 }
 

@@ -237,8 +237,9 @@ function sequence(builder: Builder, items: readonly Node[], next: Step): Step {
     if (run !== undefined && item.type === 'repeat' && isEmpty(intersection(run, follow))) {
       after = runAll(tableOf(builder, run), item.min, item.max, after);
     } else {
-      const words = item.type === 'repeat' ? wordsLoop(item, follow, (set) => tableOf(builder, set), after) : undefined;
-      after = words ?? build(builder, item, after, false);
+      const general = build(builder, item, after, false);
+      after =
+        item.type === 'repeat' ? wordsLoop(item, follow, (set) => tableOf(builder, set), after, general) : general;
     }
     follow = first(item, follow);
   }

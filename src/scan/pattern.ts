@@ -8,6 +8,7 @@
  * byte sets of its first bytes, which serve as gate before the expression is run.
  */
 import type { Severity } from '../model/finding.ts';
+import type { Landmark } from './landmark.ts';
 import type { Matcher } from './matcher.ts';
 
 /** What a finding is about; credentials, personal data and financial data merge where they overlap, injections do not. */
@@ -115,6 +116,8 @@ export interface Program {
   readonly boundary: ByteSet | undefined;
   /** Gate: byte i of a match must be in `prefix[i]`; as long as the shortest match, at most 24. */
   readonly prefix: readonly ByteSet[];
+  /** Gate: what stands further on in every match. */
+  readonly landmark: Landmark | undefined;
   /** Bytes that may stand between the start of a match and its keyword. */
   readonly lead: ByteSet;
 }

@@ -225,15 +225,23 @@ export function wasmTables(tables: Tables): WasmTables | undefined {
 }
 
 /** A gate as `wasm/gate.ts` reads it. */
-export function gateBytes({ boundary, lead, prefix }: Program): Uint8Array {
-  const words = new Uint32Array(18 + prefix.length * 8);
-  words[0] = boundary === undefined ? 0 : 1;
+export function gateBytes({ boundary, landmark, lead, prefix }: Program): Uint8Array {
+  const behind = 18 + prefix.length * 8;
+  const words = new Uint32Array(behind + (landmark === undefined ? 0 : LANDMARK_WORDS));
+  words[0] = (boundary === undefined ? 0 : 1) | (landmark === undefined ? 0 : 2);
   words[1] = prefix.length;
   words.set(boundary ?? NONE, 2);
   words.set(lead, 10);
   prefix.forEach((set, i) => {
     words.set(set, 18 + i * 8);
   });
+  if (landmark !== undefined) {
+    const { begins, from, kinds, lead: most, least, to } = landmark;
+    words.set([least, most, from, to, begins === undefined ? 0 : 1], behind);
+    words.set(begins ?? NONE, behind + 5);
+    new Uint8Array(words.buffer).set(kinds, (behind + 37) * 4);
+  }
   return new Uint8Array(words.buffer);
 }
 const NONE: ByteSet = new Uint32Array(8);
+const LANDMARK_WORDS = 5 + 32 + 64;

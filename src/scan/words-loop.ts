@@ -1,16 +1,30 @@
-import { intersection, isEmpty } from './byte-set.ts';
+import { intersection, isEmpty, union } from './byte-set.ts';
 import type { Node } from './expression.ts';
 import type { Run, Step } from './matcher.ts';
+import { ALL, first } from './measure.ts';
 import type { ByteSet } from './pattern.ts';
 
-/** A repetition of sets, greedy. */
-type Row = Extract<Node, { type: 'repeat' }> & { readonly item: { readonly type: 'set'; readonly set: ByteSet } };
-
-function isRow(node: Node | undefined): node is Row {
-  return node?.type === 'repeat' && !node.lazy && node.min > 0 && node.item.type === 'set';
+/** A repetition of one set: bytes of a word, or those that separate words. */
+interface Row {
+  readonly set: ByteSet;
+  readonly min: number;
+  readonly max: number;
+  /** First bytes of what is longer than a byte and may separate as well: a tag, a written line end, a wide blank. */
+  readonly other: ByteSet;
 }
 
+const NONE: ByteSet = new Uint32Array(8);
 const disjoint = (a: ByteSet, b: ByteSet): boolean => isEmpty(intersection(a, b));
+
+function rowOf(node: Node | undefined): Row | undefined {
+  if (node?.type !== 'repeat' || node.lazy || node.min === 0) return undefined;
+  const { item, min, max } = node;
+  if (item.type === 'set') return { set: item.set, min, max, other: NONE };
+  if (item.type !== 'choice') return undefined;
+  const sets = item.items.filter((one) => one.type === 'set').map(({ set }) => set);
+  const others = item.items.filter((one) => one.type !== 'set').map((one) => first(one, ALL));
+  return { set: sets.reduce(union, NONE), min, max, other: others.reduce(union, NONE) };
+}
 
 /** Where words begin that may be the last; a stack, because what follows a gap can hold another one. */
 const starts: number[] = [];
@@ -18,24 +32,29 @@ const starts: number[] = [];
 /**
  * The gap of phrases, `(?:[a-z']{1,14}[\s,]{1,3}){0,4}` before a word: letters, what separates them, and again. When what follows begins
  * with no separator, a text can be cut into such words in one way only, so it is read once, and what follows is only tried where its
- * first byte stands; the general loop would set out from every word again.
+ * first byte stands; the general loop sets out from every word again. It is taken where something longer may separate two words.
  * @param follow - bytes what follows can begin with.
  * @param tableOf - of a set: 1 = in it.
- * @returns undefined when the repetition is none of these.
+ * @param general - the same loop, for any repetition.
+ * @returns `general` when the repetition is none of these.
  */
 export function wordsLoop(
   node: Extract<Node, { type: 'repeat' }>,
   follow: ByteSet,
   tableOf: (set: ByteSet) => Uint8Array,
   next: Step,
-): Step | undefined {
-  if (node.lazy || node.item.type !== 'sequence') return undefined;
-  const [letters, gaps, more] = node.item.items;
-  if (!isRow(letters) || !isRow(gaps) || more !== undefined) return undefined;
-  if (!disjoint(letters.item.set, gaps.item.set) || !disjoint(gaps.item.set, follow)) return undefined;
+  general: Step,
+): Step {
+  if (node.lazy || node.item.type !== 'sequence' || node.item.items.length !== 2) return general;
+  const [letters, gaps] = node.item.items.map(rowOf);
+  if (letters === undefined || gaps === undefined || !isEmpty(letters.other)) return general;
+  if (!disjoint(letters.set, union(gaps.set, gaps.other)) || !disjoint(gaps.set, union(follow, gaps.other))) {
+    return general;
+  }
   const { min, max } = node;
-  const letter = tableOf(letters.item.set);
-  const gap = tableOf(gaps.item.set);
+  const letter = tableOf(letters.set);
+  const gap = tableOf(gaps.set);
+  const other = tableOf(gaps.other);
   const goesOn = tableOf(follow);
   return (run, from) => {
     const base = starts.length;
@@ -45,8 +64,12 @@ export function wordsLoop(
       if (count >= max) break;
       const end = rowEnd(run, at, letters, letter);
       if (end < 0) break;
-      at = rowEnd(run, end, gaps, gap);
+      at = end < run.end && other[run.bytes[end] as number] === 1 ? end : rowEnd(run, end, gaps, gap);
       if (at < 0) break;
+      if (at < run.end && other[run.bytes[at] as number] === 1) {
+        starts.length = base;
+        return general(run, from);
+      }
     }
     let end = -1;
     while (end < 0 && starts.length > base && ++run.steps <= run.limit) end = next(run, starts.pop() as number);

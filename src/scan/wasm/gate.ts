@@ -1,12 +1,20 @@
 import { byteAt, has } from './memory';
 
 /**
- * The gate of a pattern, put here when the pattern was first met: u32 whether there is a boundary, u32 bytes of prefix, then sets of 32
- * bytes each: boundary, lead, prefix[0], prefix[1] …
+ * The gate of a pattern, put here when the pattern was first met: u32 1 = there is a boundary, 2 = a landmark; u32 bytes of prefix, then
+ * sets of 32 bytes each: boundary, lead, prefix[0], prefix[1] … Behind them the landmark (`landmark.ts`): u32 least, lead, from, to, whether
+ * there are beginnings; 1,024 bits of beginnings; 256 kinds.
  */
 const BOUNDARY: usize = 8;
 const LEAD: usize = 40;
 const PREFIX: usize = 72;
+/** Of a landmark; bits of its kinds. */
+const BEGINS: usize = 20;
+const KINDS: usize = 148;
+const GAP: u32 = 1;
+const UNSURE: u32 = 2;
+const FIRST: u32 = 4;
+const MAY_STAND_BEFORE: u32 = 8;
 
 /** The byte before may be the end of an escape: who knows for sure is asked. */
 function mayEndEscape(at: i32): bool {
@@ -18,6 +26,30 @@ function mayEndEscape(at: i32): bool {
   return false;
 }
 
+/** As `misses` of `landmark.ts`. */
+function misses(mark: usize, at: i32, length: i32): bool {
+  const start = at + <i32>load<u32>(mark);
+  const free = at + <i32>load<u32>(mark, 4);
+  const from = at + <i32>load<u32>(mark, 8);
+  const most = at + <i32>load<u32>(mark, 12);
+  const begins = load<u32>(mark, 16) != 0;
+  let before: u32 = MAY_STAND_BEFORE;
+  for (let i = start; i <= most; i++) {
+    if (i >= length) return false;
+    const byte = byteAt(i);
+    const kind = <u32>load<u8>(mark + KINDS + byte);
+    if ((kind & UNSURE) != 0) return false;
+    if ((kind & FIRST) != 0 && i >= from && (before & MAY_STAND_BEFORE) != 0) {
+      if (!begins || i + 2 >= length) return false;
+      const bit = ((byte | 32) ^ ((byteAt(i + 1) | 32) << 3) ^ ((byteAt(i + 2) | 32) << 5)) & 1023;
+      if (((load<u32>(mark + BEGINS + ((bit >>> 5) << 2)) >>> (bit & 31)) & 1) != 0) return false;
+    }
+    if ((kind & GAP) == 0 && i >= free) return true;
+    before = kind;
+  }
+  return true;
+}
+
 /** Whether a match cannot start here. Bytes from `length` on are not known. */
 function refused(gate: usize, at: i32, length: i32): bool {
   if (at > length) return false;
@@ -25,7 +57,9 @@ function refused(gate: usize, at: i32, length: i32): bool {
   for (let i = 0, set = gate + PREFIX; i < most; i++, set += 32) {
     if (!has(set, byteAt(at + i))) return true;
   }
-  return at > 0 && load<u32>(gate) != 0 && has(gate + BOUNDARY, byteAt(at - 1)) && !mayEndEscape(at);
+  const flags = load<u32>(gate);
+  if (at > 0 && (flags & 1) != 0 && has(gate + BOUNDARY, byteAt(at - 1)) && !mayEndEscape(at)) return true;
+  return (flags & 2) != 0 && misses(gate + PREFIX + (<usize>load<u32>(gate, 4) << 5), at, length);
 }
 
 /**

@@ -47,7 +47,15 @@ const expression = fc
     behinds,
     sequence,
     sequence,
-    fc.constantFrom('(?:X|Y)', '(?:cX){1,2}Y', 'X(?<secret>Y)', '(?:XY?){0,3}', 'X|Y'),
+    fc.constantFrom(
+      '(?:[ab]{1,2}[-\\n]{1,2}){0,3}Y',
+      'X(?:[ab]{1,2}(?:[-\\n]|1b{1,2}|cc){1,2}){0,3}Y',
+      '(?:X|Y)',
+      '(?:cX){1,2}Y',
+      'X(?<secret>Y)',
+      '(?:XY?){0,3}',
+      'X|Y',
+    ),
   )
   .map(
     ([behind, x, y, shape]) =>
