@@ -129,7 +129,8 @@ class Recorder {
   #otlp(endpoint: Endpoint) {
     const containment = (): string => this.#containment;
     const { proxy } = data.telemetry;
-    return { endpoint, version: data.version, instanceId: data.boot, containment, proxy, log };
+    const { meterProvider } = this.#metrics;
+    return { endpoint, version: data.version, instanceId: data.boot, containment, proxy, meterProvider, log };
   }
 
   #consumers(endpoint: Endpoint) {

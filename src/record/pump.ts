@@ -3,6 +3,7 @@ import type { ConsumeResult, Consumer } from '../model/ports.ts';
 import { countDrops } from './books.ts';
 import type { Journal } from './journal.ts';
 import { type Chunk, closeReader, type JournalCursor } from './reader.ts';
+import { endOf } from './segment.ts';
 import { within } from './within.ts';
 
 /** What is kept of a consumer over process lives. Counts are spans: `passed = accepted + sampledOut + Σ dropped`. */
@@ -19,6 +20,8 @@ export interface ConsumerStatus extends SavedCursor {
   /** Records and spans that wait for it in the journal. */
   readonly lag: number;
   readonly waitingSpans: number;
+  /** Epoch ms of the end of the oldest record it has not got, when it is behind. */
+  readonly oldest?: number;
   readonly lastError?: string;
   /** Epoch ms of the next try after a failure. */
   readonly retryAt?: number;
@@ -67,6 +70,8 @@ export class Pump {
   /** How long the consumer asked to be left alone when it failed. */
   #asked = 0;
   #failures = 0;
+  /** What is being delivered. */
+  #held: Chunk | undefined;
   #closing = false;
   #stopped = false;
   /** Ends the current sleep; `wake` calls it when there is enough to do. */
@@ -133,18 +138,18 @@ export class Pump {
   #idle = false;
 
   async #run(): Promise<void> {
-    let held: Chunk | undefined;
     while (!this.#stopped) {
-      held ??= this.#options.journal.read(this.#cursor, this.#options.maxBatch);
-      if (held === undefined) {
+      this.#held ??= this.#options.journal.read(this.#cursor, this.#options.maxBatch);
+      if (this.#held === undefined) {
         if (this.#closing) return;
         await this.#waitForRecords();
         continue;
       }
       const began = performance.now();
-      if (await this.#deliver(held)) {
-        await this.#pause(held, performance.now() - began);
-        held = undefined;
+      const chunk = this.#held;
+      if (await this.#deliver(chunk)) {
+        this.#held = undefined;
+        await this.#pause(chunk, performance.now() - began);
       } else if (this.#closing) return;
       else await this.#backOff();
     }
@@ -261,11 +266,13 @@ export class Pump {
 
   status(): ConsumerStatus {
     const { last, spans } = this.#options.journal.status();
+    const oldest = this.#held?.records[0];
     return {
       name: this.name,
       ...this.saved(),
       lag: Math.max(0, last - this.#cursor.position),
       waitingSpans: Math.max(0, spans - this.#passed),
+      ...(oldest === undefined ? {} : { oldest: endOf(oldest) }),
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
       ...(this.#retryAt === undefined ? {} : { retryAt: this.#retryAt }),
     };

@@ -43,6 +43,13 @@ export function isOpenRow(record: WeirRecord): record is ExchangeRecord & { read
   return isExchange(record) && record.state === 'open';
 }
 
+/** Epoch ms of when a record was made. */
+export function endOf(record: WeirRecord): number {
+  if ('durationMs' in record) return record.startedAt + record.durationMs;
+  if ('closedAt' in record) return record.closedAt;
+  return 'endedAt' in record ? record.endedAt : record.at;
+}
+
 export function recordMark(record: WeirRecord): Mark {
   if (isSpan(record)) return record.kind !== 'run' && record.wasOpen === true ? 'w' : 'c';
   return isOpenRow(record) ? 'o' : 'r';

@@ -67,6 +67,7 @@ export function createCallMetrics(errorOf: (record: ExchangeRecord) => string | 
   const modelName = createNameCap(100);
   const toolName = createNameCap(200);
   const methodName = createNameCap(50);
+  const errorName = createNameCap(100);
   const llm = (record: ExchangeRecord, agent: string): void => {
     if (record.llm === undefined) return;
     const { api, request, response, timeToFirstChunk } = record.llm;
@@ -74,14 +75,15 @@ export function createCallMetrics(errorOf: (record: ExchangeRecord) => string | 
     const { input, output } = response?.usage ?? {};
     if (input !== undefined) own.tokens.observe([...labels, 'input'], input);
     if (output !== undefined) own.tokens.observe([...labels, 'output'], output);
-    own.duration.observe([...labels, errorOf(record) ?? response?.error?.slice(0, 64) ?? ''], record.durationMs / 1000);
+    const error = errorName(errorOf(record) ?? response?.error?.slice(0, 64) ?? '');
+    own.duration.observe([...labels, error], record.durationMs / 1000);
     if (record.llm.cost !== undefined) own.cost.add([agent, modelName(request.model ?? '')], record.llm.cost);
     if (timeToFirstChunk !== undefined) own.firstChunk.observe(labels, timeToFirstChunk);
   };
   const mcp = (record: ExchangeRecord, agent: string): void => {
     if (record.mcp === undefined) return;
     const { method, tool = '' } = record.mcp;
-    const error = errorOf(record) ?? mcpError(record.mcp) ?? '';
+    const error = errorName(errorOf(record) ?? mcpError(record.mcp) ?? '');
     own.mcp.observe([methodName(method), toolName(tool), error, agent], record.durationMs / 1000);
   };
   return {

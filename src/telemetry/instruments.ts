@@ -70,6 +70,14 @@ export function recordInstruments() {
       description: 'Exchanges that were blocked or would have been, by rule',
       labels: [ATTR.SECURITY_RULE_NAME, ATTR.ACTION, ATTR.WOULD, ATTR.MODE],
     }),
+    // The name Strathon's panels and alerts ask for (strathon-compat §6.24); `weir.policy.decisions` tells more.
+    matches: createInstrument({
+      kind: 'counter',
+      name: 'strathon.receiver.policy_matches',
+      unit: '{match}',
+      description: 'Matches of policies that are not in shadow, by action',
+      labels: ['action'],
+    }),
     findings: createInstrument({
       kind: 'counter',
       name: 'weir.findings',
@@ -155,6 +163,13 @@ export function healthInstruments() {
       name: 'weir.journal.lag',
       unit: '{record}',
       description: 'Records that wait in the journal for a consumer',
+      labels: [ATTR.CONSUMER],
+    }),
+    oldest: createInstrument({
+      kind: 'gauge',
+      name: 'weir.journal.oldest_age',
+      unit: 's',
+      description: 'Age of the oldest record that waits in the journal for a consumer',
       labels: [ATTR.CONSUMER],
     }),
     journalBytes: createInstrument({

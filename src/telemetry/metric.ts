@@ -4,6 +4,7 @@ import { createHostSlots, createNameCap } from './hosts.ts';
 import { healthInstruments, recordInstruments } from './instruments.ts';
 import { decides } from './log.ts';
 import { type Instrument, observe, type Series } from './registry.ts';
+import { createSelfMetrics, type SelfMetrics } from './self-metric.ts';
 import { KNOWN_METHODS } from './semconv.ts';
 import { errorType } from './span.ts';
 
@@ -19,6 +20,8 @@ export interface Health {
     readonly accepted: number;
     readonly sampledOut: number;
     readonly dropped: Readonly<Record<string, number>>;
+    /** Epoch ms of the oldest record it has not got, when it is behind. */
+    readonly oldest?: number;
   }[];
   /** Seconds, by thread; measured where the thread is. */
   readonly eventLoopDelay: Readonly<Record<string, number>>;
@@ -26,6 +29,8 @@ export interface Health {
 
 export interface Metrics {
   readonly instruments: readonly Instrument[];
+  /** What the SDK's exporters count themselves with. */
+  readonly meterProvider: SelfMetrics['meterProvider'];
   /** Counts one record. */
   record(record: WeirRecord): void;
   /** What is open and known. */
@@ -70,7 +75,10 @@ export function createMetrics(): Metrics {
   const own = recordInstruments();
   const state = healthInstruments();
   const calls = createCallMetrics(errorType);
+  const self = createSelfMetrics();
   const hosts = createHostSlots();
+  const portName = createNameCap(100);
+  const actionName = createNameCap(20);
   const agentName = createNameCap(1000);
   const ruleName = createNameCap(500);
   /** By host with a name of its own, so no more than there are slots. */
@@ -91,7 +99,7 @@ export function createMetrics(): Metrics {
     counted.duration = own.duration.at([
       KNOWN_METHODS.has(record.method) ? record.method : '_OTHER',
       host,
-      String(record.port),
+      portName(String(record.port)),
       record.status === undefined ? '' : String(record.status),
       errorType(record) ?? '',
       record.protocol,
@@ -105,6 +113,8 @@ export function createMetrics(): Metrics {
   const findings = (record: ExchangeRecord): void => {
     for (const finding of record.findings) {
       own.findings.add([ruleName(finding.rule), finding.severity, record.action], 1);
+      const { policy } = finding;
+      if (policy !== undefined && policy.shadow !== true) own.matches.add([actionName(policy.action)], 1);
     }
     if (!decides(record)) return;
     const wanted = record.action === 'block' ? 'block' : record.would;
@@ -144,12 +154,13 @@ export function createMetrics(): Metrics {
   };
 
   return {
-    instruments: [...Object.values(own), ...calls.instruments, ...Object.values(state)],
+    instruments: [...Object.values(own), ...calls.instruments, ...Object.values(state), ...self.instruments],
+    meterProvider: self.meterProvider,
     record(record) {
       if (record.kind === 'exchange' || record.kind === 'connect' || record.kind === 'tunnel') exchange(record);
       else if (record.kind === 'connection') {
         const seconds = Math.max(0, record.closedAt - record.openedAt) / 1000;
-        own.connection.observe([hosts.nameFor(record.host), String(record.port)], seconds);
+        own.connection.observe([hosts.nameFor(record.host), portName(String(record.port))], seconds);
       } else if (record.kind === 'finding') {
         own.findings.add([ruleName(record.finding.rule), record.finding.severity, ''], 1);
       }
@@ -168,6 +179,8 @@ export function createMetrics(): Metrics {
       for (const [reason, count] of Object.entries(health.dropped)) state.dropped.set(['journal', reason], count);
       for (const consumer of health.consumers) {
         state.lag.set([consumer.name], consumer.lag);
+        const age = consumer.oldest === undefined ? 0 : Math.max(0, Date.now() - consumer.oldest) / 1000;
+        state.oldest.set([consumer.name], age);
         state.accepted.set([consumer.name], consumer.accepted);
         state.sampledOut.set([consumer.name], consumer.sampledOut);
         for (const [reason, count] of Object.entries(consumer.dropped)) {

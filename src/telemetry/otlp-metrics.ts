@@ -6,7 +6,8 @@ import type { Instrument, Series } from './registry.ts';
 import { SCOPE } from './semconv.ts';
 import { hrTime } from './span.ts';
 
-export interface OtlpMetricsOptions extends Pick<OtlpOptions, 'version' | 'instanceId' | 'containment' | 'proxy'> {
+export interface OtlpMetricsOptions
+  extends Pick<OtlpOptions, 'version' | 'instanceId' | 'containment' | 'proxy' | 'meterProvider'> {
   readonly endpoint: Endpoint;
   readonly env: Environment;
   readonly instruments: readonly Instrument[];

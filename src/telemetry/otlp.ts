@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import type { MeterProvider } from '@opentelemetry/api';
 import type { Resource } from '@opentelemetry/resources';
 import type { ReadableLogRecord } from '@opentelemetry/sdk-logs';
 import type { ConsumeResult, Consumer } from '../model/ports.ts';
@@ -27,6 +28,8 @@ export interface OtlpOptions {
   readonly shape?: SpanShape;
   /** `none`, `inherit` or the URL of a proxy. */
   readonly proxy?: string;
+  /** Where exporters count what they do (`otel.sdk.exporter.*`). */
+  readonly meterProvider?: MeterProvider;
   readonly log: Log;
 }
 
@@ -121,7 +124,7 @@ function lazily<T>(make: () => Promise<T>): { get(): Promise<T>; made(): Promise
 }
 
 export function exporterOptions(
-  { endpoint, proxy = 'none' }: Pick<OtlpOptions, 'endpoint' | 'proxy'>,
+  { endpoint, proxy = 'none', meterProvider }: Pick<OtlpOptions, 'endpoint' | 'proxy' | 'meterProvider'>,
   signal: 'traces' | 'logs' | 'metrics',
 ) {
   // No url: the exporter reads OTEL_EXPORTER_OTLP_* itself, headers, timeout, compression and certificates in any case.
@@ -130,6 +133,7 @@ export function exporterOptions(
     concurrencyLimit: 8,
     ...(endpoint.url === undefined ? {} : { url: `${endpoint.url}/v1/${signal}` }),
     ...(agent === undefined ? {} : { httpAgentOptions: agent }),
+    ...(meterProvider === undefined ? {} : { selfObsMeterProvider: meterProvider }),
   };
 }
 

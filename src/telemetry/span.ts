@@ -283,7 +283,7 @@ export function unremarkable(record: ExchangeRecord): boolean {
     // That a body was not looked at to its end says nothing of the exchange.
     record.findings.every((finding) => finding.rule === 'unscanned') &&
     !record.firstSeen &&
-    record.verdict === 'allow' &&
+    (record.verdict === 'allow' || record.verdict === 'flag') &&
     record.baselineState !== 'learning' &&
     errorType(record) === undefined
   );
