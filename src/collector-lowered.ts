@@ -1,3 +1,4 @@
+import { lessLooked } from './collector-lowered-scan.ts';
 import type { AgentConfig, Config } from './config/schema.ts';
 import type { Mode } from './model/finding.ts';
 
@@ -15,6 +16,7 @@ export function loweredBy(before: Config, after: Config): string[] {
   lists(found, '', before.destinations, after.destinations);
   const internal = added(before.destinations.internal, after.destinations.internal);
   say(internal.length > 0, `destinations.internal: ${shown(internal)} may be reached now`);
+  agentModes(found, before, after);
   for (const [name, agent] of before.agents) agents(found, name, agent, after.agents.get(name));
   say(before.identify === 'required' && after.identify !== 'required', 'identify: optional, was required');
   say(
@@ -26,8 +28,8 @@ export function loweredBy(before: Config, after: Config): string[] {
     'tls.on_unverifiable: tunnel, was block',
   );
   say(before.intercept !== 'none' && after.intercept === 'none', 'intercept: none; TLS is not read any more');
-  const disabled = after.patterns.disable.filter((id) => !before.patterns.disable.includes(id));
-  say(disabled.length > 0, `patterns.disable: ${disabled.join(', ')}`);
+  say(before.intercept === 'all' && typeof after.intercept !== 'string', 'intercept: not all, was all');
+  found.push(...lessLooked(before, after));
   const files = before.policies.files.filter((file) => !after.policies.files.includes(file));
   say(files.length > 0, `policies.files: ${files.join(', ')} no longer read`);
   say(
@@ -41,14 +43,22 @@ export function loweredBy(before: Config, after: Config): string[] {
   return found;
 }
 
+/** Of agents that have a mode of their own, before or now: the others have the global one. */
+function agentModes(found: string[], before: Config, after: Config): void {
+  for (const [name, agent] of after.agents) {
+    const old = before.agents.get(name)?.mode;
+    const [was, now] = [old ?? before.mode, agent.mode ?? after.mode];
+    if ((old ?? agent.mode) !== undefined && RANK[now] < RANK[was])
+      found.push(`agents.${name}.mode: ${now}, was ${was}`);
+  }
+}
+
 function agents(found: string[], name: string, before: AgentConfig, after: AgentConfig | undefined): void {
   const at = `agents.${name}`;
   if (after === undefined) {
     found.push(`${at}: is gone; its rules with it`);
     return;
   }
-  if (before.mode !== undefined && RANK[after.mode ?? before.mode] < RANK[before.mode])
-    found.push(`${at}.mode: ${after.mode}, was ${before.mode}`);
   lists(
     found,
     `${at}.`,

@@ -1,6 +1,7 @@
 import type { House } from './collector-house.ts';
-import { loweredBy } from './collector-lowered.ts';
+import { loweredBy, RANK } from './collector-lowered.ts';
 import { policyHost } from './collector-policy-host.ts';
+import type { Mode } from './model/finding.ts';
 
 /** What a reload cannot change; named to whoever changed it. */
 export const FIXED = [
@@ -15,6 +16,25 @@ export const FIXED = [
   'allow_from',
   'notify',
 ] as const;
+
+const NOWHERE = { host: '', port: 0 };
+
+interface Raised {
+  readonly global: Mode | undefined;
+  readonly agents: readonly (readonly [agent: string, mode: Mode])[];
+}
+
+/** What `weir mode` had raised above the configuration ends with a reload. */
+function notRaised({ config, stages }: House, { global, agents }: Raised): string[] {
+  const found: string[] = [];
+  if (global !== undefined && RANK[config.mode] < RANK[global])
+    found.push(`mode: ${config.mode}, was ${global} (weir mode)`);
+  for (const [agent, was] of agents) {
+    const now = stages.modeFor(agent, NOWHERE);
+    if (RANK[now] < RANK[was]) found.push(`agents.${agent}.mode: ${now}, was ${was} (weir mode)`);
+  }
+  return found;
+}
 
 /** SIGHUP and the admin API: a whole new set or the old one, policies included. Rejects with the reason. */
 export async function reload(house: House, actor: string): Promise<string> {
@@ -39,7 +59,7 @@ export async function reload(house: House, actor: string): Promise<string> {
   }
   policies.run(policyHost(house), before);
   house.audit(actor, 'reload', 'configuration reloaded');
-  const less = [...loweredBy(old, house.config), ...policies.lessThan(asked)];
+  const less = [...loweredBy(old, house.config), ...notRaised(house, raised), ...policies.lessThan(asked)];
   if (less.length > 0) house.lowered(actor, 'reload-lowered', `configuration reloaded: ${less.join('; ')}`);
   return fixed.length === 0
     ? 'configuration reloaded'

@@ -57,6 +57,16 @@ describe('policy files change while traffic flows', () => {
     assert.equal(await status('http://b.test/'), 200);
   });
 
+  it('what weir mode had raised ends with a reload, which is told', async () => {
+    assert.equal((await world.weir.cli(['mode', 'enforce', '--yes'])).code, 0);
+    world.weir.kill('SIGHUP');
+    const rows = await eventually(async () => {
+      const found = await world.weir.query(`SELECT message FROM audit WHERE rule = 'reload-lowered'`);
+      return found.length > 0 && found;
+    }, 'the audit row');
+    assert.match(String(rows[0]?.['message']), /mode: monitor, was enforce \(weir mode\)/);
+  });
+
   it('a swap judges open tunnels again', async () => {
     const { socket, answer } = await connectTo(world.weir, 'open.tunnel.example:443', { agent });
     assert.equal(answer.status, 200);

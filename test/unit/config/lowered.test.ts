@@ -78,3 +78,66 @@ test('of an agent as well', () => {
     'agents.coder.blocked_categories: without pii',
   ]);
 });
+
+test('modes are those that count: of an agent that is new, or has no mode of its own any more', () => {
+  const enforce: ConfigInput = { mode: 'enforce' };
+  assert.deepEqual(lowered(enforce, { ...enforce, agents: { a: { mode: 'monitor' } } }), [
+    'agents.a.mode: monitor, was enforce',
+  ]);
+  assert.deepEqual(lowered({ ...enforce, agents: { a: {} } }, { ...enforce, agents: { a: { mode: 'redact' } } }), [
+    'agents.a.mode: redact, was enforce',
+  ]);
+  assert.deepEqual(lowered({ agents: { a: { mode: 'enforce' } } }, { agents: { a: {} } }), [
+    'agents.a.mode: monitor, was enforce',
+  ]);
+  assert.deepEqual(lowered({ ...enforce, agents: { a: { mode: 'monitor' } } }, { ...enforce, agents: { a: {} } }), []);
+  assert.deepEqual(lowered({ ...enforce, agents: { a: {} } }, { agents: { a: {} } }), ['mode: monitor, was enforce']);
+});
+
+test('contents that are looked at less, or ask for less', () => {
+  const before: ConfigInput = {
+    intercept: 'all',
+    tunnel: { on_ech: 'block' },
+    body: { on_unscanned: 'block', seconds_per_minute: 20 },
+    patterns: { secrets_env: ['A_KEY', 'B_KEY'], secrets_file: '/s', directories: ['/d'] },
+    scan: {
+      requests: { credential: 'block', categories: { token: { high: 'block' } } },
+      destinations: [{ hosts: ['a.example'], responses: { injection: 'block' } }],
+    },
+    agents: { coder: { scan: { dispositions: { requests: { pii: { high: 'redact' } } } } } },
+  };
+  assert.deepEqual(lowered(before, before), []);
+  assert.deepEqual(
+    lowered(before, {
+      intercept: { only: ['x.example'] },
+      tunnel: { on_ech: 'flag' },
+      body: { on_unscanned: 'auto', seconds_per_minute: 5, scan_bytes: 1000 },
+      patterns: { secrets_env: ['B_KEY'], env_secrets: 'off', disable: ['jwt'] },
+      scan: {
+        requests: { credential: { high: 'flag' }, injection: 'allow' },
+        suppress: [{ rule: 'jwt' }],
+      },
+      agents: { coder: { scan: { requests: false } }, fresh: { scan: { responses: false } } },
+    }),
+    [
+      'intercept: not all, was all',
+      'scan.requests.credential: asks for less',
+      'scan.requests.categories.token: asks for less',
+      'scan.requests.injection: asks for less',
+      'body.on_unscanned: auto, was block',
+      'body.scan_bytes: 1000, was all',
+      'body.seconds_per_minute: 5, was 20',
+      'tunnel.on_ech: flag, was block',
+      'patterns.disable: jwt',
+      'patterns.directories: without /d',
+      'patterns.secrets_file: /s no longer read',
+      'patterns.secrets_env: without A_KEY',
+      'patterns.env_secrets: off, was run',
+      'scan.suppress: 1 added',
+      'scan.destinations: without a.example',
+      'agents.coder.scan.requests: not looked at any more',
+      'agents.coder.scan.dispositions.requests.pii: asks for less',
+      'agents.fresh.scan: not all is looked at',
+    ],
+  );
+});
