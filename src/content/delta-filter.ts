@@ -101,6 +101,16 @@ export class DeltaFilter {
     this.abandon();
   }
 
+  /** No more comes, because it was broken off. */
+  breakOff(): void {
+    if (this.#over) return;
+    for (const text of new Set(this.#queue.flatMap(({ pieces }) => pieces.map((piece) => piece.text)))) text.breakOff();
+    this.#drain();
+    const all = this.#queue.length === 0;
+    if (all) this.#flushPart();
+    this.abandon();
+  }
+
   /** The rest is not looked at: what waits goes on as it is. */
   giveUp(): void {
     for (const { raw } of this.#queue.splice(0)) this.#options.data(raw);

@@ -1,4 +1,5 @@
 import type { Act, CountsFor, Found, PartScanPort } from '../model/scan.ts';
+import { harmless } from './harmless.ts';
 import { Held } from './held.ts';
 
 export interface DeltaTextOptions {
@@ -75,6 +76,15 @@ export class DeltaText {
       }
     }
     held.gone = held.end;
+  }
+
+  /** Nothing more comes, and it has no end: what may begin what stops the body stays. */
+  breakOff(): void {
+    const { scan } = this.#options;
+    const held = this.#held;
+    const until = harmless(held, { ...this.#options, what: 'response' });
+    this.#take(scan.scan('response', held.until(held.end)).found, until, held.end);
+    held.gone = Math.max(held.gone, until);
   }
 
   /** A piece with what is cut taken out: the label where a cut begins, nothing where it goes on. */

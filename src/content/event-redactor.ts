@@ -58,6 +58,14 @@ export class EventRedactor {
     this.#over = true;
   }
 
+  breakOff(): void {
+    if (this.#over) return;
+    this.#redactor.breakOff();
+    if (this.#over) return;
+    this.#safely(() => this.#deltas.breakOff());
+    this.#over = true;
+  }
+
   abandon(): void {
     this.#over = true;
     this.#redactor.abandon();

@@ -105,6 +105,16 @@ class PlainFilter implements ContentFilter {
     this.#options.out.end(this.#redactor.scanned, this.#redactor.replaced);
   }
 
+  breakOff(): void {
+    if (this.#over) return;
+    this.#redactor.breakOff();
+    if (this.#over) return;
+    this.#over = true;
+    // A body that is held whole says nothing of itself: its head has not gone.
+    this.#kept = [];
+    this.#options.out.end(this.#redactor.scanned, this.#redactor.replaced);
+  }
+
   #stop(events: boolean): void {
     this.#over = true;
     this.#kept = [];

@@ -1,4 +1,5 @@
 import type { Act, BodyScanned, CountsFor, Found, ScannedPart, UnscannedCause } from '../model/scan.ts';
+import { harmless } from './harmless.ts';
 import { Held } from './held.ts';
 import { placeOf } from './place.ts';
 import type { RedactorOptions } from './redactor-contract.ts';
@@ -87,6 +88,13 @@ export class Redactor {
     this.#tally.include(found);
     if (found.some((one) => this.#options.act(one.found) === 'stop')) this.#stop();
     else this.#letGo(this.#held.end);
+  }
+
+  /** No more comes, and it has no end: what waits is decided, but what may begin something that stops the body stays. */
+  breakOff(): void {
+    if (this.#state === 'reading') this.#safely(() => this.#letGo(harmless(this.#held, this.#options)));
+    this.#close();
+    this.#state = 'over';
   }
 
   /** Whatever waits is dropped. */
@@ -187,7 +195,12 @@ export class Redactor {
     const part = last ? undefined : scan.part(what, bytes, this.#counts);
     const { found, unscanned } = part ?? scan.scan(what, bytes);
     budget.spend(agent, now() - began);
-    if (part !== undefined) this.#opened(part, until);
+    if (part !== undefined) {
+      const { begun, worth, sure, block } = part;
+      const { base } = this.#held;
+      this.#open = { begun: begun + base, worth: worth + base, sure: sure + base, block: block + base };
+      this.#looked = until;
+    }
     // One text that costs too much says nothing of the next.
     if (unscanned !== undefined && !this.#tell(unscanned === 'cpu-budget' ? 'candidates' : unscanned)) return;
     this.#pass(found, part === undefined ? until : part.settled + this.#held.base, fresh);
@@ -195,12 +208,6 @@ export class Redactor {
 
   /** What nothing is done about is not waited for. */
   readonly #counts: CountsFor = (found) => this.#options.act(found) !== 'pass';
-
-  #opened({ begun, worth, sure, block }: ScannedPart, until: number): void {
-    const { base } = this.#held;
-    this.#open = { begun: begun + base, worth: worth + base, sure: sure + base, block: block + base };
-    this.#looked = until;
-  }
 
   /** Lets everything before `settled` go, but nothing of a match that goes beyond it. */
   #pass(found: readonly Found[], settled: number, fresh: Buffer | undefined): void {
@@ -215,16 +222,13 @@ export class Redactor {
     const decided: [found: Found, act: Act][] = [];
     for (const one of known) {
       if (one.start + base >= settled) continue;
-      const act = one.end + base > until && one.start + base >= until ? this.#early(one) : this.#options.act(one);
-      if (act !== undefined) decided.push([one, act]);
+      // Of a match that is not decided as a whole, only that it stops the body counts.
+      const early = one.end + base > until && one.start + base >= until;
+      const act = this.#options.act(one);
+      if (!early || act === 'stop') decided.push([one, act]);
     }
     if (until <= this.#held.gone && !decided.some(([, act]) => act === 'stop')) return;
     this.#give(decided, until, fresh);
-  }
-
-  /** Of a match that is not decided as a whole, only that it stops the body counts. */
-  #early(found: Found): Act | undefined {
-    return this.#options.act(found) === 'stop' ? 'stop' : undefined;
   }
 
   #give(decided: readonly (readonly [found: Found, act: Act])[], until: number, fresh: Buffer | undefined): void {
@@ -290,8 +294,7 @@ export class Redactor {
   }
 
   #gone(): void {
-    if (this.#state !== 'reading') return;
-    this.#held.slide(this.#open.begun);
+    if (this.#state === 'reading') this.#held.slide(this.#open.begun);
     if (this.#held.waiting === 0) this.#waits.restart();
   }
 }

@@ -84,6 +84,11 @@ export interface ContentFilter {
   end(): void;
   /** The body was broken off; nothing is given any more. */
   abandon(): void;
+  /**
+   * The body was broken off by its sender: what still waits is given as far as nothing in it may become what stops it, then the sink's
+   * `end` or `stop` is called, perhaps later. Absent = `abandon`.
+   */
+  breakOff?(): void;
 }
 
 /** What must change in a head before it goes on: secrets that were found in it, taken out. */

@@ -89,6 +89,21 @@ class GuardedFilter implements ContentFilter {
     }
   }
 
+  breakOff(): void {
+    if (this.#state === 'filtering') {
+      try {
+        if (this.#filter.breakOff !== undefined) {
+          this.#filter.breakOff();
+          return;
+        }
+        this.#filter.abandon();
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
+    this.over(() => this.#sink.end(0));
+  }
+
   #keep(payload: Buffer): void {
     if (this.#lost) return;
     this.#kept.push(payload);

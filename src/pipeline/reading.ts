@@ -176,6 +176,7 @@ function alsoRead(filter: ContentFilter, read: Read): ContentFilter {
       filter.end();
     },
     abandon: () => filter.abandon(),
+    ...(filter.breakOff === undefined ? {} : { breakOff: () => filter.breakOff?.() }),
   };
 }
 

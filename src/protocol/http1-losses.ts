@@ -167,11 +167,17 @@ function lostBeforeHead(owner: LossOwner, up: Upstream, wasReset: boolean): void
 function truncated(owner: LossOwner, up: Upstream, wasReset: boolean): void {
   const error: ErrorCode = wasReset ? 'upstream-reset' : 'body-truncated';
   const facts: CloseFacts = { outcome: 'failed', error };
-  if (up.headHeld && !owner.agentEnded) {
+  if (up.hold?.begun === false && !owner.agentEnded) {
     up.socket.destroy();
     owner.forget(up);
     owner.answer(owner.failure(error), facts, true);
     return;
   }
-  owner.fail(blame(owner, facts), wasReset ? 'upstream-reset' : 'upstream-closed', wasReset ? reset : closeSoon);
+  const { exchange } = owner;
+  const fail = (): void => {
+    if (owner.closed || owner.exchange !== exchange) return;
+    owner.fail(blame(owner, facts), wasReset ? 'upstream-reset' : 'upstream-closed', wasReset ? reset : closeSoon);
+  };
+  if (up.hold === undefined) fail();
+  else up.hold.breakOff(fail);
 }

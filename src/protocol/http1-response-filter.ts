@@ -63,6 +63,8 @@ export class ResponseHold implements ContentTap {
   #filter: ContentFilter | undefined;
   #head: Buffer;
   #out: Buffer[] = [];
+  /** The upstream has broken its body off: what is done when all has been given. */
+  #broken: (() => void) | undefined;
   /** Inside one read of the upstream: what is given is written once, at its end. */
   #reading = true;
 
@@ -128,6 +130,19 @@ export class ResponseHold implements ContentTap {
     this.#write();
   }
 
+  /** The upstream breaks its body off: what may still go does, then `then`. */
+  breakOff(then: () => void): void {
+    const filter = this.#filter;
+    if (this.#broken !== undefined) return;
+    if (this.over || !this.begun || filter?.breakOff === undefined) {
+      this.abandon();
+      then();
+      return;
+    }
+    this.#broken = then;
+    filter.breakOff();
+  }
+
   /** The exchange ends another way. */
   abandon(): void {
     if (this.over) return;
@@ -163,6 +178,12 @@ export class ResponseHold implements ContentTap {
 
   #givenAll(redactions: number): void {
     if (this.over) return;
+    if (this.#broken !== undefined) {
+      this.over = true;
+      this.#write();
+      this.#broken();
+      return;
+    }
     const body = this.#body;
     if (this.#filter?.shape === 'whole') this.#wholeOut(redactions);
     else {

@@ -82,9 +82,9 @@ export class Upstream implements ResponseHoldOwner, UpstreamListener {
     return this.#phase === HEAD;
   }
 
-  /** A final response has come, and its head has not gone to the agent. */
-  get headHeld(): boolean {
-    return this.#hold?.begun === false;
+  /** What holds the response back that is under way. */
+  get hold(): ResponseHold | undefined {
+    return this.#hold;
   }
 
   /** Begins to read. */

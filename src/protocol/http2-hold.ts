@@ -21,6 +21,8 @@ export class StreamHold {
   over = false;
   /** The filter does not keep up. */
   choked = false;
+  /** It was broken off: what is done when all has been given. */
+  broken: (() => void) | undefined;
   /** Payload bytes that came. */
   received = 0;
   readonly shape: ContentFilter['shape'];
@@ -43,6 +45,18 @@ export class StreamHold {
 
   end(): void {
     if (!this.over) this.#filter.end();
+  }
+
+  /** Its sender breaks it off: what may still go does, then `then`. */
+  breakOff(then: () => void): void {
+    if (this.broken !== undefined) return;
+    if (this.over || this.#filter.breakOff === undefined) {
+      this.abandon();
+      then();
+      return;
+    }
+    this.broken = then;
+    this.#filter.breakOff();
   }
 
   abandon(): void {
@@ -74,7 +88,7 @@ export function holdStream(
       else owner.pass(payload);
     },
     end: (redactions) =>
-      finish(() => owner.passed(hold?.whole === true ? Buffer.concat(parts) : undefined, redactions)),
+      finish(hold?.broken ?? (() => owner.passed(hold?.whole === true ? Buffer.concat(parts) : undefined, redactions))),
     stop: (answer, last) => finish(() => owner.stopped(answer, last)),
     drained: () => {
       if (hold === undefined || hold.over) return;

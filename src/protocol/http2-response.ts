@@ -215,6 +215,22 @@ export class ResponseHalf implements HoldOwner {
     else this.#resetSoon(code);
   }
 
+  /** The upstream breaks its body off: what may still go does, then `then`. A head that waits for its body goes no more. */
+  breakOff(then: () => void): void {
+    const hold = this.#hold;
+    const { responseBytes } = this.#pair.exchange;
+    // What was written goes before a reset.
+    const done = (): void => {
+      if (this.#pair.exchange.responseBytes === responseBytes) then();
+      else setImmediate(then);
+    };
+    if (hold === undefined || hold.over) then();
+    else if (hold.whole || this.#fields !== undefined) {
+      hold.abandon();
+      then();
+    } else hold.breakOff(done);
+  }
+
   /** The exchange is over. */
   abandon(): void {
     this.#hold?.abandon();

@@ -166,10 +166,12 @@ export class StreamPair implements Pair {
       this.response.done = true;
       if (!sawEnd(agent) || code !== NGHTTP2_NO_ERROR) this.response.resetWhenWritten(code);
     } else if (this.host.upstreamDead) {
-      this.#settle(cutFacts(this.#upstreamError, this.exchange.headMono !== undefined));
+      this.response.breakOff(() => this.#settle(cutFacts(this.#upstreamError, this.exchange.headMono !== undefined)));
     } else {
-      this.#settle({ outcome: 'failed', error: 'upstream-reset', detail: `RST_STREAM ${code}` });
-      agent.close(code);
+      this.response.breakOff(() => {
+        this.#settle({ outcome: 'failed', error: 'upstream-reset', detail: `RST_STREAM ${code}` });
+        agent.close(code);
+      });
     }
   }
 

@@ -24,6 +24,7 @@ export interface FilterLog {
   readonly asked: { direction: string; length: number | undefined }[];
   written: number;
   abandoned: number;
+  brokenOff: number;
   ended: number;
 }
 
@@ -36,7 +37,7 @@ export function fakeFilter(options: Partial<Record<'request' | 'response', FakeF
   readonly filter: Corridor['filter'];
   readonly log: FilterLog;
 } {
-  const log: FilterLog = { asked: [], written: 0, abandoned: 0, ended: 0 };
+  const log: FilterLog = { asked: [], written: 0, abandoned: 0, brokenOff: 0, ended: 0 };
   const filter: Corridor['filter'] = (_exchange, direction, length, sink) => {
     log.asked.push({ direction, length });
     const wanted = options[direction];
@@ -84,6 +85,11 @@ class FakeFilter implements ContentFilter {
   abandon(): void {
     this.#log.abandoned++;
     this.#over = true;
+  }
+
+  breakOff(): void {
+    this.#log.brokenOff++;
+    this.end();
   }
 
   #act(what: () => void): void {

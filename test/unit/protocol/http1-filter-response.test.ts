@@ -229,20 +229,26 @@ describe('HTTP/1 relay: a response body under a filter', () => {
       agent.destroy();
     });
 
-    it(`${shape}: the upstream goes away in the middle`, async () => {
-      use({ shape });
-      const agent = await agentTo();
-      const server = await ask(agent);
-      await server.send(sized('x'.repeat(100)).slice(0, -10));
-      while (log.written < 90) await pause();
-      server.fin();
-      if (shape === 'whole') assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 502 /);
-      assert.equal(await agent.ended(), 'fin');
-      await house.corridor.whenClosed(house.corridor.opened.length);
-      assert.equal(last()?.facts.error, 'body-truncated');
-      assert.equal(log.abandoned, 1);
-      agent.destroy();
-    });
+    for (const later of [false, true]) {
+      it(`${shape}${later ? ', later' : ''}: the upstream goes away in the middle, what was held is let go`, async () => {
+        use({ shape, later });
+        const agent = await agentTo();
+        const server = await ask(agent);
+        await server.send(sized(`${'x'.repeat(89)}!`.padEnd(100)).slice(0, -10));
+        while (log.written < 90) await pause();
+        server.fin();
+        if (shape === 'whole') assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 502 /);
+        else {
+          const got = (await agent.until('!')).toString();
+          assert.ok(got.endsWith('!') || got.endsWith('!\r\n'), got);
+        }
+        assert.equal(await agent.ended(), 'fin');
+        await house.corridor.whenClosed(house.corridor.opened.length);
+        assert.equal(last()?.facts.error, 'body-truncated');
+        assert.deepEqual([log.abandoned, log.brokenOff], shape === 'whole' ? [1, 0] : [0, 1]);
+        agent.destroy();
+      });
+    }
 
     it(`${shape}: the agent goes away in the middle`, async () => {
       use({ shape });
