@@ -20,6 +20,8 @@ export class CodedFilter implements ContentFilter {
   /** Encoded behind the point where the body was stopped. */
   #last: Buffer[] | undefined;
   #ending = false;
+  /** The end that comes is none of the encoding. */
+  #brokenOff = false;
   #full = false;
   /** `unreadable`: what was decoded before is still being encoded; `as-is`: the rest goes on as it comes. */
   #state: 'decoding' | 'decoded' | 'unreadable' | 'as-is' | 'over' = 'decoding';
@@ -54,6 +56,15 @@ export class CodedFilter implements ContentFilter {
   end(): void {
     this.#ending = true;
     if (this.#state === 'decoding') this.#decoding.end();
+    else if (this.#state === 'decoded') this.#close();
+    else if (this.#state === 'as-is') this.#done();
+  }
+
+  breakOff(): void {
+    if (this.#brokenOff || this.#state === 'over') return;
+    this.#brokenOff = true;
+    this.#ending = true;
+    if (this.#state === 'decoding') this.#decoding.breakOff();
     else if (this.#state === 'decoded') this.#close();
     else if (this.#state === 'as-is') this.#done();
   }
@@ -109,7 +120,10 @@ export class CodedFilter implements ContentFilter {
 
   /** The end, as its encoding writes it; a body without a byte stays one. */
   #close(): void {
-    if (this.#encoder === undefined && this.#raw.length === 0 && !this.#decoding.any) this.#done();
+    if (this.#brokenOff) {
+      if (this.#encoder === undefined) this.#done();
+      else this.#encoder.flush(() => this.#state !== 'over' && this.#done());
+    } else if (this.#encoder === undefined && this.#raw.length === 0 && !this.#decoding.any) this.#done();
     else this.#encoding().end();
   }
 

@@ -29,6 +29,7 @@ export class Decoding {
   #decoded = 0;
   #over = false;
   #limited = false;
+  #brokenOff = false;
   /** Of the first byte: `deflate` without its zlib head (RFC 9110 §8.4.1.2). */
   raw = false;
 
@@ -77,6 +78,12 @@ export class Decoding {
     if (!this.#over) this.#decoder.end();
   }
 
+  /** No more comes, because it was broken off: what can be read of it is. */
+  breakOff(): void {
+    this.#brokenOff = true;
+    this.end();
+  }
+
   destroy(): void {
     this.#over = true;
     this.#decoder.destroy();
@@ -96,13 +103,14 @@ export class Decoding {
 
   #ended(error: Error | undefined): void {
     if (this.#over) return;
-    if (error !== undefined) {
+    if (error !== undefined && !this.#brokenOff) {
       if (!this.#giveUp('broken-encoding')) return;
       this.#over = true;
       this.#hooks.broken();
       return;
     }
-    this.redactor.end();
+    if (this.#brokenOff) this.redactor.breakOff();
+    else this.redactor.end();
     if (this.#over) return;
     this.#over = true;
     this.#hooks.ended();
