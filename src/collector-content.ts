@@ -1,4 +1,4 @@
-import { bodyFilter, webSocketFilter } from './collector-filter.ts';
+import { blocksUnscanned, bodyFilter, webSocketFilter } from './collector-filter.ts';
 import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { isEventStream } from './content/body-format.ts';
@@ -10,7 +10,7 @@ import type { LeakRules } from './inspect/leak-rules.ts';
 import { bodyFindings } from './inspect/leak-words.ts';
 import type { Exchange } from './model/exchange.ts';
 import { fieldOf } from './model/fields.ts';
-import type { Cut, Finding, Mode } from './model/finding.ts';
+import type { Cut, Finding } from './model/finding.ts';
 import { edits } from './pipeline/filtered.ts';
 import type { BodyTap, ContentStage } from './pipeline/stages.ts';
 import { enforceLate } from './verdict/enforce.ts';
@@ -50,13 +50,17 @@ export function contentStage(options: ContentOptions): ContentStage {
   const { config, scan, budget } = options;
   const { scan_bytes, decoded_bytes, decode_ratio, decode_depth } = config.body;
   const wanted = scanSwitch(config, options.configKey);
+  const told = {
+    ...options,
+    unscanned: (agent: string) => (blocksUnscanned(options, agent) ? 'block' : 'flag'),
+  } as const;
   const found = (exchange: Exchange, direction: 'request' | 'response', tap: ScannedTap): BodyTap => ({
     push: (payload) => tap.push(payload),
     finish: () => {
       const scanned = tap.finish();
       return scanned instanceof Promise
-        ? scanned.then((known) => bodyFindings(exchange, direction, known, options))
-        : bodyFindings(exchange, direction, scanned, options);
+        ? scanned.then((known) => bodyFindings(exchange, direction, known, told))
+        : bodyFindings(exchange, direction, scanned, told);
     },
   });
   return {
@@ -98,27 +102,22 @@ export function contentStage(options: ContentOptions): ContentStage {
       const findings = trailerFindings(options, exchange, direction, fields);
       const { mode } = exchange.ruling;
       if (mode === 'monitor' || findings.length === 0) return { findings };
-      return takenOut(findings, fields, mode);
+      return takenOut(findings, fields);
     },
-    judgeLate: (ruling, findings) => enforceLate(ruling, judge(findings)),
+    judgeLate: (ruling, findings, takenOut) => enforceLate(ruling, judge(findings), takenOut),
   };
 }
 
-/** An exchange cannot be refused by its last lines: what asks for a block is taken out as well, and is then no reason to block. */
+/** An exchange cannot be refused by its last lines: what asks for a block is taken out as well. */
 function takenOut(
   findings: readonly Finding[],
   fields: readonly string[],
-  mode: Mode,
 ): ReturnType<NonNullable<ContentStage['trailers']>> {
-  const told = findings.map((finding): Finding => {
-    const lowered = mode === 'enforce' && finding.disposition === 'block' && finding.located !== undefined;
-    return lowered ? { ...finding, disposition: 'redact' } : finding;
-  });
-  const cuts = told.flatMap(({ disposition, located }) =>
+  const cuts = findings.flatMap(({ disposition, located }) =>
     (disposition === 'redact' || disposition === 'block') && Array.isArray(located) ? (located as Cut[]) : [],
   );
   const { values } = edits(cuts, '', fields);
-  return values === undefined ? { findings: told } : { findings: told, values };
+  return values === undefined ? { findings } : { findings, values };
 }
 
 /** Bytes are frames: after a 101, or on a stream of HTTP/2 that was opened for it and is not refused (RFC 8441 §4). */

@@ -41,7 +41,8 @@ export function holding(options: ContentOptions, exchange: Exchange, direction: 
     ...bodyFindings(exchange, direction, scanned, {
       rules,
       shownHost: options.shownHost,
-      held: { unscanned: blocks && mode === 'enforce' ? 'block' : 'flag' },
+      unscanned: () => (blocks ? 'block' : 'flag'),
+      held: true,
     }),
     ...failures,
   ];

@@ -8,7 +8,7 @@ import { addressInspector } from './inspect/address.ts';
 import { createAgentKeys } from './inspect/identity.ts';
 import { compileLeakRules, type LeakRules } from './inspect/leak-rules.ts';
 import type { Exchange } from './model/exchange.ts';
-import type { Disposition, Mode, Severity } from './model/finding.ts';
+import type { Disposition, Severity } from './model/finding.ts';
 import { compileHosts } from './model/glob.ts';
 import { kindOf } from './model/host.ts';
 import type { Found } from './model/scan.ts';
@@ -31,7 +31,6 @@ export interface Dispositions {
     findings: readonly StoredFinding[],
     request: ListedRequest,
     cells: Readonly<Record<string, unknown>>,
-    mode: Mode,
   ): readonly StoredFinding[];
 }
 
@@ -59,7 +58,7 @@ export function dispositionsUnder(config: Config, current: Config): Dispositions
   const blocksUnscanned = unscannedBlocks(config);
   return {
     columns,
-    apply(findings, request, cells, mode) {
+    apply(findings, request, cells) {
       const unknown = cells['unknown'] === true ? [blocked('baseline', 'not-in-baseline')] : NONE;
       const foreign = cells['foreign'] === true ? [blocked('account', 'credential-first-seen')] : NONE;
       const added = unknown.length + foreign.length > 0 || anew !== undefined || addresses !== undefined;
@@ -70,7 +69,7 @@ export function dispositionsUnder(config: Config, current: Config): Dispositions
         return after === undefined ? [] : [after];
       });
       const judged = addresses === undefined ? changed : addresses(changed, exchange, cells['peer_address']);
-      const seen = judged.map((one) => (isHeld(one, mode) && blocksUnscanned(request.agent) ? UNSCANNED : one));
+      const seen = judged.map((one) => (one.rule === 'unscanned' ? unread(one, blocksUnscanned(request.agent)) : one));
       const all = [...seen, ...unknown, ...foreign, ...(anew?.(exchange) ?? NONE)];
       return all.length === findings.length && all.every((one, i) => one === findings[i]) ? findings : all;
     },
@@ -97,11 +96,11 @@ function newcomer(finding: StoredFinding, disposition: 'flag' | 'block'): Stored
   return { ...finding, disposition, severity: disposition === 'block' ? 'high' : 'low' };
 }
 
-const UNSCANNED: StoredFinding = { inspector: 'scan', rule: 'unscanned', severity: 'medium', disposition: 'block' };
-
-/** What could not be scanned went on where nothing is held back; only enforce would have held it. */
-function isHeld({ rule, disposition }: StoredFinding, mode: Mode): boolean {
-  return rule === 'unscanned' && disposition === 'allow' && mode === 'enforce';
+/** What could not be scanned asks for what the agent's configuration says now. */
+function unread(finding: StoredFinding, blocks: boolean): StoredFinding {
+  const disposition = blocks ? 'block' : 'flag';
+  if (finding.disposition === disposition) return finding;
+  return { ...finding, disposition, severity: blocks ? 'medium' : 'info' };
 }
 
 function unscannedBlocks({ agents, agent, body }: Config): (name: string) => boolean {

@@ -91,7 +91,7 @@ export async function createReplay(rules: ReplayRules): Promise<Replay> {
         lists: lists.ask(request),
         policies: policies.ask(cells),
         connect: policies.askConnect(cells),
-        findings: dispositions.apply(findings, request, cells, mode),
+        findings: dispositions.apply(findings, request, cells),
         mode,
       });
     },

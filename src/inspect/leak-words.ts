@@ -111,8 +111,10 @@ const CAUSES: Readonly<Record<UnscannedCause, string>> = {
 export interface BodyTold {
   readonly rules: LeakRules;
   readonly shownHost: (host: string) => string;
+  /** What it asks for that not all of a body could be looked at, the same in every mode; default flag. */
+  readonly unscanned?: (agent: string) => 'flag' | 'block';
   /** The body was looked at before it went on: what was found is taken out, or stopped it. Else it had been forwarded already. */
-  readonly held?: { readonly unscanned: 'flag' | 'block' };
+  readonly held?: true;
 }
 
 /**
@@ -123,7 +125,7 @@ export function bodyFindings(
   exchange: Exchange,
   direction: 'request' | 'response',
   scanned: BodyScanned,
-  { rules, shownHost, held }: BodyTold,
+  { rules, shownHost, unscanned: asks, held }: BodyTold,
 ): readonly Finding[] {
   const leaks: Leak[] = [];
   const body = `the ${direction} body`;
@@ -137,7 +139,7 @@ export function bodyFindings(
   const findings = leaks.length === 0 ? [] : leakFindings(exchange, leaks, shownHost, inspector);
   return scanned.unscanned === undefined
     ? findings
-    : [...findings, unscanned(direction, scanned.unscanned, held?.unscanned)];
+    : [...findings, unscanned(direction, scanned.unscanned, asks?.(exchange.identity.agent))];
 }
 
 /** A head that holds more places that look like a secret than are looked at. */
@@ -152,7 +154,7 @@ export function unscannedHead(
 function unscanned(
   direction: string,
   { cause, offset }: NonNullable<BodyScanned['unscanned']>,
-  disposition: Finding['disposition'] = 'allow',
+  disposition: 'flag' | 'block' = 'flag',
   part: 'head' | 'body' = 'body',
 ): Finding {
   return {

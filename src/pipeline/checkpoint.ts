@@ -3,7 +3,7 @@ import type { TlsFacts } from '../model/connection.ts';
 import type { ErrorCode } from '../model/error.ts';
 import type { Finding } from '../model/finding.ts';
 import type { Checked, Inspector, Resolved, Upstream } from '../model/ports.ts';
-import type { LiveExchange } from './live.ts';
+import type { LateFindings, LiveExchange } from './live.ts';
 
 /**
  * Runs every inspector of a phase and collects what they report on the exchange. Inspectors fail one by one: a throw
@@ -18,8 +18,8 @@ export function inspect(
     if (inspector.phase !== phase) continue;
     try {
       for (const finding of inspector.inspect(exchange, facts)) {
-        // What a CONNECT carries is judged again when it stays closed after all.
-        if (phase !== 'tls' || !isKnown(exchange, finding)) exchange.findings.push(finding);
+        // What a CONNECT carries is judged again when it stays closed after all; an address may be inherited and found again.
+        if ((phase !== 'tls' && phase !== 'address') || !isKnown(exchange, finding)) exchange.findings.push(finding);
       }
     } catch (error) {
       exchange.findings.push(failed(inspector.id, error));
@@ -29,6 +29,27 @@ export function inspect(
 
 function isKnown({ findings }: LiveExchange, { inspector, rule, message }: Finding): boolean {
   return findings.some((known) => known.rule === rule && known.inspector === inspector && known.message === message);
+}
+
+/** Asked of every exchange anew, with the lists of its own time. */
+const ASKED_AGAIN: ReadonlySet<string> = new Set(['destination', 'baseline', 'account']);
+
+/**
+ * What asks for a block or a redaction of a CONNECT asks it of everything inside: its name, addresses and TLS are looked at once, and
+ * the row a person looks at is the inner exchange's. When the CONNECT was refused, all of it is why the request inside is.
+ */
+function inherit(exchange: LiveExchange): void {
+  const { connect } = exchange.connection;
+  if (exchange.kind !== 'exchange' || connect === undefined) return;
+  const refused = connect.ruling.action === 'block';
+  for (const { located: _located, ...finding } of connect.findings) {
+    const { disposition, inspector, policy, retryAfter, rule } = finding;
+    if (disposition !== 'block' && disposition !== 'redact') continue;
+    // A rate is about its moment.
+    const anew = ASKED_AGAIN.has(inspector) || policy !== undefined || retryAfter !== undefined;
+    if ((anew && !refused) || exchange.findings.some((known) => known.rule === rule)) continue;
+    exchange.findings.push(finding);
+  }
 }
 
 /** What a failed inspector leaves: verdict *block*, whatever it would have found. */
@@ -45,9 +66,24 @@ export function failed(inspector: string, error: unknown): Finding {
 
 /** Findings → verdict → ruling. True when the exchange may go on. */
 export function judge(exchange: LiveExchange): boolean {
-  const { stages, findings } = exchange;
+  const { stages, late = [] } = exchange;
+  const known = new Set(late.flatMap(({ findings }) => findings));
+  const findings = known.size === 0 ? exchange.findings : exchange.findings.filter((finding) => !known.has(finding));
   exchange.ruling = stages.apply(stages.judge(findings), findings, exchange);
+  for (const one of late) judgeLate(exchange, one);
   return exchange.ruling.action !== 'block';
+}
+
+/** What was found too late to refuse anything: nothing that comes is refused for it either. */
+export function noteLate(exchange: LiveExchange, late: LateFindings): void {
+  if (late.findings.length === 0) return;
+  for (const finding of late.findings) exchange.findings.push(finding);
+  exchange.late = [...(exchange.late ?? []), late];
+  judgeLate(exchange, late);
+}
+
+function judgeLate(exchange: LiveExchange, { findings, takenOut }: LateFindings): void {
+  exchange.ruling = exchange.stages.content?.judgeLate(exchange.ruling, findings, takenOut) ?? exchange.ruling;
 }
 
 /** Judges an open exchange again by other stages than it was opened with; what they find anew is added to it. */
@@ -68,9 +104,13 @@ export function upstreamOf({ connection, stages }: LiveExchange): Upstream {
   return connection.run?.upstream() ?? stages.upstream;
 }
 
-/** Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. Then the policies, which read all of it. */
+/**
+ * What the CONNECT was judged by. Novelty: recorded on the exchange; on a CONNECT it is carried to what flows inside. Then the
+ * policies, which read all of it.
+ */
 export function observe(exchange: LiveExchange): void {
   const { connection } = exchange;
+  inherit(exchange);
   const seen = exchange.stages.baseline.observe(exchange);
   exchange.firstSeen = seen.firstSeen;
   exchange.baselineState = seen.state;

@@ -1,7 +1,7 @@
 import type { Answer } from '../model/answer.ts';
 import type { Cut, Finding } from '../model/finding.ts';
 import type { ContentFilter, FilterSink, HeadEdits } from '../model/ports.ts';
-import { failed, inspect, judge } from './checkpoint.ts';
+import { failed, inspect, judge, noteLate } from './checkpoint.ts';
 import { guarded, type OnThrow } from './guarded.ts';
 import type { LiveExchange } from './live.ts';
 
@@ -76,14 +76,14 @@ export function trailers(
   try {
     const read = content.trailers(exchange, direction, fields);
     if (read === undefined || read.findings.length === 0) return undefined;
-    for (const finding of read.findings) exchange.findings.push(finding);
-    if (read.values === undefined) {
-      exchange.ruling = content.judgeLate(exchange.ruling, read.findings);
+    const { findings, values } = read;
+    if (values === undefined) {
+      noteLate(exchange, { findings });
       return undefined;
     }
-    judge(exchange);
-    exchange.redactions = (exchange.redactions ?? 0) + read.values.size;
-    return read.values;
+    noteLate(exchange, { findings, takenOut: true });
+    exchange.redactions = (exchange.redactions ?? 0) + values.size;
+    return values;
   } catch (error) {
     note(exchange, [failed('scan', error)]);
     return undefined;

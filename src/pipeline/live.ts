@@ -24,8 +24,16 @@ export interface LiveConnection extends Connection {
   drain?: () => void;
   /** First contact reported by the CONNECT: carried to what flows inside, which alone knows what left. */
   firstContact?: { readonly finding: Finding | undefined; shown: boolean };
+  /** The CONNECT that others flow inside of: what it was judged by, they are judged by. */
+  connect?: LiveExchange;
   /** Findings that appeared after the CONNECT record had left. */
   lateFindings?: Finding[];
+}
+
+export interface LateFindings {
+  readonly findings: readonly Finding[];
+  /** They were taken out before their bytes were written on. */
+  readonly takenOut?: true;
 }
 
 /** An exchange with what only the corridor reads and writes. */
@@ -54,6 +62,8 @@ export interface LiveExchange extends Exchange {
   /** Its bodies, when they are looked at. */
   taps?: readonly Looking[];
   revoked?: boolean;
+  /** Found too late to refuse anything. */
+  late?: readonly LateFindings[];
   /** Neighbours in the list of open exchanges, by age; only `LiveList` writes them. */
   older: LiveExchange | undefined;
   younger: LiveExchange | undefined;

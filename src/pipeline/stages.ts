@@ -67,8 +67,8 @@ export interface ContentStage {
     direction: 'request' | 'response',
     fields: readonly string[],
   ): { readonly findings: readonly Finding[]; readonly values?: ReadonlyMap<number, string> } | undefined;
-  /** The ruling with what was found in bytes that had been written on before they were looked at. */
-  judgeLate(ruling: Ruling, findings: readonly Finding[]): Ruling;
+  /** The ruling with what was found too late to refuse anything; `takenOut`: it was, before its bytes were written on. */
+  judgeLate(ruling: Ruling, findings: readonly Finding[], takenOut?: true): Ruling;
 }
 
 /** What the corridor asks of whoever reads application protocols out of bodies (LLM APIs, MCP). It judges nothing while bytes pass. */

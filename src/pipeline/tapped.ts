@@ -1,6 +1,6 @@
 import type { Finding } from '../model/finding.ts';
 import type { ContentTap } from '../model/ports.ts';
-import { failed } from './checkpoint.ts';
+import { failed, noteLate } from './checkpoint.ts';
 import type { LiveExchange } from './live.ts';
 import type { BodyTap } from './stages.ts';
 
@@ -63,11 +63,7 @@ export class Tapped implements Looking {
   }
 
   #note(findings: readonly Finding[]): void {
-    if (findings.length === 0) return;
-    const exchange = this.#exchange;
-    for (const finding of findings) exchange.findings.push(finding);
-    const late = exchange.stages.content?.judgeLate(exchange.ruling, findings);
-    if (late !== undefined) exchange.ruling = late;
+    noteLate(this.#exchange, { findings });
   }
 
   #fail(error: unknown): void {

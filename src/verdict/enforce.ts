@@ -130,14 +130,22 @@ export function enforce(verdict: Verdict, findings: readonly Finding[], mode: Mo
 }
 
 /**
- * What was found in bytes that had gone on before they were looked at raises the verdict and can change nothing any more: in
- * every mode the action stays *forward*, and `would` says what stopping in time had been.
+ * What was found too late to refuse anything raises the verdict, and `would` says what stopping in time had been. The action stays
+ * what it was in every mode, unless all of it was taken out before it went on.
  */
-export function enforceLate(ruling: Ruling, verdict: Verdict): Ruling {
+export function enforceLate(ruling: Ruling, verdict: Verdict, takenOut = false): Ruling {
+  if (ruling.action === 'block') return ruling;
   const { disposition } = verdict;
-  if (ruling.action === 'block' || STRENGTH[disposition] <= STRENGTH[ruling.verdict]) return ruling;
-  const would = disposition === 'block' || disposition === 'redact' ? disposition : 'none';
-  return { mode: ruling.mode, verdict: disposition, action: ruling.action, would };
+  const raised = STRENGTH[disposition] > STRENGTH[ruling.verdict];
+  const action = takenOut ? 'redact' : ruling.action;
+  if (!raised) return action === ruling.action ? ruling : { ...ruling, action, would: wouldOf(ruling.verdict, action) };
+  return { mode: ruling.mode, verdict: disposition, action, would: wouldOf(disposition, action) };
+}
+
+/** What more would be done about a verdict than was. */
+function wouldOf(verdict: Disposition, action: Ruling['action']): Ruling['would'] {
+  if (verdict === 'block') return 'block';
+  return verdict === 'redact' && action === 'forward' ? 'redact' : 'none';
 }
 
 /** The right to dial exactly the judged addresses; none when the ruling blocks or there is nothing to dial. */

@@ -88,7 +88,8 @@ function asking(line: Case, protocol: Protocol): Asked {
   const fields: Record<string, string> =
     protocol === 'grpc' ? { 'content-type': 'application/grpc', te: 'trailers' } : {};
   const usual: Asked = {
-    host: `a.${DOMAIN[protocol]}`,
+    // Bytes of a tunnel have no path to be known by.
+    host: `${protocol === 'tunnel' ? line.name : 'a'}.${DOMAIN[protocol]}`,
     method: protocol === 'grpc' ? 'POST' : 'GET',
     target: `/${tagOf(line, protocol)}`,
     fields,
@@ -226,6 +227,48 @@ function assertOutcome(
   }
 }
 
+interface Row {
+  readonly id: string;
+  readonly host: string;
+  readonly path: string | null;
+  readonly mode: string;
+  readonly verdict: string;
+  readonly action: string;
+  readonly would: string;
+  readonly rules: readonly string[];
+}
+
+/** All rows, as soon as everything begun is closed, in the store and exported. */
+async function rowsOf({ weir, otlp }: Watched): Promise<readonly Row[]> {
+  return eventually(async () => {
+    if ((await weir.status()).open > 0) return false;
+    const rows = (await weir.query(
+      'SELECT id, host, path, mode, verdict, action, would, rules FROM exchanges',
+    )) as unknown as Row[];
+    const told = new Set(otlp.spans.map(({ attributes }) => attributes['weir.exchange.id']));
+    return rows.every(({ id }) => told.has(id)) && rows;
+  }, 'rows and spans of everything');
+}
+
+/** Whether a row is of a cell: by its path, and where bytes have none by its host. */
+function isOf({ host, path }: Row, line: Case, protocol: Protocol): boolean {
+  if (protocol !== 'tunnel') return new RegExp(`^/${tagOf(line, protocol)}(?:[/?]|$)`).test(path ?? '');
+  if ((path ?? '') !== '') return false;
+  // What stands in for a secret in a host name is different in every state directory.
+  if (line.name === 'host') return /^redacted-\w+\.opaque\.test$/.test(host);
+  return host === (line.internal === true ? 'localhost' : asking(line, protocol).host);
+}
+
+/** product.md §3: what a mode makes of a verdict, when that is what became of it. */
+function expected(verdict: Case['verdict'], outcome: Outcome): { readonly action: string; readonly would: string } {
+  const stopped = outcome === 'refused' || outcome === 'closed' || outcome === 'cut';
+  if (stopped) return { action: 'block', would: 'none' };
+  const asks = verdict === 'block' || verdict === 'redact' ? verdict : 'none';
+  const labelled = outcome === 'request-label' || outcome === 'response-label';
+  if (labelled) return { action: 'redact', would: verdict === 'block' ? 'block' : 'none' };
+  return { action: 'forward', would: asks };
+}
+
 const CELLS = TABLE.flatMap((line) => line.protocols.map((protocol) => ({ line, protocol })));
 
 describe('parity: the same verdict in every protocol and mode, and what becomes of it', { timeout: 240_000 }, () => {
@@ -266,4 +309,58 @@ describe('parity: the same verdict in every protocol and mode, and what becomes 
       }
     });
   }
+
+  for (const mode of MODES) {
+    it(`rows and spans say so (${mode})`, async () => {
+      const lane = scene.lanes.find((one) => one.mode === mode) as Watched;
+      const rows = await rowsOf(lane);
+      const wrong: string[] = [];
+      for (const { line, protocol } of CELLS) {
+        const mine = rows.filter((row) => isOf(row, line, protocol));
+        const outcome = mode === 'monitor' ? 'as-is' : line[mode];
+        const { action, would } = expected(line.verdict, outcome);
+        const should = [mode, line.verdict, action, would, line.rule ?? ''].join(' ');
+        const said = mine.map((row) =>
+          [
+            row.mode,
+            row.verdict,
+            row.action,
+            row.would,
+            line.rule !== undefined && row.rules.includes(line.rule) ? line.rule : '',
+          ].join(' '),
+        );
+        if (said.length === 0) wrong.push(`${line.name} (${protocol}): no row`);
+        for (const one of said) if (one !== should) wrong.push(`${line.name} (${protocol}): ${one}, not ${should}`);
+        for (const row of mine) {
+          const span = lane.otlp.spans.find(({ attributes }) => attributes['weir.exchange.id'] === row.id)?.attributes;
+          const told = ['verdict', 'action', 'would'].map((name) => span?.[`weir.${name}`]);
+          const written = [row.verdict, row.action, row.would];
+          if (told.join() !== written.join()) wrong.push(`${line.name} (${protocol}): span ${told}, row ${written}`);
+        }
+      }
+      assert.deepEqual(wrong, []);
+    });
+  }
+
+  it('no verdict depends on the mode', async () => {
+    const [monitor, ...others] = await Promise.all(scene.lanes.map(rowsOf));
+    for (const { line, protocol } of CELLS) {
+      const verdicts = (rows: readonly Row[]): string =>
+        [...new Set(rows.filter((row) => isOf(row, line, protocol)).map(({ verdict }) => verdict))].join();
+      for (const rows of others) assert.equal(verdicts(rows), verdicts(monitor as Row[]), tagOf(line, protocol));
+    }
+  });
+
+  it('no row, span, log or answer tells a secret', async () => {
+    for (const { weir, otlp } of scene.lanes) {
+      for (const place of [
+        await weir.query('SELECT * FROM exchanges'),
+        await weir.query('SELECT * FROM findings'),
+        otlp.bodies,
+        weir.logs(),
+      ]) {
+        assert.ok(!JSON.stringify(place).includes(SECRET.slice(4, 20)));
+      }
+    }
+  });
 });

@@ -1,36 +1,42 @@
 import { registerHooks } from 'node:module';
 
 /**
- * Loaded into a Weir before itself (`--import`): adds an inspector that throws at some requests, and makes whatever looks at bodies
- * throw at some. All else is the real program.
+ * Loaded into a Weir before itself (`--import`): between the real stages and the real corridor stands one inspector that throws at
+ * requests with `break-head` in their target, and a body stage that throws while it looks at those with `break-body`.
  */
-const HEAD = `inspectors: [
-  { id: 'broken', phase: 'request', inspect: ({ request }) => {
-    if (request.target.includes('break-head')) throw new Error('broken on purpose');
-    return [];
-  } },`;
-const BODY = `
-const { contentStage: whole } = { contentStage };
-export { breaking as contentStage };
-function breaking(...all) {
-  const stage = whole(...all);
-  const broken = ({ request }) => {
-    if (request.target.includes('break-body')) throw new Error('broken on purpose');
+const BREAKING = `
+const known = new WeakMap();
+export function createCorridor(options) {
+  return createWhole({ ...options, stages: () => broken(options.stages()) });
+}
+function fails(word) {
+  return ({ request }) => {
+    if (request.target.includes(word)) throw new Error('broken on purpose');
   };
+}
+function broken(stages) {
+  let made = known.get(stages);
+  if (made === undefined) {
+    const head = fails('break-head');
+    const inspector = { id: 'broken', phase: 'request', inspect: (exchange) => (head(exchange), []) };
+    made = { ...stages, inspectors: [...stages.inspectors, inspector], content: { ...stages.content, ...looking(stages.content) } };
+    known.set(stages, made);
+  }
+  return made;
+}
+function looking(content) {
+  const body = fails('break-body');
   return {
-    ...stage,
-    tap: (exchange, ...rest) => {
-      const tap = stage.tap(exchange, ...rest);
-      return tap && { push: (bytes) => { broken(exchange); tap.push(bytes); }, finish: () => tap.finish() };
+    tap(exchange, ...rest) {
+      const tap = content.tap(exchange, ...rest);
+      return tap && { push: (bytes) => (body(exchange), tap.push(bytes)), finish: () => tap.finish() };
     },
-    filter: (exchange, ...rest) => {
-      const filter = stage.filter(exchange, ...rest);
-      return filter && {
-        shape: filter.shape,
-        write: (bytes) => { broken(exchange); return filter.write(bytes); },
-        end: () => filter.end(),
-        abandon: () => filter.abandon(),
-      };
+    filter(exchange, ...rest) {
+      const filter = content.filter(exchange, ...rest);
+      if (filter === undefined) return undefined;
+      const { shape } = filter;
+      const write = (bytes) => (body(exchange), filter.write(bytes));
+      return { shape, write, end: () => filter.end(), abandon: () => filter.abandon() };
     },
   };
 }
@@ -39,11 +45,8 @@ function breaking(...all) {
 registerHooks({
   load(url, context, next) {
     const loaded = next(url, context);
-    const source = String(loaded.source ?? '');
-    if (/\/collector-stages\.[jt]s$/.test(url)) return { ...loaded, source: source.replace('inspectors: [', HEAD) };
-    if (/\/collector-content\.[jt]s$/.test(url)) {
-      return { ...loaded, source: source.replace('export function contentStage', 'function contentStage') + BODY };
-    }
-    return loaded;
+    if (!/\/pipeline\/corridor\.[jt]s$/.test(url)) return loaded;
+    const source = String(loaded.source).replace('export function createCorridor', 'function createWhole');
+    return { ...loaded, source: source + BREAKING };
   },
 });

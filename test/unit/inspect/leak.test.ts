@@ -183,7 +183,7 @@ test('bodies: words, offset, count, and why the rest was not looked at', () => {
   );
   assert.equal(leak?.disposition, 'block');
   assert.match(unscanned?.message ?? '', /not scanned from byte 1000 on \(decode-ratio\)/);
-  assert.deepEqual([unscanned?.severity, unscanned?.disposition], ['info', 'allow']);
+  assert.deepEqual([unscanned?.severity, unscanned?.disposition], ['info', 'flag']);
 });
 
 /** What is left of a head when its cuts are made. */
