@@ -105,7 +105,7 @@ function passive({ stages, baseline, config }: ExplainInputs): Stages {
     observe({ identity: { agent }, destination: { host, port } }) {
       const state = baseline.state(agent);
       if (baseline.knows(agent, host, port)) return { firstSeen: false, state, findings: [] };
-      const blocks = state !== 'learning' && (config.baseline.on_unknown === 'block' || state === 'locked');
+      const blocks = state !== 'learning' && config.baseline.on_unknown === 'block';
       const finding: Finding = {
         inspector: 'baseline',
         rule: 'first-seen',

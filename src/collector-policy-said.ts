@@ -37,14 +37,19 @@ export function withoutSaid(set: PolicySet): PolicySet {
   return { ...set, policies: set.policies.filter((policy) => !readsSaid(policy)) };
 }
 
-/** Undefined when no policy reads what is said. */
-export function saidPolicies(stage: PolicyStage): SaidPolicies | undefined {
-  const all = stage.set?.policies.filter(readsSaid) ?? [];
-  if (all.length === 0) return undefined;
-  const sets = {
+/** Policies that are asked when what is said is known, by what they wait for. */
+export function saidSets(set: PolicySet): Readonly<Record<'request' | 'response', PolicySet>> {
+  const all = set.policies.filter(readsSaid);
+  return {
     request: setOf(all.filter(({ compiled }) => !readsAnswer(compiled.reads))),
     response: setOf(all.filter(({ compiled }) => readsAnswer(compiled.reads))),
   };
+}
+
+/** Undefined when no policy reads what is said. */
+export function saidPolicies(stage: PolicyStage): SaidPolicies | undefined {
+  const sets = stage.set === undefined ? undefined : saidSets(stage.set);
+  if (sets === undefined || sets.request.policies.length + sets.response.policies.length === 0) return undefined;
   return {
     readPrompts: sets.request.policies.length > 0,
     judge(exchange, direction, said) {

@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { receiverUrl } from './collector-policies.ts';
+import { saidSets, withoutSaid } from './collector-policy-said.ts';
 import { interceptionOf } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
 import type { Categories } from './inspect/categories.ts';
+import { recogniseLlm } from './llm/recognise.ts';
 import type { Disposition, Finding } from './model/finding.ts';
 import type { PolicySet } from './policy/policy.ts';
 
@@ -52,7 +54,23 @@ export async function storedPolicies(
       ...(reason === undefined ? {} : { reason }),
     }));
   };
+  const later = saidSets(set);
+  const anythingSaid = later.request.policies.length + later.response.policies.length > 0;
+  const unsaid = withoutSaid(set);
   const { attributes, now } = attributesOf(set);
+  const readsCalls = [...attributes].some((name) => OF_CALLS.has(name));
+  // As it is asked live: a call of an LLM API by its head first, and by what is said when that is known (collector-policy-said.ts).
+  const askRequest = (cells: Cells): readonly Said[] => {
+    if (!readsCalls) return decide(set, cells);
+    const call = isLlmCall(cells);
+    const plain = call === true ? NONE : decide(set, { ...cells, llm_call: false });
+    if (call === false) return plain;
+    const known = { ...cells, llm_call: true };
+    const called = anythingSaid
+      ? stronger(stronger(decide(unsaid, known), decide(later.request, known)), decide(later.response, known))
+      : decide(set, known);
+    return call === true ? called : doubted([...plain, ...called], 'may have been a call of an LLM API');
+  };
   return {
     columns: new Set([
       ...columnsOf(attributes),
@@ -60,8 +78,8 @@ export async function storedPolicies(
       ...(forConnect.policies.length > 0 ? ['via'] : []),
     ]),
     ask(cells) {
+      if (cells['kind'] === 'exchange') return askRequest(cells);
       const said = decide(set, cells);
-      if (cells['kind'] === 'exchange') return said;
       const closed = cells['in_run'] !== true && !readsTls(String(cells['host'])) && Number(cells['port']) !== 80;
       // A CONNECT that is to be read is asked only what holds for all that may be inside.
       if (cells['kind'] === 'connect' && !closed) return doubted([...NOTHING, ...said], NOTHING_INSIDE);
@@ -76,6 +94,37 @@ export async function storedPolicies(
       return passes ? doubted([...NOTHING, ...said], 'depends on its CONNECT') : said;
     },
   };
+}
+
+const NONE: readonly Said[] = [];
+const OF_CALLS: ReadonlySet<string> = new Set([
+  'gen_ai.prompt',
+  'gen_ai.request.model',
+  'gen_ai.provider.name',
+  'gen_ai.operation.name',
+  'gen_ai.completion',
+]);
+
+/** Undefined = its row does not tell. */
+function isLlmCall({ host, method, path, content_type: type }: Cells): boolean | undefined {
+  const [bare] = String(path).split('?');
+  const known = [host, method, bare].every((cell) => typeof cell === 'string' && !cell.includes('…'));
+  if (!known || (typeof type === 'string' && type.includes('…'))) return undefined;
+  const contentType = typeof type === 'string' ? type : undefined;
+  const head = { host: String(host), method: String(method), path: String(bare), requestContentType: contentType };
+  return recogniseLlm(head) !== undefined;
+}
+
+/** Two that are asked one after the other, each of which can only stop: every way both may have come out. */
+function stronger(first: readonly Said[], second: readonly Said[]): readonly Said[] {
+  const both = first.flatMap((one) => (isStop(one) ? [one] : second.map((other) => (isStop(other) ? other : one))));
+  const reason = [...first, ...second].find((said) => said.reason !== undefined)?.reason;
+  const unlike = both.some((said) => isStop(said) !== isStop(both[0] as Said));
+  return both.map(({ finding }) => (unlike && reason !== undefined ? { finding, reason } : { finding }));
+}
+
+function isStop({ finding }: Said): boolean {
+  return finding?.disposition === 'block';
 }
 
 const LETS_PASS: ReadonlySet<string> = new Set(['allow', 'redact']);

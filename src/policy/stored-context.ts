@@ -51,6 +51,19 @@ const ofContent = ({ columns, read }: Stored): Stored => ({
   read: (row) => (isTunnel(row) ? undefined : read(row)),
 });
 
+/** Of calls of LLM APIs; `llm_call`: whether it was one, undefined = that cannot be told. */
+const said = ofContent({
+  columns: ['path', 'content_type'],
+  read: (row) => (row['llm_call'] === false ? undefined : NOT_STORED),
+});
+const SAID_IN_CALLS = [
+  'gen_ai.prompt',
+  'gen_ai.request.model',
+  'gen_ai.provider.name',
+  'gen_ai.operation.name',
+  'gen_ai.completion',
+] as const;
+
 const name: Stored = {
   columns: [],
   read(row) {
@@ -176,6 +189,8 @@ const STORED: ReadonlyMap<string, Stored> = new Map<string, Stored>([
   ['strathon.source', constant('egress_proxy')],
   ['strathon.agent.name', agent],
   ['strathon.agent.id', agent],
+  // What is said is in no row; whether anything was said at all may be known (`llm_call`).
+  ...SAID_IN_CALLS.map((key) => [key, said] as const),
   ['gen_ai.agent.name', agent],
   ['gen_ai.agent.id', agent],
   ['weir.agent', agent],
