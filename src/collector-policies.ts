@@ -263,6 +263,7 @@ export class Policies {
     this.#set = wanting ? undefined : this.#engine?.createSet(parts);
     this.#examined = undefined;
     void this.#openAlerts();
+    this.#alerts?.keep(this.#set?.policies ?? []);
     this.counts.keep(this.#set?.policies ?? []);
   }
 

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createHook, type Hook } from './calls/webhook.ts';
 import { hostPort } from './model/destination.ts';
 import type { Exchange } from './model/exchange.ts';
@@ -14,6 +15,7 @@ export interface AlertOptions {
 /** Addresses of webhooks come from policies; beyond it nobody else is told. */
 const MAX_HOOKS = 50;
 const MAX_QUEUE = 100;
+const LAST_MS = 5_000;
 
 /** Strathon's `webhook_url` of `alert` and `require_approval`: told when the policy matches, beside `notify`. */
 export class PolicyAlerts {
@@ -40,7 +42,17 @@ export class PolicyAlerts {
       ref: refOf(exchange.id),
     };
     const timestamp = new Date(exchange.startedAt).toISOString();
-    hook.push({ id: `msg_${exchange.id}_${policy.id}`, body: JSON.stringify({ type, timestamp, data }) });
+    hook.push({ id: `msg_${exchange.id}_${headerOf(policy.id)}`, body: JSON.stringify({ type, timestamp, data }) });
+  }
+
+  /** Addresses no policy names any more are let go: what waits for them gets one more try. */
+  keep(policies: readonly Policy[]): void {
+    const named = new Set(policies.map(({ config }) => config.webhookUrl));
+    for (const [url, hook] of this.#hooks) {
+      if (named.has(url)) continue;
+      this.#hooks.delete(url);
+      void hook.close(LAST_MS);
+    }
   }
 
   async close(deadlineMs: number): Promise<void> {
@@ -55,4 +67,9 @@ export class PolicyAlerts {
     this.#hooks.set(url, hook);
     return hook;
   }
+}
+
+/** The id of a policy may be any text, of any length; that of a message is part of a header and of what is signed. */
+function headerOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 16);
 }
