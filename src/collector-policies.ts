@@ -263,14 +263,13 @@ export class Policies {
     this.#set = wanting ? undefined : this.#engine?.createSet(parts);
     this.#examined = undefined;
     void this.#openAlerts();
-    this.#alerts?.keep(this.#set?.policies ?? []);
     this.counts.keep(this.#set?.policies ?? []);
   }
 
   /** The HTTP client is loaded when a policy names somebody to tell. */
   async #openAlerts(): Promise<void> {
     const tells = this.#set?.policies.some(({ config }) => config.webhookUrl !== undefined) === true;
-    if (!tells || this.#alerts !== undefined) return;
+    if (!tells || this.#alerts !== undefined) return this.#alerts?.keep(this.#set?.policies ?? []);
     const { PolicyAlerts: Alerts } = await import('./collector-policy-alerts.ts');
     this.#alerts ??= new Alerts({
       isSelf: (address, port) => this.#host?.isSelf(address, port) === true,
