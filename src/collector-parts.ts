@@ -27,7 +27,7 @@ import { relayHttp1 } from './protocol/http1.ts';
 import { relayHttp2 } from './protocol/http2.ts';
 import { splice } from './protocol/splice.ts';
 import type { createRecorderClient } from './record/client.ts';
-import { inheritedProxy } from './upstream/parent.ts';
+import { bypass, inheritedProxy, LOOPBACK } from './upstream/parent.ts';
 import { createUpstream } from './upstream/upstream.ts';
 
 /** Decisions wait for the stored baseline at most this long after the start; then they go on without it and say so. */
@@ -83,14 +83,20 @@ export function recorderOptions(
       maxBytes: config.store.max_bytes,
       minFreeBytes: config.store.min_free_bytes,
     },
-    ...(config.notify.length === 0 ? {} : { notify: notifyOf(config) }),
+    ...(config.notify.length === 0 ? {} : { notify: notifyOf(config, options.env) }),
     log: (level, event, fields) => log[level](fields, event),
   };
 }
 
-function notifyOf({ notify, listen }: Config): NotifyData {
+function notifyOf(config: Config, env: CollectorOptions['env']): NotifyData {
+  const { notify, listen } = config;
   return {
-    targets: notify.map(({ url, secret, on }) => ({ url, on, ...(secret === undefined ? {} : { secret }) })),
+    targets: notify.map(({ url, secret, on }) => ({
+      url,
+      on,
+      proxy: ownProxy(config, env, url),
+      ...(secret === undefined ? {} : { secret }),
+    })),
     ownPorts: listen.map(({ port }) => port),
   };
 }
@@ -163,6 +169,18 @@ function seed(house: Seeded, file: string, log: Log): void {
 }
 
 /** `env` is whose proxy variables are inherited; `roots` (PEM) are trusted beside those of the configuration. */
+/** The parent proxy our own calls take to this address, as agents' requests do; what is on this machine is called directly. */
+export function ownProxy(config: Config, env: NodeJS.ProcessEnv, address: string): string | undefined {
+  const { proxy } = config.upstream;
+  if (proxy === 'none') return undefined;
+  const inherited = inheritedProxy(env);
+  const url = proxy === 'inherit' ? inherited.proxy?.url : proxy;
+  const { hostname, port, protocol } = new URL(address);
+  const to = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'https:' ? 443 : 80)) };
+  const direct = bypass(proxy === 'inherit' ? inherited.noProxy : LOOPBACK);
+  return direct({ scheme: 'tcp', ...to }) ? undefined : url;
+}
+
 export function upstreamOf(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,

@@ -50,6 +50,8 @@ export interface PoliciesOptions {
   readonly settings: Config['policies'];
   readonly stateDir: string;
   readonly env: Environment;
+  /** Parent proxy of our own calls to an address; absent = none. */
+  readonly proxyOf?: (url: string) => string | undefined;
   readonly log: PolicyLog;
 }
 
@@ -103,8 +105,7 @@ export class Policies {
     const files = settings.files.length === 0 ? undefined : engine.readPolicyFiles(settings.files);
     const known = this.#staged.receiver;
     if (url === undefined) return { settings, files, receiver: undefined };
-    if (known?.url === url) return { settings, files, receiver: known };
-    return { settings, files, receiver: await this.#receiver(url) };
+    return { settings, files, receiver: known?.url === url ? known : await this.#receiver(url) };
   }
 
   /** From the next compilation of stages on. Returns what was in force, to go back to. */
@@ -239,6 +240,7 @@ export class Policies {
       key: env['STRATHON_API_KEY'] || undefined,
       file: join(stateDir, 'private', 'policies.json'),
       isSelf: (address, port) => this.#host?.isSelf(address, port) === true,
+      via: () => this.#options.proxyOf?.(url),
       enforcing: () => this.#host?.enforcing() === true,
       acceptShrink: () => this.#staged.settings.accept_shrink,
       changed: (less) => {
@@ -257,8 +259,7 @@ export class Policies {
   }
 
   #combine(): void {
-    const { files, receiver } = this.#staged;
-    const parts = [files, receiver?.set].filter((set) => set !== undefined);
+    const parts = [this.#staged.files, this.#staged.receiver?.set].filter((set) => set !== undefined);
     const wanting = this.#engine === undefined || this.unloaded || parts.length === 0;
     this.#set = wanting ? undefined : this.#engine?.createSet(parts);
     this.#examined = undefined;
@@ -273,6 +274,7 @@ export class Policies {
     const { PolicyAlerts: Alerts } = await import('./collector-policy-alerts.ts');
     this.#alerts ??= new Alerts({
       isSelf: (address, port) => this.#host?.isSelf(address, port) === true,
+      proxyOf: this.#options.proxyOf,
       shown: (host) => this.#host?.shownHost(host) ?? '',
       log: (level, event, fields) => this.#options.log[level](fields, event),
     });

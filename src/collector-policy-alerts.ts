@@ -7,6 +7,8 @@ import type { Policy } from './policy/policy.ts';
 
 export interface AlertOptions {
   readonly isSelf: (address: string, port: number) => boolean;
+  /** Parent proxy on the way to an address. */
+  readonly proxyOf?: ((url: string) => string | undefined) | undefined;
   /** Without secrets, as rows have it. */
   readonly shown: (host: string) => string;
   readonly log: (level: 'warn', event: string, fields: Record<string, unknown>) => void;
@@ -62,8 +64,8 @@ export class PolicyAlerts {
   #hook(url: string): Hook | undefined {
     const known = this.#hooks.get(url);
     if (known !== undefined || this.#hooks.size >= MAX_HOOKS) return known;
-    const { isSelf, log } = this.#options;
-    const hook = createHook({ url, isSelf, log, maxQueue: MAX_QUEUE });
+    const { isSelf, proxyOf, log } = this.#options;
+    const hook = createHook({ url, isSelf, via: () => proxyOf?.(url), log, maxQueue: MAX_QUEUE });
     this.#hooks.set(url, hook);
     return hook;
   }

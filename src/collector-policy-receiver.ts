@@ -13,6 +13,8 @@ export interface ReceiverOptions {
   /** Where the last good set is kept. */
   readonly file: string;
   readonly isSelf: (address: string, port: number) => boolean;
+  /** Parent proxy on the way to it. */
+  readonly via?: () => string | undefined;
   /** Somewhere requests are really stopped: then a set that allows much more has to be confirmed. */
   readonly enforcing: () => boolean;
   readonly acceptShrink: () => boolean;
@@ -42,7 +44,7 @@ export class PolicyReceiver {
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    this.#client = createReceiver(options.url, options.key, options.isSelf);
+    this.#client = createReceiver(options.url, options.key, options.isSelf, options.via);
   }
 
   get url(): string {

@@ -4,7 +4,7 @@ import { hasBudgets } from './collector-budgets.ts';
 import { seedFile } from './collector-files.ts';
 import { House } from './collector-house.ts';
 import { firstLines, listeningLine } from './collector-lines.ts';
-import { localAddresses } from './collector-parts.ts';
+import { localAddresses, ownProxy } from './collector-parts.ts';
 import { Policies } from './collector-policies.ts';
 import { keepApprovals, policyHost } from './collector-policy-host.ts';
 import { openStateDir } from './collector-state.ts';
@@ -85,10 +85,11 @@ export async function createCollector(options: CollectorOptions): Promise<Collec
   // It is taken in when the stored baseline is there; what is wrong with it is said while somebody looks.
   if (config.baseline.seed !== undefined) seedFile(config.baseline.seed);
   const { env, log } = options;
-  const policies = new Policies({ settings: config.policies, stateDir: config.state_dir, env, log });
+  let house: House | undefined;
+  const proxyOf = (url: string): string | undefined => ownProxy(house?.config ?? config, env, url);
+  const policies = new Policies({ settings: config.policies, stateDir: config.state_dir, env, proxyOf, log });
   policies.use(await policies.stage(config.policies));
   const state = openStateDir(config.state_dir, (message) => options.log.warn({}, message));
-  let house: House | undefined;
   const admin = createAdminServer({
     stateDir: state.path,
     handlers: createAdminHandlers(

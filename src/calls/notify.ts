@@ -21,9 +21,9 @@ type Log = (level: 'warn', event: string, fields: Record<string, unknown>) => vo
 /** Records are presentable here: nothing secret is in them, and nothing secret is told. Never in the traffic's way. */
 export function createNotifier({ targets, ownPorts }: NotifyData, log: Log, started: number = Date.now()): Notifier {
   const isSelf = (address: string, port: number): boolean => ownPorts.includes(port) && isLocal(address);
-  const hooks = targets.map(({ on, ...target }) => ({
+  const hooks = targets.map(({ on, proxy, ...target }) => ({
     on: new Set<NotifyEvent>(on),
-    hook: createHook({ ...target, isSelf, log }),
+    hook: createHook({ ...target, isSelf, via: () => proxy, log }),
   }));
   const each = <T>(use: (hook: Hook) => T): T[] => hooks.map(({ hook }) => use(hook));
   return {

@@ -1,4 +1,4 @@
-import { CallError, type Caller, createCaller, type IsSelf } from './direct.ts';
+import { CallError, type Caller, createCaller, type IsSelf, type Via } from './direct.ts';
 
 const TIMEOUT_MS = 5_000;
 /** Some ten thousand policies. */
@@ -14,12 +14,12 @@ export interface ReceiverClient {
 }
 
 /** @param base as configured: https, or http on loopback; that has been checked */
-export function createReceiver(base: string, key: string | undefined, isSelf: IsSelf): ReceiverClient {
+export function createReceiver(base: string, key: string | undefined, isSelf: IsSelf, via?: Via): ReceiverClient {
   const url = new URL(base);
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/policies`;
   // Servers ignore it (strathon-compat §1.1); rows that are off are skipped here.
   url.search = '?enabled=true';
-  const caller: Caller = createCaller(url.href, isSelf);
+  const caller: Caller = createCaller(url.href, isSelf, via);
   return {
     async pull(etag) {
       const { status, headers, body } = await caller.call({

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { HookStatus } from '../model/notify.ts';
-import { type Caller, createCaller, type IsSelf } from './direct.ts';
+import { type Caller, createCaller, type IsSelf, type Via } from './direct.ts';
 
 /** One notification; the same id on every try, so that a receiver can tell a repeat. */
 export interface Message {
@@ -14,6 +14,7 @@ export interface HookOptions {
   /** `whsec_` and base64, or any text; absent = not signed. */
   readonly secret?: string;
   readonly isSelf: IsSelf;
+  readonly via?: Via | undefined;
   readonly log: (level: 'warn', event: string, fields: Record<string, unknown>) => void;
   /** Pauses between tries, ms; one more try than pauses. */
   readonly pausesMs?: readonly number[];
@@ -72,7 +73,7 @@ class Queue implements Hook {
   constructor(options: HookOptions) {
     this.#options = options;
     this.#pauses = options.pausesMs ?? PAUSES_MS;
-    this.#caller = createCaller(options.url, options.isSelf);
+    this.#caller = createCaller(options.url, options.isSelf, options.via);
   }
 
   push(message: Message): void {

@@ -6,6 +6,8 @@ export interface NotifyTarget {
   readonly url: string;
   readonly secret?: string;
   readonly on: readonly NotifyEvent[];
+  /** URL of the parent proxy to tell it through; absent = directly. */
+  readonly proxy?: string | undefined;
 }
 
 /** What the recorder thread is given. */

@@ -118,10 +118,13 @@ function addName(names: NameRule[], entry: string): void {
 export function inheritedProxy(env: NodeJS.ProcessEnv): { proxy?: { url: string }; noProxy: string[] } {
   const value = read(env, 'https_proxy') ?? read(env, 'http_proxy') ?? read(env, 'all_proxy');
   const noProxy = (read(env, 'no_proxy') ?? '').split(/[\s,]+/).filter((entry) => entry !== '');
-  noProxy.push('localhost', '127.0.0.0/8', '::1');
+  noProxy.push(...LOOPBACK);
   if (value === undefined) return { noProxy };
   return { proxy: { url: value.includes('://') ? value : `http://${value}` }, noProxy };
 }
+
+/** NO_PROXY entries for this machine. */
+export const LOOPBACK: readonly string[] = ['localhost', '127.0.0.0/8', '::1'];
 
 function read(env: NodeJS.ProcessEnv, name: string): string | undefined {
   const value = (env[name] ?? env[name.toUpperCase()] ?? '').trim();
