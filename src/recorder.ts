@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Notifier } from './calls/notify.ts';
@@ -7,6 +6,7 @@ import type { Consumer } from './model/ports.ts';
 import type { RecentQuery } from './model/recent.ts';
 import type { BaselineSnapshot, WeirRecord } from './model/record.ts';
 import { type Journal, openJournal } from './record/journal.ts';
+import { watchLoop } from './record/loop-delay.ts';
 import { createUnpacker } from './record/pack.ts';
 import { patternsOrNone } from './record/patterns.ts';
 import { createPresentation } from './record/presentable.ts';
@@ -73,7 +73,7 @@ class Recorder {
   readonly #journal: Journal;
   readonly #unpack: (text: string) => WeirRecord[];
   readonly #metrics = createMetrics();
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #delay = watchLoop();
   readonly #problems: string[] = [];
   readonly #slot: StoreSlot | undefined;
   #traffic = 0;
@@ -96,7 +96,6 @@ class Recorder {
     this.#journal = openJournal({ directory, maxBytes: data.telemetry.journalMaxBytes, boot: data.boot, log });
     for (const record of this.#journal.interrupted) this.#metrics.record(record);
     this.#slot = storeSlot(this.#journal);
-    this.#delay.enable();
   }
 
   async start(): Promise<void> {
@@ -265,15 +264,13 @@ class Recorder {
 
   #refresh(): void {
     const books = this.#journal.books();
-    const own = this.#delay.percentile(99) / 1e9;
-    this.#delay.reset();
     this.#metrics.health({
       started: books.started,
       open: books.open,
       dropped: books.dropped,
       journalBytes: this.#journal.status().bytes,
       consumers: this.#pumps?.status() ?? [],
-      eventLoopDelay: { traffic: this.#traffic, recorder: Number.isFinite(own) ? own : 0 },
+      eventLoopDelay: { traffic: this.#traffic, recorder: this.#delay.take() },
     });
   }
 

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Worker } from 'node:worker_threads';
 import type { RecentExchange, RecentQuery } from '../model/recent.ts';
 import type { BaselineSnapshot, Tally, TrafficGauges, WeirRecord } from '../model/record.ts';
 import type { ReportFacts } from '../model/report.ts';
 import { BATCH, Backlog } from './backlog.ts';
 import type { RecorderClient, RecorderClientOptions } from './client-contract.ts';
+import { watchLoop } from './loop-delay.ts';
 import { noStatus } from './no-status.ts';
 import { pack } from './pack.ts';
 import type {
@@ -47,7 +47,7 @@ class Client implements RecorderClient {
   readonly #backlog: Backlog;
   readonly #calls = new Map<number, Call>();
   readonly #listeners = new Set<(record: WeirRecord) => void>();
-  readonly #delay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #delay = watchLoop();
   #read: () => Pick<Tally, 'started' | 'open'> = () => ({ started: 0, open: 0 });
   #worker: Worker | undefined;
   #accepting = false;
@@ -72,7 +72,6 @@ class Client implements RecorderClient {
     this.ready = new Promise((resolve) => {
       this.#settleReady = resolve;
     });
-    this.#delay.enable();
     this.#start();
   }
 
@@ -232,10 +231,7 @@ class Client implements RecorderClient {
   }
 
   metrics(): Promise<string> {
-    // p99 since the last look, nanoseconds.
-    const delay = this.#delay.percentile(99) / 1e9;
-    this.#delay.reset();
-    return this.call('metrics', { traffic: Number.isFinite(delay) ? delay : 0 }) as Promise<string>;
+    return this.call('metrics', { traffic: this.#delay.take() }) as Promise<string>;
   }
 
   recent(query: RecentQuery): Promise<readonly RecentExchange[]> {
@@ -273,7 +269,7 @@ class Client implements RecorderClient {
     this.#closing = true;
     clearTimeout(this.#timer);
     clearTimeout(this.#restart);
-    this.#delay.disable();
+    this.#delay.stop();
     const worker = this.#worker;
     if (worker === undefined) {
       if (!this.#backlog.idle) this.#options.log('error', 'records-lost', { waiting: this.#backlog.pending });
