@@ -41,7 +41,9 @@ export function leakFindings(
   const { method } = exchange.request;
   const where = `${printable(method, 20)} to ${shownHost(exchange.destination.host)}`;
   const all = [...merged.values()].sort((a, b) => STRENGTH[b.weight.disposition] - STRENGTH[a.weight.disposition]);
-  const shown = all.slice(0, Math.max(0, MOST - told));
+  // Where others have been told of already, what has to go, or stops it all, must still be told.
+  const least = all[0] !== undefined && STRENGTH[all[0].weight.disposition] >= STRENGTH.redact ? 1 : 0;
+  const shown = all.slice(0, Math.max(least, MOST - told));
   const findings = shown.map((leak) => findingOf(leak, where, inspector));
   const last = shown.at(-1);
   // What is not told has to go all the same.

@@ -129,6 +129,20 @@ test('at most ten findings an exchange, one per rule and place with a count', ()
   assert.equal(findings('evil.test', { fields }).length, 10);
 });
 
+test('where ten were told already, what has to go is told all the same', () => {
+  const flagged = { found: found({ severity: 'medium' }), offset: 0, count: 1 };
+  const severe = { found: found({ rule: 'severe' }), offset: 9, count: 1 };
+  const exchange = exchangeTo('evil.test', { method: 'POST' });
+  const known = bodyFindings(exchange, 'request', { found: [flagged] }, { rules: PLAIN, shownHost: String });
+  exchange.findings.push(...Array.from({ length: 10 }, () => known[0] as Finding));
+  const told = bodyFindings(exchange, 'request', { found: [flagged, severe] }, { rules: PLAIN, shownHost: String });
+  assert.deepEqual(
+    told.map(({ rule, disposition }) => [rule, disposition]),
+    [['severe', 'block']],
+  );
+  assert.deepEqual(bodyFindings(exchange, 'request', { found: [flagged] }, { rules: PLAIN, shownHost: String }), []);
+});
+
 test('an agent whose requests are not to be read', () => {
   const scan = scanner();
   const inspector = leakInspector({ scan, rules: PLAIN, wanted: () => false, shownHost: String });
