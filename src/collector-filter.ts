@@ -134,6 +134,9 @@ export function blocksUnscanned(
   return (config.agents.get(configKey(agent))?.blocked_categories.length ?? 0) > 0;
 }
 
+/** Of a WebSocket that lives for days there may be any number. */
+const MOST_REMEMBERED = 1000;
+
 /** Rules count what `suppress` keeps quiet: what is weighed when it is found and again when it is told counts once. */
 function remembered(rules: LeakRules): LeakRules {
   const known = new Map<string, Weight | undefined>();
@@ -141,8 +144,11 @@ function remembered(rules: LeakRules): LeakRules {
     suppressed: rules.suppressed,
     weigh(found: Found, place, exchange) {
       const key = `${found.rule} ${found.fingerprint} ${place}`;
-      if (!known.has(key)) known.set(key, rules.weigh(found, place, exchange));
-      return known.get(key);
+      if (known.has(key)) return known.get(key);
+      const weight = rules.weigh(found, place, exchange);
+      if (known.size >= MOST_REMEMBERED) known.delete(known.keys().next().value as string);
+      known.set(key, weight);
+      return weight;
     },
   };
 }

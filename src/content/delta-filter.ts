@@ -25,7 +25,7 @@ const MOST_QUEUED = 64 << 10;
 const MOST_EVENT = 16 << 10;
 /** Bytes of text that wait for what they may become (product.md §7). */
 const MOST_HELD = 4096;
-/** Texts told apart in one stream. */
+/** Texts told apart in one stream; beyond it the one that has been quiet longest is over. */
 const MOST_TEXTS = 64;
 
 /** The beginning of an event whose data is no JSON object: it is nobody's piece of text, and need not be whole. */
@@ -170,13 +170,14 @@ export class DeltaFilter {
   #piece(delta: Delta): readonly Piece[] {
     let text = this.#texts.get(delta.text);
     if (text === undefined) {
-      if (this.#texts.size >= MOST_TEXTS) return [];
+      if (this.#texts.size >= MOST_TEXTS) this.#texts.delete(this.#texts.keys().next().value as string);
       const { scan, act, holdMs } = this.#options;
       // Nobody waits for what is read on a copy: there all that is open is waited for.
       const counts = holdMs === 0 ? {} : { counts: (found: Found) => act(found) !== 'pass' };
       text = new DeltaText({ scan, act, ...counts, found: (found, pieces) => this.#found(found, pieces) });
-      this.#texts.set(delta.text, text);
-    }
+    } else this.#texts.delete(delta.text);
+    // Moved to the young end.
+    this.#texts.set(delta.text, text);
     const bytes = Buffer.from(delta.value);
     const { budget, agent, now } = this.#options;
     // That it was used up is told of the body itself.

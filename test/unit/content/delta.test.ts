@@ -261,3 +261,15 @@ test('on a copy, what is spread over events is told, once, with what it is sprea
     }
   }
 });
+
+test('however many texts a stream has had, the one that goes on is looked at', async () => {
+  const responses = (item: string, delta: string): string =>
+    `data: ${JSON.stringify({ type: 'response.output_text.delta', item_id: item, output_index: 0, delta })}\n\n`;
+  const others = Array.from({ length: 200 }, (_, i) => responses(`m${i}`, `text ${i}`));
+  const parts = [responses('late', AWS.slice(0, 8)), responses('late', AWS.slice(8)), responses('late', ' end')];
+  const text = [responses('long', 'begins '), ...others.flatMap((one) => [one, responses('long', '.')]), ...parts];
+  const { bytes, replaced } = await play(stream, [Buffer.from(text.join(''))]);
+  assert.equal(replaced, 1);
+  const said = [...bytes.toString().matchAll(/"late".*"delta":"([^"]*)"/g)].map(([, delta]) => delta).join('');
+  assert.equal(said, `${LABEL} end`);
+});
