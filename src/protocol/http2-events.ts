@@ -54,7 +54,7 @@ export interface Pair extends PairEvents {
   /** Our answer instead of the upstream's, which has not begun. */
   refuse(answer: Answer): void;
   /** The response has begun and may not go on: `last`, then its end. */
-  cut(last: Buffer | undefined): void;
+  cut(answer: Answer, last: Buffer | undefined): void;
   /** Ends both directions of what was switched to, with last bytes for each side. */
   leave(toAgent: Buffer | undefined, toUpstream: Buffer | undefined): void;
   requestStopped(answer: Answer, last: Last): void;

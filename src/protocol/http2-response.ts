@@ -163,14 +163,15 @@ export class ResponseHalf implements HoldOwner {
     this.#trailers = [];
     if (!pair.agent.headersSent) pair.refuse(answer);
     else if (pair.exchange.request.upgrade !== undefined) pair.leave(last?.forward, last?.back);
-    else pair.cut(last?.forward);
+    else pair.cut(answer, last?.forward);
   }
 
   /** Ends what has begun: nothing more of the upstream's comes. A body that promised its length can only be cut. */
-  close(last: Buffer | undefined): void {
+  close(last: Buffer | undefined, trailers: readonly string[]): void {
     const { agent, exchange, request } = this.#pair;
     this.#fields = undefined;
     this.#waiting = [];
+    this.#trailers = trailers;
     this.#hold?.abandon();
     if (this.#hold?.shape !== 'free' && fieldOf(exchange.responseFields ?? [], 'content-length') !== undefined) {
       this.#resetSoon(constants.NGHTTP2_INTERNAL_ERROR);

@@ -14,6 +14,7 @@ import {
   type UpstreamStream,
 } from './http2-events.ts';
 import { answerFields, fieldObject } from './http2-fields.ts';
+import { grpcFields, grpcTrailers, isGrpc } from './http2-grpc.ts';
 import type { Last } from './http2-hold.ts';
 import { RequestHalf } from './http2-request.ts';
 import { ResponseHalf } from './http2-response.ts';
@@ -98,11 +99,12 @@ export class StreamPair implements Pair {
       agent.close(NGHTTP2_INTERNAL_ERROR);
       return;
     }
-    const empty = answer.body === '' || this.exchange.request.method === 'HEAD';
+    const grpc = isGrpc(this.exchange);
+    const empty = grpc || answer.body === '' || this.exchange.request.method === 'HEAD';
     // An upload that is answered by us is not read on: the agent is told to stop (RFC 9113 §8.1).
     if (!this.request.read) agent.once('finish', () => setImmediate(() => agent.close(NGHTTP2_NO_ERROR)));
     agent.resume();
-    agent.respond(answerFields(answer), { endStream: empty, sendDate: false } as object);
+    agent.respond(grpc ? grpcFields(answer) : answerFields(answer), { endStream: empty, sendDate: false } as object);
     if (!empty) agent.end(answer.body);
   }
 
@@ -111,12 +113,12 @@ export class StreamPair implements Pair {
     this.answer(answer);
   }
 
-  cut(last: Buffer | undefined): void {
+  cut(answer: Answer, last: Buffer | undefined): void {
     this.answered = true;
     this.#settle(CUT);
     this.upstream?.close(NGHTTP2_CANCEL);
     this.agent.resume();
-    this.response.close(last);
+    this.response.close(last, isGrpc(this.exchange) ? grpcTrailers(answer) : []);
   }
 
   leave(toAgent: Buffer | undefined, toUpstream: Buffer | undefined): void {
@@ -134,7 +136,7 @@ export class StreamPair implements Pair {
   requestStopped(answer: Answer, last: Last): void {
     if (!this.agent.headersSent) this.refuse(answer);
     else if (this.exchange.request.upgrade !== undefined) this.leave(last?.back, last?.forward);
-    else this.cut(undefined);
+    else this.cut(answer, undefined);
   }
 
   interim(raw: readonly string[]): void {

@@ -3,7 +3,10 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { after, before, test } from 'node:test';
 import grpc from '@grpc/grpc-js';
+import type { Answer } from '../../../src/model/answer.ts';
+import { grpcFields } from '../../../src/protocol/http2-grpc.ts';
 import { createAuthority } from '../../support/certs.ts';
+import { fakeFilter, POISON } from '../../support/fake-filter.ts';
 import { type H2Proxy, h2Proxy } from '../../support/h2-proxy.ts';
 import { connectThrough } from '../../support/origins.ts';
 
@@ -193,4 +196,101 @@ test('every call is one closed exchange on one connection', async () => {
   );
   assert.equal(opened[0]?.connection, opened[5]?.connection);
   assert.equal(opened[3]?.requestBytes, 5_000_000 + 100 * 5);
+});
+
+const REFUSED: Answer = {
+  status: 403,
+  reason: 'Blocked by Weir: 100 % of it (ref 01J8)',
+  headers: [
+    ['content-type', 'application/json'],
+    ['content-length', '2'],
+    ['x-strathon-block-reason', 'policy'],
+  ],
+  body: '{}',
+};
+
+/** What a client shows of a call that is refused. */
+function shown(name: 'unary' | 'down', message: string): Promise<grpc.StatusObject> {
+  return new Promise((resolve) => {
+    const { path } = service[name];
+    if (name === 'unary') {
+      const call = client.makeUnaryRequest(path, identity, identity, Buffer.from(message), () => undefined);
+      call.on('status', resolve);
+      return;
+    }
+    const call = client.makeServerStreamRequest(path, identity, identity, Buffer.from(message));
+    call.on('error', () => undefined).on('status', resolve);
+    call.resume();
+  });
+}
+
+test('a refusal is told as the status of the call, with its words', async () => {
+  const { check, filter } = proxy.corridor;
+  try {
+    proxy.corridor.check = () => ({ forward: false, answer: REFUSED });
+    for (const [status, code] of [
+      [403, grpc.status.PERMISSION_DENIED],
+      [429, grpc.status.RESOURCE_EXHAUSTED],
+      [502, grpc.status.UNAVAILABLE],
+    ] as const) {
+      proxy.corridor.check = () => ({ forward: false, answer: { ...REFUSED, status } });
+      const got = await shown('unary', 'hi');
+      assert.deepEqual([got.code, got.details], [code, REFUSED.reason]);
+      assert.deepEqual(got.metadata.get('x-strathon-block-reason'), ['policy']);
+    }
+    proxy.corridor.check = () => ({ forward: true });
+    for (const shape of ['whole', 'same', 'free'] as const) {
+      proxy.corridor.filter = fakeFilter({ request: { shape } }).filter;
+      const { code, details } = await shown('unary', `see ${POISON}`);
+      assert.equal(code, grpc.status.PERMISSION_DENIED, details);
+    }
+  } finally {
+    Object.assign(proxy.corridor, { check, filter });
+  }
+});
+
+test('a response that is cut ends with the status of a refusal', async () => {
+  const { filter } = proxy.corridor;
+  try {
+    for (const shape of ['same', 'free'] as const) {
+      // What `down` says ends with `part 99`.
+      proxy.corridor.filter = (_exchange, direction, _length, sink) => {
+        if (direction === 'request') return undefined;
+        let stopped = false;
+        return {
+          shape,
+          write(payload) {
+            if (stopped) return true;
+            const at = payload.indexOf('part 99');
+            stopped = at >= 0;
+            if (stopped) setTimeout(() => sink.stop(REFUSED), 20);
+            sink.data(stopped ? payload.subarray(0, at - 5) : payload);
+            return true;
+          },
+          end: () => undefined,
+          abandon: () => undefined,
+        };
+      };
+      const { code, details } = await shown('down', 'go');
+      assert.deepEqual([code, details], [grpc.status.PERMISSION_DENIED, REFUSED.reason]);
+    }
+  } finally {
+    proxy.corridor.filter = filter;
+  }
+});
+
+test('trailers only, in one block, percent-encoded', () => {
+  const fields = grpcFields(REFUSED);
+  assert.deepEqual(fields, [
+    ':status',
+    '200',
+    'content-type',
+    'application/grpc',
+    'grpc-status',
+    '7',
+    'grpc-message',
+    'Blocked by Weir: 100 %25 of it (ref 01J8)',
+    'x-strathon-block-reason',
+    'policy',
+  ]);
 });
