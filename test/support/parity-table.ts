@@ -5,7 +5,7 @@ import type { Said } from './parity-origin.ts';
 /** Assembled at run time, so that no scanner takes this file for a leak. */
 export const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
 /** Knows no upper case, as a host name does not. */
-const HOST_SECRET = ['ak', 'ia', 'q7zp2mw8xk4tn9vb'].join('');
+export const HOST_SECRET = ['ak', 'ia', 'q7zp2mw8xk4tn9vb'].join('');
 export const RULE = 'github-pat';
 /** In a path that has it an inspector throws (break-inspector.ts). */
 export const BREAK_HEAD = 'break-head';
