@@ -2,13 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { scanBudgetOf } from './collector-content.ts';
 import { explainRequest } from './collector-explain.ts';
 import { listenerTls, pemFiles, seedFile } from './collector-files.ts';
+import { dataOf } from './collector-library.ts';
 import { accountsOf, baselineOf, stageData, upstreamOf } from './collector-parts.ts';
 import { Policies, receiverUrl } from './collector-policies.ts';
 import { readingStage } from './collector-reading.ts';
 import { createScanning, scanOptions } from './collector-scan.ts';
 import { createShown } from './collector-shown.ts';
-import { compileStages } from './collector-stages.ts';
+import { compileStages, interceptionOf } from './collector-stages.ts';
 import type { Config } from './config/schema.ts';
+import { compileCategories } from './inspect/categories.ts';
 import { createTokens } from './inspect/tokens.ts';
 import type { ExplainReport, ExplainRequest } from './model/policy.ts';
 
@@ -79,6 +81,11 @@ export async function explainConfigured(
   } finally {
     await policies.stop();
   }
+}
+
+/** Whether TLS of a host is read by this configuration. Throws Error for a category nobody knows. */
+export function tlsReader({ intercept }: Config): (host: string) => boolean {
+  return interceptionOf(intercept, compileCategories(dataOf('destinations')));
 }
 
 /** What is wrong with the policies a configuration names, one sentence each; nothing is asked of a receiver. */

@@ -6,6 +6,7 @@ import type { Attributes, AttributeValue } from './policy/cel-context.ts';
 import { decide } from './policy/decide.ts';
 import { factsOf } from './policy/facts.ts';
 import type { Policy, PolicySet } from './policy/policy.ts';
+import { SAID_IN_ANSWER, SAID_IN_REQUEST } from './policy/vocabulary.ts';
 
 /** What is said in a call of an LLM API, for policies: raw, whatever is exported (product.md §8). */
 export interface Said extends LlmContent {
@@ -22,15 +23,11 @@ export interface SaidPolicies {
   judge(exchange: Exchange, direction: 'request' | 'response', said: Said): readonly Finding[];
 }
 
-/** Known when the request has been read, and when the answer has. */
-const OF_REQUEST: ReadonlySet<string> = new Set(['gen_ai.prompt', 'gen_ai.request.model']);
-const OF_RESPONSE = 'gen_ai.completion';
-
 function readsSaid({ compiled }: Policy): boolean {
-  return readsAnswer(compiled.reads) || [...OF_REQUEST].some((name) => compiled.reads.has(name));
+  return readsAnswer(compiled.reads) || [...SAID_IN_REQUEST].some((name) => compiled.reads.has(name));
 }
 
-const readsAnswer = (reads: ReadonlySet<string>): boolean => reads.has(OF_RESPONSE);
+const readsAnswer = (reads: ReadonlySet<string>): boolean => reads.has(SAID_IN_ANSWER);
 
 /** The same set without the policies that wait for what is said. */
 export function withoutSaid(set: PolicySet): PolicySet {

@@ -12,7 +12,7 @@ import type { Config } from './config/schema.ts';
 import { createCa } from './connection/certificate.ts';
 import { createIsSelf } from './inspect/self.ts';
 
-export { configurationProblems, explainConfigured, policyFileProblems } from './collector-check.ts';
+export { configurationProblems, explainConfigured, policyFileProblems, tlsReader } from './collector-check.ts';
 export { actionsIn } from './collector-explain.ts';
 export { forgetStoredRefusals, rotateStoredAuthority } from './collector-files.ts';
 export { type PatternFact, patternFacts, type Tried, tryPatterns } from './collector-patterns.ts';

@@ -29,8 +29,28 @@ export function policyCheckCommand(cli: Cli): Command {
       const shared = files.length > 0 ? [] : (await import('../collector.ts')).sharedHosts(configuration(cli));
       for (const sentence of shared) cli.note(safe(sentence, 400));
       if (files.length === 0 && configuration(cli).policies.files.length === 0 && shared.length > 0) return;
-      check(cli, await loadPolicies(cli, files));
+      const loaded = await loadPolicies(cli, files);
+      check(cli, { ...loaded, policies: await withBlind(cli, loaded.policies) });
     });
+}
+
+/** What is written for hosts whose TLS the configuration does not read, where there is a configuration. */
+async function withBlind(cli: Cli, policies: readonly Examined[]): Promise<readonly Examined[]> {
+  const [{ tlsReader }, { blindHosts }] = await Promise.all([import('../collector.ts'), import('../policy/blind.ts')]);
+  let readsTls: (host: string) => boolean;
+  try {
+    readsTls = tlsReader(configuration(cli));
+  } catch (error) {
+    // Files can be looked at where no configuration is, or none that can be used.
+    if (error instanceof ConfigError) return policies;
+    throw error;
+  }
+  return policies.map((examined) => {
+    const hosts = blindHosts(examined, readsTls);
+    if (hosts.length === 0) return examined;
+    const text = `can never match over TLS: that of ${hosts.join(', ')} is not read (intercept)`;
+    return { ...examined, remarks: [...examined.remarks, { level: 'warning', code: 'blind', text }] };
+  });
 }
 
 export async function loadPolicies(cli: Cli, given: readonly string[]): Promise<Loaded> {

@@ -2,7 +2,15 @@ import { evaluate } from './cel.ts';
 import { Context } from './cel-context.ts';
 import { type Result, Unread } from './cel-value.ts';
 import { enforces, type Policy, type PolicySet } from './policy.ts';
-import { KNOWN_LATER, NEEDS_CONTENT, READABLE, TUNNEL, TUNNEL_NAME } from './vocabulary.ts';
+import {
+  KNOWN_LATER,
+  NEEDS_CONTENT,
+  READABLE,
+  SAID_IN_ANSWER,
+  SAID_IN_REQUEST,
+  TUNNEL,
+  TUNNEL_NAME,
+} from './vocabulary.ts';
 
 /** What can be said of a policy without any request. */
 export interface Examined {
@@ -20,7 +28,7 @@ export interface Examined {
 /** `error`: the policy cannot do what it says. `warning`: probably not what was meant. */
 export interface Remark {
   readonly level: 'error' | 'warning' | 'note';
-  /** Stable: `never`, `always`, `never-in-tunnel`, `unknown-name`, `unknown-attribute`, `overshadowed`. */
+  /** Stable: `never`, `always`, `never-in-tunnel`, `unknown-name`, `unknown-attribute`, `overshadowed`, `too-late`. */
   readonly code: string;
   /** A sentence for people, without the policy's name. */
   readonly text: string;
@@ -56,11 +64,30 @@ function examineOne(policy: Policy, above: Policy | undefined): Examined {
     const why = KNOWN_LATER.has(name) ? 'known only after the request was judged' : 'never set here';
     remark('warning', 'unknown-attribute', `reads ${name}, which is ${why}: not applicable where it gets there`);
   }
+  const late = lateText(policy);
+  if (late !== undefined) remark('warning', 'too-late', late);
   if (canMatch && !canMatchInTunnel) remark('note', 'never-in-tunnel', tunnelText(policy));
   if (above !== undefined && policy.enabled && !policy.shadow && policy.action !== 'log' && policy.action !== 'alert') {
     remark('warning', 'overshadowed', `never decides: ${JSON.stringify(above.name)} above it decides everything`);
   }
   return { policy, reads: [...reads].sort(), canMatch, canMatchInTunnel, unknownAttributes, remarks };
+}
+
+/** What is said in a call is known after the policies of the head have decided (strathon-compat knows no such order: there all is one). */
+function lateText({ action, compiled: { reads } }: Policy): string | undefined {
+  if (reads.has(SAID_IN_ANSWER)) {
+    const stops = enforces(action) || action === 'allow' || action === 'redact';
+    return stops
+      ? `reads ${SAID_IN_ANSWER}, known when the answer has been given: it is recorded and stops nothing`
+      : undefined;
+  }
+  const named = [...SAID_IN_REQUEST].filter((name) => reads.has(name)).join(', ');
+  if (named === '') return undefined;
+  if (action === 'allow')
+    return `reads ${named} and is asked when the rest has decided: it can only come before other policies on what is said, and allows nothing they refused`;
+  if (action === 'redact')
+    return `reads ${named}, known when the request has been read: what has gone on by then is not taken out`;
+  return undefined;
 }
 
 function tunnelText({ compiled }: Policy): string {
@@ -82,7 +109,7 @@ function appliesToTunnel({ appliesTo }: Policy): boolean {
 }
 
 /** Evaluates with values that are not known: what comes out all the same holds for every request. */
-function judge({ compiled }: Policy, context: Context): 'always' | 'never' | 'depends' {
+export function judge({ compiled }: Policy, context: Context): 'always' | 'never' | 'depends' {
   // Names that are computed cannot be answered one by one.
   if (compiled.readsComputed) return 'depends';
   const evaluation = evaluate(compiled, context);
@@ -96,7 +123,7 @@ const UNREAD = new Unread();
 const NOTHING = { attrs: new Map<string, never>(), now: 0 };
 
 /** A request of which nothing is known but which attributes can exist. */
-class Anything extends Context {
+export class Anything extends Context {
   constructor(name = '') {
     super({ ...NOTHING, name });
   }

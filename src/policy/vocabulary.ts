@@ -57,6 +57,11 @@ const CONTENT = [
   'gen_ai.completion',
 ] as const;
 
+/** What is said in a call of an LLM API: known when its request has been read, asked after the policies of the head. */
+export const SAID_IN_REQUEST: ReadonlySet<string> = new Set(['gen_ai.prompt', 'gen_ai.request.model']);
+/** The same of its answer, when that has been given. */
+export const SAID_IN_ANSWER = 'gen_ai.completion';
+
 /** Of the record, but known only when everything is over, or a consequence of what policies say. */
 const AFTERWARDS = [
   'http.request.body.size',

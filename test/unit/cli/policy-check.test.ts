@@ -167,3 +167,23 @@ test('allowed hosts on shared CDNs are named, own ones are not', async () => {
 });
 
 const ONE = { policies: [{ name: 'one', match_expression: 'attrs["server.address"] == "a"', action: 'block' }] };
+
+test('check: what is written for hosts whose TLS the configuration does not read', async () => {
+  const policies = file(
+    'read.yaml',
+    `policies:
+  - name: no-uploads
+    match_expression: attrs["server.address"] == "api.a.example" && attrs["url.path"] == "/upload"
+    action: block
+`,
+  );
+  const warned = /^ {2}warning: can never match over TLS: that of api\.a\.example is not read \(intercept\)$/m;
+  const check = async (config: string) => {
+    file('weir.yaml', config);
+    return (await run(['check', policies])).out;
+  };
+  assert.match(await check('intercept: {only: [api.b.example]}\n'), warned);
+  assert.match(await check('mode: monitor\n'), warned);
+  assert.doesNotMatch(await check('intercept: {only: ["*.a.example"]}\n'), warned);
+  assert.doesNotMatch(await check('nonsense: 1\n'), warned, 'a configuration that cannot be used says nothing');
+});

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { blindHosts } from '../../../src/policy/blind.ts';
 import { decide } from '../../../src/policy/decide.ts';
 import { type Examined, examine } from '../../../src/policy/examine.ts';
 import { parsePolicies } from '../../../src/policy/parse.ts';
@@ -130,4 +131,63 @@ test('a policy below one that decides everything is told', () => {
 test('what is known of a URL is not known of what is made of it', () => {
   const made = one('(attrs["strathon.http.url"] == "https://a.example/" ? "evil" : "b").startsWith("e")');
   assert.equal(made.canMatchInTunnel, true);
+});
+
+describe('what is said in LLM calls', () => {
+  const text = (expression: string, action: string) =>
+    one(expression, { action }).remarks.find(({ code }) => code === 'too-late')?.text;
+  const PROMPT = 'attrs["gen_ai.prompt"].contains("x")';
+
+  test('is known too late to allow, or to take out; what stops or records comes in time', () => {
+    assert.match(text(PROMPT, 'allow') ?? '', /^reads gen_ai\.prompt and is asked when the rest has decided/);
+    assert.match(
+      text(`${PROMPT} && attrs["gen_ai.request.model"] == "m"`, 'redact') ?? '',
+      /gen_ai\.prompt, gen_ai\.request\.model/,
+    );
+    for (const action of ['block', 'steer', 'log', 'alert', 'require_approval'])
+      assert.equal(text(PROMPT, action), undefined, action);
+    assert.equal(text('attrs["server.address"] == "a.example"', 'allow'), undefined);
+  });
+
+  test('of the answer: nothing is stopped by it', () => {
+    for (const action of ['block', 'allow', 'redact'])
+      assert.match(
+        text('attrs["gen_ai.completion"].contains("x")', action) ?? '',
+        /recorded and stops nothing/,
+        action,
+      );
+    for (const action of ['log', 'alert'])
+      assert.equal(text('attrs["gen_ai.completion"].contains("x")', action), undefined);
+  });
+});
+
+describe('hosts whose TLS is not read', () => {
+  const blind = (expression: string, ...read: string[]) =>
+    blindHosts(one(expression), (host) => read.some((name) => host === name || host.endsWith(`.${name}`)));
+  const AT = 'attrs["server.address"] == "api.a.example" && attrs["url.path"] == "/x"';
+
+  test('a policy that needs the content of theirs is named with them', () => {
+    assert.deepEqual(blind(AT), ['api.a.example']);
+    assert.deepEqual(blind(AT, 'other.example'), ['api.a.example']);
+    assert.deepEqual(blind(AT, 'a.example'), []);
+    assert.deepEqual(blind('attrs["strathon.http.url"].startsWith("https://api.a.example/v1")'), ['api.a.example']);
+    assert.deepEqual(blind('attrs["strathon.http.url"] == "https://api.a.example/v1"', 'b.example'), ['api.a.example']);
+    const both = 'attrs["server.address"] in ["a.example", "b.example"] && attrs["http.request.method"] == "POST"';
+    assert.deepEqual(blind(both), ['a.example', 'b.example']);
+    assert.deepEqual(blind(both, 'b.example'), []);
+    const below = 'attrs["server.address"].endsWith(".a.example") && attrs["url.path"] == "/x"';
+    assert.deepEqual(blind(below), ['a.example']);
+    assert.deepEqual(blind(below, 'www.a.example'), []);
+  });
+
+  test('one for any host, for tunnels, or for none of those it mentions, is not', () => {
+    for (const expression of [
+      'attrs["url.path"] == "/x"',
+      'attrs["server.address"] == "a.example"',
+      'attrs["strathon.http.url"].contains("a.example/v1/x")',
+      'attrs["server.address"] != "a.example" && attrs["url.path"] == "/x"',
+      'attrs["gen_ai.prompt"].contains("mail.a.example")',
+    ])
+      assert.deepEqual(blind(expression), [], expression);
+  });
 });
