@@ -8,12 +8,13 @@ import type { ContentFilter, ContentTap, Corridor, FilterSink, HeadEdits, RelayC
 import type { PendingRequest } from './http1-forward.ts';
 import type { Intake } from './http1-intake.ts';
 import * as losses from './http1-losses.ts';
+import { DIGESTS } from './http1-response-filter.ts';
 import type { Upstream } from './http1-upstream.ts';
 import { WireBody } from './http1-wire-body.ts';
 
 const CONTINUE = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
 const LENGTH = new Set(['content-length']);
-const EXPECT = new Set(['expect']);
+const EXPECT = ['expect'];
 const CHUNKED = [['Transfer-Encoding', 'chunked']] as const;
 
 /** Who forwards what a held body becomes; it is told when nothing of its intake is under way. */
@@ -96,7 +97,7 @@ export class RequestHold implements ContentTap {
 
   readonly sink: FilterSink = {
     data: (payload) => this.#given(payload),
-    end: () => this.#givenAll(),
+    end: (redactions) => this.#givenAll(redactions),
     stop: (answer) => this.#stopped(answer),
     drained: () => this.#intake.unchoke(),
   };
@@ -187,10 +188,10 @@ export class RequestHold implements ContentTap {
     else this.#write(this.#body.give(payload));
   }
 
-  #givenAll(): void {
+  #givenAll(redactions: number): void {
     if (this.over) return;
     if (this.whole) {
-      const released = this.#released();
+      const released = this.#released(redactions);
       this.over = true;
       this.#later(() => this.#owner.forward(released));
       return;
@@ -201,14 +202,15 @@ export class RequestHold implements ContentTap {
   }
 
   /** The whole request as it goes on: the bytes that came when nothing was rewritten. */
-  #released(): PendingRequest {
+  #released(redactions: number): PendingRequest {
     const { pending } = this;
     const { head } = pending;
     const body = this.#body;
     const payload = Buffer.concat(this.#whole);
     this.#whole = [];
     const change: { values?: ReadonlyMap<number, string>; without?: ReadonlySet<string> } = {};
-    if (head.expectContinue) change.without = EXPECT;
+    const without = [...(head.expectContinue ? EXPECT : []), ...(redactions > 0 ? DIGESTS : [])];
+    if (without.length > 0) change.without = new Set(without);
     if (!body.fits(payload.length)) {
       body.framing = head.body === 'chunked' ? 'chunked' : 'plain';
       if (head.body === 'length') change.values = lengthValues(head.fields, payload.length);

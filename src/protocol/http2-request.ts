@@ -1,6 +1,7 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import type { Answer } from '../model/answer.ts';
 import type { ContentTap, HeadEdits } from '../model/ports.ts';
+import { DIGESTS } from './http1-response-filter.ts';
 import { sendTrailers } from './http2-ends.ts';
 import { type AgentRequest, listenAgent, type Pair, sawEnd } from './http2-events.ts';
 import { editedFields, editedTrailers, fieldOf, upstreamFields, withField } from './http2-fields.ts';
@@ -106,18 +107,18 @@ export class RequestHalf implements HoldOwner {
     host.slow();
   }
 
-  passed(whole: Buffer | undefined): void {
+  passed(whole: Buffer | undefined, redactions: number): void {
     const { exchange, upstream } = this.#pair;
     if (whole === undefined) {
       if (upstream !== undefined && !upstream.closed && !upstream.writableEnded) upstream.end();
       return;
     }
-    const { raw } = this.#request;
+    let { raw } = this.#request;
     exchange.requestBytes += this.#hold?.received ?? 0;
     this.#whole = whole;
-    if (whole.length !== this.#hold?.received) {
-      this.#request = { ...this.#request, raw: withField(raw, 'content-length', String(whole.length)) };
-    }
+    if (whole.length !== this.#hold?.received) raw = withField(raw, 'content-length', String(whole.length));
+    if (redactions > 0) raw = DIGESTS.reduce((left, name) => withField(left, name, undefined), raw);
+    this.#request = { ...this.#request, raw };
     this.#go?.();
   }
 

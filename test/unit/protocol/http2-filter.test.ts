@@ -140,7 +140,7 @@ describe('HTTP/2 relay: bodies under a filter', () => {
         proxy.corridor.checkTrailers = (_exchange, direction, raw) =>
           direction === 'request' && raw.length > 0 ? new Map([[1, 'gone']]) : undefined;
         const seen = serve();
-        const [stream, got] = post(['content-length', String(BODY.length), 'x-a', 'b'], true);
+        const [stream, got] = post(['content-length', String(BODY.length), 'content-digest', 'x', 'x-a', 'b'], true);
         stream.on('wantTrailers', () => stream.sendTrailers({ 'x-sum': 'abc', 'x-key': 'sesame' }));
         stream.write(BODY.slice(0, 12));
         stream.end(BODY.slice(12));
@@ -150,6 +150,7 @@ describe('HTTP/2 relay: bodies under a filter', () => {
         assert.equal(seen.got?.body, expected);
         assert.deepEqual(seen.got?.trailers, ['x-sum', 'abc', 'x-key', 'gone']);
         assert.equal(field(seen.raw, 'content-length'), shape === 'free' ? undefined : String(expected.length));
+        assert.equal(field(seen.raw, 'content-digest'), shape === 'whole' ? undefined : 'x');
         assert.equal(field(seen.raw, 'x-a'), 'b');
         const { outcome, exchange } = await closed();
         assert.equal(outcome, 'forwarded');
