@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { startWeir } from '../support/weir.ts';
 import { reportDetection } from './detection.ts';
+import { exportLines } from './export.ts';
 import { compare, generate, median, NONE, QUICK, type Rate, ROUNDS, SECONDS, type Subject } from './measure.ts';
 import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
@@ -220,6 +221,7 @@ async function main(): Promise<void> {
   await starting(lines);
   lines.push(...monthLines());
   lines.push(...(await replayLines(QUICK ? 50_000 : 1_000_000)));
+  lines.push(...(await exportLines(QUICK)));
   const world = await openWorld();
   const versions = [
     `Node ${process.version}`,
