@@ -15,6 +15,19 @@ const ALL_FRAMING = new Set([...FRAMING, 'connection', 'keep-alive']);
 const CHUNKED = [['Transfer-Encoding', 'chunked']] as const;
 const CLOSE = [['Connection', 'close']] as const;
 
+/**
+ * The entity tag of a body that was rewritten: it is no longer the same byte by byte, and may still be asked for by (RFC 9110 §8.8.1). A
+ * weak one is not good for ranges, nor for overwriting what was read.
+ */
+export function weakTag(value: string): string {
+  return value.startsWith('"') ? `W/${value}` : value;
+}
+
+function* weakTags(fields: readonly string[]): Generator<[number, string]> {
+  for (let i = 0; i < fields.length; i += 2)
+    if ((fields[i] as string).toLowerCase() === 'etag') yield [i / 2, weakTag(fields[i + 1] as string)];
+}
+
 /** Who writes what a held response becomes. */
 export interface ResponseHoldOwner {
   /** Towards the agent. */
@@ -209,6 +222,7 @@ export class ResponseHold implements ContentTap {
       } else body.framing = head.body === 'chunked' ? 'chunked' : 'plain';
     }
     if (redactions > 0) {
+      change.values = new Map([...(change.values ?? []), ...weakTags(head.fields)]);
       change.without = REWRITTEN;
       change.added = [[REDACTED, String(redactions)]];
     }

@@ -1,6 +1,7 @@
 import { constants, type IncomingHttpHeaders } from 'node:http2';
 import type { Answer } from '../model/answer.ts';
 import type { ContentTap } from '../model/ports.ts';
+import { DIGESTS, weakTag } from './http1-response-filter.ts';
 import { sendTrailers } from './http2-ends.ts';
 import { listenUpstreamData, type Pair, sawEnd } from './http2-events.ts';
 import {
@@ -17,8 +18,6 @@ import { type HoldOwner, holdStream, type Last, type StreamHold } from './http2-
 
 /** Says how many places of a body were rewritten (product.md §7). */
 const REDACTED = 'x-strathon-redacted';
-/** What speaks about bytes that are no more (RFC 9530; Content-MD5 and Digest before it). */
-const DIGESTS = ['content-md5', 'digest', 'content-digest', 'repr-digest'];
 
 /** Upstream → agent: fields, DATA, trailers and the end of one response. */
 export class ResponseHalf implements HoldOwner {
@@ -150,6 +149,8 @@ export class ResponseHalf implements HoldOwner {
     if (whole.length !== this.#hold?.received) fields = withField(fields, 'content-length', String(whole.length));
     if (redactions > 0) {
       fields = without(fields, DIGESTS);
+      const tag = fieldOf(fields, 'etag');
+      if (tag !== undefined) fields = withField(fields, 'etag', weakTag(tag));
       fields.push(REDACTED, String(redactions));
     }
     if (!this.#respond(fields, false)) return false;

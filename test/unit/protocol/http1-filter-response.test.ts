@@ -84,7 +84,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
         use({ shape, later });
         const agent = await agentTo();
         const server = await ask(agent);
-        await server.send(sized(`a ${SECRET} z`, 'Content-MD5: x\r\nDigest: y\r\nX-B: c\r\n'));
+        await server.send(sized(`a ${SECRET} z`, 'Content-MD5: x\r\nDigest: y\r\nETag: "1"\r\nX-B: c\r\n'));
         const expected = `a ${LABEL[shape]} z`;
         if (shape === 'free') {
           const got = (await agent.until(': 1\r\n\r\n')).toString();
@@ -97,6 +97,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
           assert.match(head, new RegExp(`\r\nContent-Length: ${expected.length}\r\n`));
           if (shape === 'whole') {
             assert.match(head, /\r\nX-Strathon-Redacted: 1\r\n/);
+            assert.match(head, /\r\nETag: W\/"1"\r\n/);
             assert.doesNotMatch(head, /content-md5|digest/i);
           }
         }
