@@ -52,7 +52,11 @@ const telemetry = z.strictObject({
     .prefault({}),
   journal: z
     .strictObject({
-      max_bytes: z.int().min(1_048_576).default(8_589_934_592).meta({ description: 'bytes; oldest segments go first' }),
+      max_bytes: z
+        .int()
+        .min(1_048_576)
+        .default(8_589_934_592)
+        .meta({ description: 'bytes; beyond it ordinary records go first, oldest before newer' }),
     })
     .prefault({}),
   genai: z

@@ -1,7 +1,7 @@
 export interface JournalOptions {
   /** Directory of the segments; undefined = in memory only (the state directory cannot be written). */
   readonly directory: string | undefined;
-  /** `telemetry.journal.max_bytes`; oldest segments go first. */
+  /** `telemetry.journal.max_bytes`; ordinary records of the oldest segments go first, then segments. */
   readonly maxBytes: number;
   /** Default 64 MiB. */
   readonly segmentBytes?: number;

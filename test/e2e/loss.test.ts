@@ -201,7 +201,7 @@ describe('loss: started = exported + journalled + open + sampled_out + dropped',
     assert.deepEqual([after.exported, after.dropped], [30, { 'rejected-400': 30 }]);
   });
 
-  it('a full journal gives up the oldest, counted; rows stay whole', { timeout: BIG }, async (t) => {
+  it('a full journal gives up the oldest that is ordinary, counted; rows stay whole', { timeout: BIG }, async (t) => {
     const { start, collector } = await bench(t, 1_048_576);
     // More than the 8192 records that are also in memory.
     const all = 11_000;
@@ -227,6 +227,9 @@ describe('loss: started = exported + journalled + open + sampled_out + dropped',
       String(row['span_id']),
     );
     assert.ok(newest.every((id) => ids.has(id)));
+    // And the first contact, the oldest of them all: what is notable is shed last.
+    const first = await weir.query('SELECT span_id FROM exchanges WHERE first_seen ORDER BY id');
+    assert.ok(first.length > 0 && first.every((row) => ids.has(String(row['span_id']))));
   });
 
   it('spans thinned by telemetry.sample are counted, rows are not thinned', { timeout: BIG }, async (t) => {
