@@ -5,7 +5,7 @@ import { type OwnSecret, ownSecrets, type RunSecret } from './collector-secrets.
 import type { Config } from './config/schema.ts';
 import type { GivenRules } from './inspect/leak-rules.ts';
 import type { HostSet } from './model/glob.ts';
-import type { Found, PartScanPort, Scanned } from './model/scan.ts';
+import { type Found, fullReserve, type PartScanPort, type Reserve, type Scanned } from './model/scan.ts';
 import { scanLayers } from './scan/layers.ts';
 import { scanPart } from './scan/open.ts';
 import type { CompiledPattern } from './scan/pattern.ts';
@@ -41,7 +41,7 @@ export interface Scanning extends PartScanPort {
 }
 
 /** Work one text may cost: a multiple of its length, and something for short ones. Units are about bytes read. */
-const UNITS_PER_BYTE = 64;
+const UNITS_PER_BYTE = 24;
 const LEAST_UNITS = 1 << 20;
 
 /** The configuration as the scanner wants it. Throws Error with a sentence for people. */
@@ -128,10 +128,10 @@ export function createScanning(options: ScanOptions): Scanning {
       runSecrets = secrets;
       engines = engines?.with(secrets);
     },
-    scan(what, bytes) {
+    scan(what, bytes, reserve = fullReserve()) {
       const { by, homes, runs } = engines ?? load();
-      const depth = options.depth;
-      const { matches, cause } = scanLayers(by[what], bytes, { depth, budget: budgetFor(bytes.length) });
+      const budget = budgetFor(bytes.length, reserve);
+      const { matches, cause } = scanLayers(by[what], bytes, { depth: options.depth, budget, reserve });
       if (matches.length === 0 && cause === undefined) return CLEAN;
       const found = matches.map((match) => foundOf(match, bytes, homes, runs));
       return cause === undefined ? { found } : { found, unscanned: cause };
@@ -162,11 +162,13 @@ export function createScanning(options: ScanOptions): Scanning {
 const CLEAN: Scanned = { found: [] };
 const NO_HOME: HostSet = { empty: true, has: () => false };
 
-function budgetFor(bytes: number): Budget {
-  let left = bytes * UNITS_PER_BYTE + LEAST_UNITS;
+/** What is not used up of the reserve is left for the next text of the body. */
+function budgetFor(bytes: number, reserve: Pick<Reserve, 'units'> = fullReserve()): Budget {
+  let left = bytes * UNITS_PER_BYTE + Math.min(reserve.units, LEAST_UNITS);
   return {
     take(units) {
       left -= units;
+      reserve.units = Math.max(0, left);
       return left > 0;
     },
   };

@@ -1,4 +1,12 @@
-import type { BodyFound, BodyScanned, ScanFor, ScanPort, UnscannedCause } from '../model/scan.ts';
+import {
+  type BodyFound,
+  type BodyScanned,
+  fullReserve,
+  type Reserve,
+  type ScanFor,
+  type ScanPort,
+  type UnscannedCause,
+} from '../model/scan.ts';
 import type { ScanBudget } from './budget.ts';
 import { placeOf } from './place.ts';
 import { splitFinds } from './split.ts';
@@ -40,6 +48,7 @@ export class Window {
   /** What begins before this offset has been told. */
   #told = 0;
   readonly #tally: Tally = new Tally();
+  readonly #reserve: Reserve = fullReserve();
   #stopped = false;
 
   constructor(options: WindowOptions) {
@@ -112,13 +121,13 @@ export class Window {
     const began = now();
     const bytes = this.#bytes.subarray(0, this.#length);
     const until = last ? Number.POSITIVE_INFINITY : this.#length - CARRY + this.#base;
-    const scanned = scan.scan(what, bytes);
+    const scanned = scan.scan(what, bytes, this.#reserve);
     for (const found of scanned.found) {
       const offset = this.#base + found.start;
       if (offset < this.#told || offset >= until) continue;
       this.#tally.add(found, offset, () => placeOf(bytes, found.start, found.end, this.#base === 0));
     }
-    // One window that costs too much says nothing of the next.
+    // What one window costs too much is missing for the next; it is read as far as its own bytes allow.
     const { unscanned } = scanned;
     if (unscanned !== undefined) {
       this.#tally.unscanned(unscanned === 'cpu-budget' ? 'candidates' : unscanned, this.#told);

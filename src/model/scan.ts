@@ -42,9 +42,23 @@ export interface Scanned {
 /** What is looked for: what must not leave, what must not come in, what must not be in a host name (compared without regard to case). */
 export type ScanFor = 'request' | 'response' | 'host';
 
+/** What the parts of one body may still cost beside what their bytes allow: less after each that cost more. Infinity = nothing is used up. */
+export interface Reserve {
+  /** Steps of expressions. */
+  steps: number;
+  /** About bytes read. */
+  units: number;
+}
+
+/** A body of which nothing has been read. */
+export function fullReserve(): Reserve {
+  return { steps: Number.POSITIVE_INFINITY, units: Number.POSITIVE_INFINITY };
+}
+
 /** Rooms that look for secrets get this; how it is done is the scan room's. Throws when the patterns cannot be used. */
 export interface ScanPort {
-  scan(what: ScanFor, bytes: Uint8Array): Scanned;
+  /** `reserve` is carried from one text of a body to the next; absent = the text is all there is. */
+  scan(what: ScanFor, bytes: Uint8Array, reserve?: Reserve): Scanned;
   /** Display name of a pattern, or undefined. */
   nameOf(rule: string): string | undefined;
   /** Whether a severe credential may begin with these bytes; a third that is no letter and no digit is not looked at. Absent = with any. */

@@ -1,3 +1,4 @@
+import type { Reserve } from '../model/scan.ts';
 import type { CompiledPattern } from './pattern.ts';
 import type { Digest } from './resolve.ts';
 import { type Budget, Scanner, type ScanResult } from './scanner.ts';
@@ -5,7 +6,7 @@ import { tablesOf } from './tables.ts';
 
 export interface EngineOptions {
   /**
-   * Candidates of usual cost (250 steps) one kind of trigger may have per body, beside the sixteen steps each byte allows; more and the
+   * Candidates of usual cost (250 steps) one kind of trigger may have per body, beside the three steps each byte allows; more and the
    * body is `unscanned` with the cause `candidates`. Default 4096, some milliseconds.
    */
   readonly candidates?: number;
@@ -22,8 +23,8 @@ export interface Engine {
   readonly plain: boolean;
   /** Builds what is searched with now, some milliseconds; else the first scan does. */
   prepare(): void;
-  /** A whole body that lies in memory. */
-  scan(bytes: Uint8Array, budget?: Budget): ScanResult;
+  /** A whole text that lies in memory; `reserve` when it is a part of something. */
+  scan(bytes: Uint8Array, budget?: Budget, reserve?: Pick<Reserve, 'steps'>): ScanResult;
   /** A body that comes in pieces. However it is cut, the result is the same. */
   scanner(budget?: Budget): Scanner;
 }
@@ -40,7 +41,7 @@ export function createEngine(patterns: readonly CompiledPattern[], options: Engi
     patterns,
     plain,
     prepare: () => void tables.finder(),
-    scan: (bytes, budget) => new Scanner(tables, budget).whole(bytes),
+    scan: (bytes, budget, reserve) => new Scanner(tables, budget, reserve).whole(bytes),
     scanner: (budget) => new Scanner(tables, budget),
   };
 }

@@ -43,6 +43,8 @@ const REACH = 400;
 const LEAST_GAP = 8;
 /** Of 96 printable bytes a gap has at most so many: else it hardly ever ends early. */
 const WIDE = 90;
+/** Bytes behind the lead that are looked at: looking costs nobody's budget, the expression does. */
+const SPAN = 48;
 const LEAST_LEAD = 24;
 
 type Head = readonly ByteSet[];
@@ -218,7 +220,7 @@ function sign(items: readonly Node[], gap: ByteSet): { first: ByteSet; begins: U
 /** Whether no match can begin at `at`. Bytes from `end` on are not known. */
 export function misses(mark: Landmark, bytes: Uint8Array, at: number, end: number): boolean {
   const { least, lead, from, to, kinds, begins } = mark;
-  const most = at + to;
+  const most = at + Math.min(to, lead + SPAN);
   let before = BEFORE;
   for (let i = at + least; i <= most; i++) {
     if (i >= end) return false;
@@ -232,5 +234,5 @@ export function misses(mark: Landmark, bytes: Uint8Array, at: number, end: numbe
     if ((kind & GAP) === 0 && i >= at + lead) return true;
     before = kind;
   }
-  return true;
+  return to <= lead + SPAN;
 }

@@ -37,12 +37,12 @@ interface Candidate {
 
 /** Steps of one run of an expression, four times what the lint allows to be possible for usual lengths. */
 const MOST_STEPS = 1 << 18;
-/** What ordinary traffic full of numbers and tokens needs several times over; a step is about two nanoseconds. */
-const STEPS_PER_BYTE = 16;
+/** What ordinary traffic full of numbers and tokens needs several times over (log lines 0.5); a step is two to four nanoseconds. */
+const STEPS_PER_BYTE = 3;
 /** In steps, because they take their time too: setting up a run, reading the secret for validator and fillers, keeping a match. */
-const PER_RUN = 8;
-const PER_SECRET = 300;
-const PER_MATCH = 400;
+const PER_RUN = 48;
+const PER_SECRET = 100;
+const PER_MATCH = 600;
 /** Letters of `\n`, `\r`, `\t`, `\b`, `\f`, `\v`, `\0`. */
 const ESCAPES = [...'nrtbfv0'].map((letter) => letter.charCodeAt(0));
 const NO = 0;
@@ -118,9 +118,10 @@ export class Lane {
   #spent = 0;
   #stopped = false;
 
-  constructor(view: View, limits: Limits, matches: Match[]) {
+  /** @param reserve - steps that are left of those before the first byte. */
+  constructor(view: View, limits: Limits, matches: Match[], reserve: number) {
     this.#view = view;
-    this.#steps = limits.steps;
+    this.#steps = Math.min(limits.steps, reserve);
     this.#digest = limits.digest;
     this.#matches = matches;
   }
@@ -128,6 +129,11 @@ export class Lane {
   /** Candidates cost more than allowed: what came after is not looked at. */
   get stopped(): boolean {
     return this.#stopped;
+  }
+
+  /** Steps that are left at a stream offset. */
+  left(offset: number): number {
+    return this.#stopped ? 0 : Math.max(0, this.#steps + offset * STEPS_PER_BYTE - this.#spent);
   }
 
   /** Stream offset of the first start that is not decided, or Infinity. */

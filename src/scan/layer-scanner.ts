@@ -28,7 +28,7 @@ export class LayerScanner {
 
   constructor(engine: Engine, options: LayerOptions = {}) {
     this.#engine = engine;
-    this.#options = options;
+    this.#options = { ...options, reserve: options.reserve ?? { steps: Number.POSITIVE_INFINITY } };
     this.#scanner = engine.scanner(options.budget);
   }
 

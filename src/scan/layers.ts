@@ -1,3 +1,4 @@
+import type { Reserve } from '../model/scan.ts';
 import type { Engine } from './engine.ts';
 import { type Decoded, type Encoding, originOf } from './offsets.ts';
 import { fromProtobuf } from './protobuf.ts';
@@ -13,6 +14,8 @@ export interface LayerOptions {
   /** Most bytes decoded in all. Default eight times the input and 64 KiB. */
   readonly limit?: number;
   readonly budget?: Budget;
+  /** Of the body the value is a part of; all layers share it. */
+  readonly reserve?: Pick<Reserve, 'steps'>;
   /** False = only what is decoded is scanned, the value itself was already. Default true. */
   readonly plain?: boolean;
 }
@@ -23,6 +26,7 @@ const MOST_LAYERS = 8;
 interface Visit {
   readonly engine: Engine;
   readonly options: LayerOptions;
+  readonly reserve: Pick<Reserve, 'steps'>;
   readonly found: Match[];
   left: number;
   units: number;
@@ -45,7 +49,7 @@ function outermost(match: Match, layers: readonly Decoded[]): Match {
 const DECODE_UNITS = 2;
 
 function scanPlainly(state: Visit, bytes: Uint8Array, layers: readonly Decoded[]): void {
-  const result = state.engine.scan(bytes, state.options.budget);
+  const result = state.engine.scan(bytes, state.options.budget, state.reserve);
   state.units += result.units;
   state.cause ??= result.cause;
   for (const match of result.matches) state.found.push(outermost(match, layers));
@@ -86,6 +90,7 @@ export function scanLayers(engine: Engine, bytes: Uint8Array, options: LayerOpti
   const state: Visit = {
     engine,
     options,
+    reserve: options.reserve ?? { steps: Number.POSITIVE_INFINITY },
     found: [],
     left: options.limit ?? bytes.length * 8 + 65_536,
     units: 0,

@@ -74,10 +74,11 @@ export function fromProtobuf(bytes: Uint8Array): Decoded | undefined {
   const places: number[] = [];
   const found = (from: number, to: number): void => void places.push(from, to);
   if (first <= 1) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at + PREFIX <= bytes.length && (bytes[at] as number) <= 1; ) {
-      const length = new DataView(bytes.buffer, bytes.byteOffset + at + 1, 4).getUint32(0);
+      const length = view.getUint32(at + 1);
       const end = Math.min(bytes.length, at + PREFIX + length);
-      if (bytes[at] === 0) message(bytes, at + PREFIX, end, 0, found);
+      if (bytes[at] === 0 && length > 0) message(bytes, at + PREFIX, end, 0, found);
       at = end;
     }
   } else if (!message(bytes, 0, bytes.length, 0, found)) return undefined;

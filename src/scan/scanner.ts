@@ -1,3 +1,4 @@
+import type { Reserve } from '../model/scan.ts';
 import { has } from './byte-set.ts';
 import type { Finder, FoundNumber, FoundWord } from './finder.ts';
 import { type Counts, hasBegun, Lane, mayStart, type View } from './lane.ts';
@@ -33,6 +34,7 @@ const AT = 64;
 export class Scanner {
   readonly #tables: Tables;
   readonly #budget: Budget | undefined;
+  readonly #reserve: Pick<Reserve, 'steps'> | undefined;
   readonly #view: View = { run: createRun(), base: 0, steps: 0 };
   readonly #found: Match[] = [];
   readonly #words: Lane;
@@ -47,13 +49,16 @@ export class Scanner {
   #units = 0;
   #exhausted = false;
 
-  constructor(tables: Tables, budget: Budget | undefined) {
+  /** @param reserve - of what the text is a part of. */
+  constructor(tables: Tables, budget: Budget | undefined, reserve?: Pick<Reserve, 'steps'>) {
     this.#tables = tables;
     this.#budget = budget;
+    this.#reserve = reserve;
+    const steps = reserve?.steps ?? Number.POSITIVE_INFINITY;
     this.#finder = tables.finder();
-    this.#words = new Lane(this.#view, tables, this.#found);
-    this.#numbers = new Lane(this.#view, tables, this.#found);
-    this.#addresses = new Lane(this.#view, tables, this.#found);
+    this.#words = new Lane(this.#view, tables, this.#found, steps);
+    this.#numbers = new Lane(this.#view, tables, this.#found, steps);
+    this.#addresses = new Lane(this.#view, tables, this.#found, steps);
   }
 
   /** The next bytes. They are copied as far as they are needed later. */
@@ -70,6 +75,11 @@ export class Scanner {
       const { openNumber } = this.#finder;
       if (openNumber >= 0) this.#number(openNumber, this.#view.base + this.#view.run.end);
       this.#drain();
+    }
+    if (this.#reserve !== undefined) {
+      const offset = this.#view.base + this.#view.run.end;
+      const left = Math.min(this.#words.left(offset), this.#numbers.left(offset), this.#addresses.left(offset));
+      this.#reserve.steps = left;
     }
     return this.result();
   }

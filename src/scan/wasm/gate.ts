@@ -11,6 +11,7 @@ const PREFIX: usize = 72;
 /** Of a landmark; bits of its kinds. */
 const BEGINS: usize = 20;
 const KINDS: usize = 148;
+const SPAN: i32 = 48;
 const GAP: u32 = 1;
 const UNSURE: u32 = 2;
 const FIRST: u32 = 4;
@@ -31,7 +32,8 @@ function misses(mark: usize, at: i32, length: i32): bool {
   const start = at + <i32>load<u32>(mark);
   const free = at + <i32>load<u32>(mark, 4);
   const from = at + <i32>load<u32>(mark, 8);
-  const most = at + <i32>load<u32>(mark, 12);
+  const to = at + <i32>load<u32>(mark, 12);
+  const most = min(to, free + SPAN);
   const begins = load<u32>(mark, 16) != 0;
   let before: u32 = MAY_STAND_BEFORE;
   for (let i = start; i <= most; i++) {
@@ -47,7 +49,7 @@ function misses(mark: usize, at: i32, length: i32): bool {
     if ((kind & GAP) == 0 && i >= free) return true;
     before = kind;
   }
-  return true;
+  return to <= most;
 }
 
 /** Whether a match cannot start here. Bytes from `length` on are not known. */

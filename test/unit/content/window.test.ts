@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createScanBudget } from '../../../src/content/budget.ts';
 import { Window } from '../../../src/content/window.ts';
+import type { Reserve, ScanFor } from '../../../src/model/scan.ts';
 import { fakeScan, windowOptions } from './support.ts';
 
 /** Deterministic, so that a failure can be repeated. */
@@ -177,4 +178,23 @@ test('seconds_per_minute: 0 is nothing, 60 is no limit', () => {
   const all = createScanBudget(60, () => 0);
   all.spend('a', 1e9);
   assert.equal(all.left('a'), true);
+});
+
+test('the windows of one body share what it may cost, two bodies do not', () => {
+  const reserves: (Reserve | undefined)[] = [];
+  const scan = fakeScan();
+  const counting = {
+    ...scan,
+    scan: (what: ScanFor, bytes: Uint8Array, reserve?: Reserve) => {
+      reserves.push(reserve);
+      return scan.scan(what, bytes);
+    },
+  };
+  for (let body = 0; body < 2; body++) {
+    const window = new Window(windowOptions({ scan: counting, what: 'response' }));
+    window.push(Buffer.alloc(300_000, '.'));
+    window.finish();
+  }
+  assert.equal(new Set(reserves).size, 2);
+  assert.ok(reserves.length >= 4 && !reserves.includes(undefined));
 });
