@@ -81,6 +81,7 @@ const DOMAIN: Readonly<Record<Protocol, string>> = {
   tunnel: 'opaque.test',
 };
 
+const isSocket = (protocol: Protocol): boolean => protocol === 'ws' || protocol === 'wss';
 const tagOf = ({ name }: Case, protocol: Protocol): string => `${name}-${protocol}`;
 
 /** What an agent that has nothing special to say says. */
@@ -128,7 +129,7 @@ async function play(lane: Lane, line: Case, protocol: Protocol): Promise<Got> {
   const asked = asking(line, protocol);
   const where = line.internal === true ? { host: 'localhost', port: portOf(lane, protocol) } : {};
   const seen = await exchange(lane, protocol, { ...asked, ...where });
-  if (protocol === 'ws' || protocol === 'wss') {
+  if (isSocket(protocol)) {
     const { received } = lane.origin;
     if (seen.close !== undefined)
       await eventually(() => received.get(tagOf(line, protocol))?.close !== undefined, 'its close');
@@ -205,6 +206,8 @@ function assertOutcome(
     same('received');
     gone(words(got.seen));
     assert.match(words(got.seen), /_REDACTED|\*{8}/);
+    const count = got.seen.fields['x-strathon-redacted'] ?? got.seen.trailers['x-strathon-redacted'];
+    assert.equal(count, line.counted === true && !isSocket(protocol) ? '1' : undefined, 'X-Strathon-Redacted');
     assert.deepEqual(
       [got.seen.status, got.seen.broken, got.seen.close],
       [direct.seen.status, false, direct.seen.close],

@@ -35,6 +35,8 @@ export interface Case {
   readonly reason?: string;
   /** What must not be left where it is taken out; the secret itself when absent. */
   readonly forms?: readonly string[];
+  /** `X-Strathon-Redacted` says how many places of the answer's body were rewritten. */
+  readonly counted?: true;
   /** The origin is somewhere the name does not lead to by itself. */
   readonly internal?: true;
 }
@@ -272,6 +274,17 @@ export const TABLE: readonly Case[] = [
     rule: RULE,
     redact: 'response-label',
     enforce: 'response-label',
+    counted: true,
+  },
+  {
+    name: 'answer-sized',
+    protocols: REQUESTS,
+    say: () => ({ fields: { ...JSON_TYPE, 'content-length': String(text.length) }, pieces: halves(text) }),
+    verdict: 'redact',
+    rule: RULE,
+    redact: 'response-label',
+    enforce: 'response-label',
+    counted: true,
   },
   {
     name: 'answer-gzip',
@@ -281,6 +294,7 @@ export const TABLE: readonly Case[] = [
     rule: RULE,
     redact: 'response-label',
     enforce: 'response-label',
+    counted: true,
   },
   {
     name: 'answer-head',
