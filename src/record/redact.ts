@@ -18,10 +18,6 @@ export interface Span {
 // 15-bit hash of three characters; the table says which trigrams begin a keyword.
 const TABLE = 1 << 15;
 
-function escaped(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
-}
-
 /** Most patterns never meet their keyword: an expression is compiled when one does. */
 interface Recogniser {
   readonly keywords: readonly string[];
@@ -61,7 +57,8 @@ export function createRedactor(patterns: readonly Pattern[], ignoreCase = false)
     return { keywords: searched, source: expression, label, expression: undefined };
   });
   const keywords = recognisers.flatMap((recogniser) => recogniser.keywords);
-  let confirm: RegExp | undefined;
+  // An expression of all of them would be too large for thousands, and would say so with what it holds.
+  const byStart = Map.groupBy(keywords, (keyword) => keyword.slice(0, 3));
   const table = new Uint8Array(TABLE);
   for (const text of keywords) {
     table[((text.charCodeAt(0) << 10) ^ (text.charCodeAt(1) << 5) ^ text.charCodeAt(2)) & (TABLE - 1)] = 1;
@@ -73,8 +70,8 @@ export function createRedactor(patterns: readonly Pattern[], ignoreCase = false)
     for (let i = 2; i < text.length; i++) {
       const c = text.charCodeAt(i);
       if (table[((a << 10) ^ (b << 5) ^ c) & (TABLE - 1)] === 1) {
-        confirm ??= new RegExp(keywords.map(escaped).join('|'), ignoreCase ? 'i' : '');
-        return confirm.test(text);
+        const at = i - 2;
+        if (byStart.get(text.slice(at, i + 1))?.some((keyword) => text.startsWith(keyword, at)) === true) return true;
       }
       a = b;
       b = c;
