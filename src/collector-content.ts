@@ -3,6 +3,7 @@ import type { Scanning } from './collector-scan.ts';
 import type { Config } from './config/schema.ts';
 import { isEventStream } from './content/body-format.ts';
 import { createScanBudget, type ScanBudget } from './content/budget.ts';
+import { createHeldBytes, type HeldBytes } from './content/held-bytes.ts';
 import { type BodyTap as ScannedTap, tapBody } from './content/tap.ts';
 import { tapWebSocket } from './content/websocket-tap.ts';
 import { trailerFindings } from './inspect/leak.ts';
@@ -24,6 +25,8 @@ export interface ContentOptions {
   readonly configKey: (agent: string) => string;
   readonly rules: LeakRules;
   readonly shownHost: (host: string) => string;
+  /** A stage has its own: after a reload bodies of before are not counted. */
+  readonly heldBytes?: HeldBytes;
 }
 
 /** Whether an agent's requests or responses are looked at (`agents.X.scan`). */
@@ -49,6 +52,7 @@ export function scanBudgetOf(config: Config): ScanBudget {
 export function contentStage(options: ContentOptions): ContentStage {
   const { config, scan, budget } = options;
   const { scan_bytes, decoded_bytes, decode_ratio, decode_depth } = config.body;
+  const holding = { ...options, heldBytes: createHeldBytes(config.limits.held_bytes) };
   const wanted = scanSwitch(config, options.configKey);
   const told = {
     ...options,
@@ -95,7 +99,7 @@ export function contentStage(options: ContentOptions): ContentStage {
     filter(exchange, direction, length, sink) {
       if (exchange.ruling.mode === 'monitor' || !wanted(exchange.identity.agent, direction)) return undefined;
       if (isWebSocket(exchange)) return webSocketFilter(options, exchange, direction, sink);
-      return bodyFilter(options, exchange, direction, length, sink);
+      return bodyFilter(holding, exchange, direction, length, sink);
     },
     trailers(exchange, direction, fields) {
       if (!wanted(exchange.identity.agent, direction)) return undefined;

@@ -93,6 +93,7 @@ export function bodyFilter(
     ...holding(options, exchange, direction, sink),
     decodedBytes: decoded_bytes,
     decodeDepth: decode_depth,
+    held: options.heldBytes,
     contentType: fieldOf(fields, 'content-type'),
     contentEncoding: fieldOf(fields, 'content-encoding'),
     length,

@@ -187,7 +187,7 @@ const limits = z.strictObject({
   spans_per_trace_hour: z.int().min(1).default(1000),
   held_bytes: z.int().min(65_536).default(268_435_456).meta({
     description:
-      'bytes that HTTP/2 streams hold for slow readers, all connections together: from half of it their windows shrink, at it new streams are refused. HTTP/1 and tunnels are not counted: each direction holds one read and waits',
+      'bytes that HTTP/2 streams hold for slow readers, all connections together: from half of it their windows shrink, at it new streams are refused. HTTP/1 and tunnels are not counted: each direction holds one read and waits. The same again for bodies that redact and enforce hold whole: what finds no room there goes on while it comes, and what is decoded beyond it is unscanned',
   }),
 });
 

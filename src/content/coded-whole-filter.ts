@@ -2,12 +2,14 @@ import type { ContentFilter } from '../model/ports.ts';
 import { Decoding } from './decoding.ts';
 import { Encoder } from './encode.ts';
 import type { BodyFilterOptions, BodyPlan } from './filter.ts';
+import type { Holding } from './held-bytes.ts';
 
 /** A body with a content encoding that is held whole. One in which nothing was replaced goes on as it came. */
 export class CodedWholeFilter implements ContentFilter {
   readonly shape = 'whole';
   readonly #options: BodyFilterOptions;
   readonly #encodings: readonly string[];
+  readonly #holding: Holding | undefined;
   readonly #decoding: Decoding;
   readonly #raw: Buffer[] = [];
   /** Decoded, with labels. */
@@ -21,8 +23,9 @@ export class CodedWholeFilter implements ContentFilter {
   #asIs = false;
   #over = false;
 
-  constructor(options: BodyFilterOptions, plan: BodyPlan, encodings: readonly string[]) {
+  constructor(options: BodyFilterOptions, plan: BodyPlan, encodings: readonly string[], holding: Holding | undefined) {
     this.#options = options;
+    this.#holding = holding;
     this.#encodings = encodings;
     this.#decoding = new Decoding(options, plan, encodings, {
       data: (payload) => this.#keep(payload),
@@ -62,6 +65,12 @@ export class CodedWholeFilter implements ContentFilter {
 
   #keep(payload: Buffer): void {
     if (this.#asIs || this.#over) return;
+    if (this.#holding?.take(payload.length) === false && !this.#bounded) {
+      this.#decoding.limit('held-bytes');
+      // With labels in it there is no way back to what came, and no room to go on.
+      if (!this.#asIs && !this.#over) this.#stop();
+      return;
+    }
     this.#plain.push(payload);
     this.#plainBytes += payload.length;
     if (this.#bounded && this.#plainBytes > this.#options.decodedBytes) this.#stop();

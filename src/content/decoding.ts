@@ -78,6 +78,13 @@ export class Decoding {
     if (!this.#over) this.#decoder.end();
   }
 
+  /** The rest is not looked at. Once. */
+  limit(cause: UnscannedCause): void {
+    if (this.#limited) return;
+    this.#limited = true;
+    if (this.#giveUp(cause)) this.#hooks.limited();
+  }
+
   /** No more comes, because it was broken off: what can be read of it is. */
   breakOff(): void {
     this.#brokenOff = true;
@@ -95,8 +102,7 @@ export class Decoding {
     this.#decoded += chunk.length;
     const bomb = this.#decoded > RATIO_FLOOR && this.#decoded > this.#encoded * decodeRatio;
     if (!this.#limited && (bomb || this.#decoded > decodedBytes)) {
-      this.#limited = true;
-      if (this.#giveUp(bomb ? 'decode-ratio' : 'decoded-bytes')) this.#hooks.limited();
+      this.limit(bomb ? 'decode-ratio' : 'decoded-bytes');
     }
     if (!this.#over) this.redactor.write(chunk);
   }

@@ -10,7 +10,7 @@ export interface FilterOut {
   /** All has been given, or nothing is wanted any more. `replaced`: places that carry a label now. */
   end(scanned: BodyScanned, replaced: number): void;
   /** Nothing more may pass: `act` or `onUnscanned` said so. `last`: last bytes for the receiver and the sender, as in `FilterSink`. */
-  stop(scanned: BodyScanned, last?: { readonly forward?: Buffer; readonly back?: Buffer }): void;
+  stop(scanned: BodyScanned, last?: { readonly forward?: Buffer; readonly back?: Buffer } | undefined): void;
 }
 
 /** What every filter is given. It has no opinion: `act` and `onUnscanned` do. */

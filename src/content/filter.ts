@@ -6,7 +6,8 @@ import { CodedWholeFilter } from './coded-whole-filter.ts';
 import { canDecode, encodingsOf } from './decode.ts';
 import { type EventRedactor, redactorOf } from './event-redactor.ts';
 import { errorEvent, wholeEvents } from './event-stream.ts';
-import type { FilterOptions } from './filter-contract.ts';
+import type { FilterOptions, FilterOut } from './filter-contract.ts';
+import type { HeldBytes, Holding } from './held-bytes.ts';
 import type { Redactor } from './redactor.ts';
 import type { RedactorOptions } from './redactor-contract.ts';
 
@@ -20,6 +21,8 @@ export interface BodyFilterOptions extends FilterOptions {
   readonly decodedBytes: number;
   /** Encodings inside one another, at most. */
   readonly decodeDepth: number;
+  /** Where bodies that are held whole find room; absent = anywhere. */
+  readonly held?: HeldBytes | undefined;
   /** The scan threw: let the rest pass unread, or end the body there. Asked once. */
   onFailed(error: unknown): 'pass' | 'stop';
 }
@@ -36,12 +39,17 @@ export interface BodyPlan extends Omit<RedactorOptions, 'data' | 'stopped'> {
 }
 
 /** Looks at one HTTP body before it goes on. Nothing is thrown: what fails is asked about. */
-export function filterBody(options: BodyFilterOptions): ContentFilter {
+export function filterBody(given: BodyFilterOptions): ContentFilter {
+  const holding = given.held?.open();
+  const { out } = given;
+  const options: BodyFilterOptions = holding === undefined ? given : { ...given, out: closing(out, holding) };
   const type = mediaType(options.contentType);
   const format = formatOf(type);
   const events = isEventStream(type);
   const encodings = encodingsOf(options.contentEncoding);
-  const whole = options.length !== undefined && options.length <= MOST_WHOLE && !events;
+  const fits = options.length !== undefined && options.length <= MOST_WHOLE && !events;
+  // What finds no room goes on while it comes.
+  const whole = fits && holding?.take(options.length ?? 0) !== false;
   const sized = encodings.length === 0 && (options.length !== undefined || format === 'binary');
   const shape = whole ? 'whole' : sized ? 'same' : 'free';
   const plan: BodyPlan = {
@@ -58,7 +66,23 @@ export function filterBody(options: BodyFilterOptions): ContentFilter {
   if (encodings.length === 0) return new PlainFilter(options, plan);
   if (encodings.length > options.decodeDepth) return new UnreadFilter(options, plan, 'decode-depth');
   if (!canDecode(encodings)) return new UnreadFilter(options, plan, 'unknown-encoding');
-  return whole ? new CodedWholeFilter(options, plan, encodings) : new CodedFilter(options, plan, encodings);
+  return whole ? new CodedWholeFilter(options, plan, encodings, holding) : new CodedFilter(options, plan, encodings);
+}
+
+/** What a body takes is free when nothing of it is wanted any more. */
+function closing(out: FilterOut, holding: Holding): FilterOut {
+  return {
+    data: (payload) => out.data(payload),
+    drained: () => out.drained(),
+    end: (scanned, replaced) => {
+      holding.close();
+      out.end(scanned, replaced);
+    },
+    stop: (scanned, last) => {
+      holding.close();
+      out.stop(scanned, last);
+    },
+  };
 }
 
 /** A body that is not encoded. */

@@ -102,6 +102,7 @@ const CAUSES: Readonly<Record<UnscannedCause, string>> = {
   'decode-ratio': 'it expands beyond body.decode_ratio',
   'decoded-bytes': 'it decodes to more than is looked at (body.decoded_bytes)',
   'decoder-behind': 'it came faster than it could be decoded',
+  'held-bytes': 'what is held back already is all that may be (limits.held_bytes)',
   'scan-bytes': 'it is longer than body.scan_bytes',
   candidates: 'it holds more than body.candidates places that look like a secret, or costs too much to read',
   'cpu-budget': 'the agent used up body.seconds_per_minute',

@@ -126,6 +126,7 @@ export type UnscannedCause =
   | 'decode-ratio'
   | 'decoded-bytes'
   | 'decoder-behind'
+  | 'held-bytes'
   | 'scan-bytes'
   | 'candidates'
   | 'cpu-budget'
