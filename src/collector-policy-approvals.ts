@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Kept } from './collector-kept.ts';
 import type { Exchange } from './model/exchange.ts';
 import { refOf } from './model/ulid.ts';
@@ -8,7 +9,7 @@ export interface Approval {
   readonly ref: string;
   readonly agent: string;
   readonly policy: string;
-  /** `POST https://api.example.com/v1/send`, without the query: raw. */
+  /** `POST https://api.example.com/v1/send`, without the query: raw, the beginning of a long one. */
   readonly request: string;
 }
 
@@ -38,6 +39,8 @@ export interface ApprovalStore {
 /** Requests that wait for somebody; beyond it the oldest goes. */
 const MAX_WANTED = 10_000;
 const MAX_OPEN = 10_000;
+/** A path may be as long as a head; ten thousand of them are not kept. */
+const MAX_SHOWN = 1000;
 
 /** Approvals: open ones outlive a reload and, with a store, a restart. A ref of before a restart is not known any more: the agent asks again and gets a new one. */
 export class Approvals {
@@ -58,7 +61,8 @@ export class Approvals {
     const request = requestOf(exchange);
     const { agent } = exchange.identity;
     if (this.#wanted.size >= MAX_WANTED) this.#wanted.delete(this.#wanted.keys().next().value as string);
-    this.#wanted.set(ref, { ref, agent, policy: policy.name, request, key: keyOf(policy, agent, request) });
+    const key = keyOf(policy, agent, request);
+    this.#wanted.set(ref, { ref, agent, policy: policy.name, request: request.slice(0, MAX_SHOWN), key });
   }
 
   approved(policy: Policy, exchange: Exchange): boolean {
@@ -110,7 +114,8 @@ function isKept(value: unknown): value is KeptApproval {
 }
 
 function keyOf(policy: Policy, agent: string, request: string): string {
-  return JSON.stringify([policy.id, policy.compiled.source, agent, request]);
+  const text = JSON.stringify([policy.id, policy.compiled.source, agent, request]);
+  return createHash('sha256').update(text).digest('base64');
 }
 
 /** A query is left out: it carries what changes from try to try. A CONNECT, and its tunnel, is host and port. */
