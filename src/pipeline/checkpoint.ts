@@ -39,15 +39,14 @@ const ASKED_AGAIN: ReadonlySet<string> = new Set(['destination', 'baseline', 'ac
  * the row a person looks at is the inner exchange's. When the CONNECT was refused, all of it is why the request inside is.
  */
 function inherit(exchange: LiveExchange): void {
-  const { connect } = exchange.connection;
-  if (exchange.kind !== 'exchange' || connect === undefined) return;
-  const refused = connect.ruling.action === 'block';
-  for (const { located: _located, ...finding } of connect.findings) {
+  const { judged } = exchange.connection;
+  if (exchange.kind !== 'exchange' || judged === undefined) return;
+  for (const { located: _located, ...finding } of judged.findings) {
     const { disposition, inspector, policy, retryAfter, rule } = finding;
     if (disposition !== 'block' && disposition !== 'redact') continue;
     // A rate is about its moment.
     const anew = ASKED_AGAIN.has(inspector) || policy !== undefined || retryAfter !== undefined;
-    if ((anew && !refused) || exchange.findings.some((known) => known.rule === rule)) continue;
+    if ((anew && !judged.refused) || exchange.findings.some((known) => known.rule === rule)) continue;
     exchange.findings.push(finding);
   }
 }
@@ -66,6 +65,14 @@ export function failed(inspector: string, error: unknown): Finding {
 
 /** Findings → verdict → ruling. True when the exchange may go on. */
 export function judge(exchange: LiveExchange): boolean {
+  const allowed = weigh(exchange);
+  const { connection, findings, kind } = exchange;
+  // Not the exchange itself: a connection outlives many reloads, and an exchange holds the stages of its time.
+  if (kind === 'connect') connection.judged = { findings, refused: !allowed };
+  return allowed;
+}
+
+function weigh(exchange: LiveExchange): boolean {
   const { stages, late = [] } = exchange;
   const known = new Set(late.flatMap(({ findings }) => findings));
   const findings = known.size === 0 ? exchange.findings : exchange.findings.filter((finding) => !known.has(finding));
@@ -92,7 +99,7 @@ export function stillAllowed(exchange: LiveExchange, stages: LiveExchange['stage
   const again: LiveExchange = { ...exchange, stages, findings: [] };
   inspect(again, 'request', {});
   inspect(again, 'policy', {});
-  if (judge(again)) return true;
+  if (weigh(again)) return true;
   const rules = new Set(exchange.findings.map((finding) => finding.rule));
   exchange.findings.push(...again.findings.filter((finding) => !rules.has(finding.rule)));
   if (exchange.findings.length > known) exchange.ruling = again.ruling;

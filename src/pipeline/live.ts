@@ -24,8 +24,8 @@ export interface LiveConnection extends Connection {
   drain?: () => void;
   /** First contact reported by the CONNECT: carried to what flows inside, which alone knows what left. */
   firstContact?: { readonly finding: Finding | undefined; shown: boolean };
-  /** The CONNECT that others flow inside of: what it was judged by, they are judged by. */
-  connect?: LiveExchange;
+  /** What the CONNECT that others flow inside of was judged by: so are they. */
+  judged?: { readonly findings: readonly Finding[]; readonly refused: boolean };
   /** Findings that appeared after the CONNECT record had left. */
   lateFindings?: Finding[];
 }

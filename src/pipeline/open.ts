@@ -87,7 +87,6 @@ function rememberClient(exchange: LiveExchange, authority: Destination | undefin
   if (userAgent !== undefined) exchange.userAgent = userAgent;
   if (exchange.kind !== 'connect') return;
   if (authority !== undefined) connection.authority = authority;
-  connection.connect = exchange;
   connection.connectSpan = { traceId: exchange.traceId, spanId: exchange.spanId };
   if (userAgent !== undefined) connection.userAgent = userAgent;
 }
