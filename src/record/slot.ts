@@ -144,6 +144,8 @@ export class StoreSlot implements Consumer {
       await this.#interruptOpen(store);
     }
     await take(batch.length);
+    // Nothing is left of what stood here: the store's own cursor moves all the same.
+    if (batch.length === 0 && last > this.#held) await store.consume(batch, last);
     return result;
   }
 

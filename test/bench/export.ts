@@ -51,10 +51,15 @@ async function outage(records: number, replayMs: number): Promise<readonly Line[
     log,
   });
   let down = true;
+  let underWay: Promise<unknown> = Promise.resolve();
   const consumer = {
     ...traces,
-    consume: (...given: Parameters<typeof traces.consume>) =>
-      down ? Promise.reject(new Error('down')) : traces.consume(...given),
+    consume: (...given: Parameters<typeof traces.consume>) => {
+      if (down) return Promise.reject(new Error('down'));
+      const work = traces.consume(...given);
+      underWay = work.catch(() => undefined);
+      return work;
+    },
   };
   const consumers = [{ consumer, maxBatch: OTLP_BATCH, lingerMs: 1000, paced: true }];
   const pumps = createPumps({ journal, directory, consumers, log, backoffMs: 100 });
@@ -77,7 +82,10 @@ async function outage(records: number, replayMs: number): Promise<readonly Line[
     while (performance.now() - from < replayMs && (pumps.status()[0]?.lag ?? 0) > 0) await pause(100);
     const seconds = (performance.now() - from) / 1000;
     delay.disable();
-    await pumps.close(5000);
+    // No more of it, so that what has arrived is what is counted.
+    down = true;
+    await underWay;
+    await pumps.close(500);
     const { exported, journalled, dropped } = pumps.identity();
     const { spans, different } = await countsOf(sink.ready.port);
     const lost = records - exported - journalled + (spans - different) + Math.abs(different - exported);

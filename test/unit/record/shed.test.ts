@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ExchangeRecord, WeirRecord } from '../../../src/model/record.ts';
@@ -7,6 +8,8 @@ import { openJournal } from '../../../src/record/journal.ts';
 import { notable } from '../../../src/record/notable.ts';
 import { createPumps } from '../../../src/record/pumps.ts';
 import { StoreSlot } from '../../../src/record/slot.ts';
+import { openStore } from '../../../src/store/database.ts';
+import { options } from '../store/help.ts';
 import { collecting, logger, scratch, until } from './harness.ts';
 import { exchangeSample, fullSamples } from './samples.ts';
 
@@ -175,4 +178,58 @@ test('a store that comes late takes every record of a thinned journal once, with
     [['n21', 'n30'], 32],
   ]);
   assert.deepEqual([result.accepted, interrupted], [6, 1]);
+});
+
+test('DuckDB that could not be opened until the journal was at its cap has every kept row once, also after a restart', {
+  timeout: 60_000,
+}, async (context) => {
+  const directory = scratch(context);
+  const dir = `${directory}-store`;
+  mkdirSync(dir);
+  context.after(() => rmSync(dir, { recursive: true, force: true }));
+  const kept: string[] = [];
+  let started = 0;
+  let locked = true;
+  for (let life = 0; life < 3; life++) {
+    const journal = openAt(directory, `life-${life}`);
+    const former = journal.status().last;
+    const open = () => (locked ? Promise.reject(new Error('locked')) : openStore(options(dir)));
+    const slot = new StoreSlot({
+      open: open as never,
+      last: () => journal.status().last,
+      lastOfFormerLives: former,
+      log: () => {},
+    });
+    await slot.tryOpen();
+    const consumers = [{ consumer: slot, maxBatch: 256, lingerMs: 0 }];
+    const pumps = createPumps({ journal, directory, consumers, log: logger().log, saveMs: 2, backoffMs: 5 });
+    await pumps.start();
+    for (let i = 0; i < 40; i++) {
+      const records = dozen(i % 10 === 0 ? 1 : 0);
+      kept.push(...records.filter(notable).map(({ id }) => id));
+      started += 12;
+      journal.append(records, { started: (i + 1) * 12, open: 0, dropped: {} }, i + 1);
+      pumps.wake();
+      if (life > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    locked = false;
+    assert.equal(await slot.tryOpen(), true);
+    pumps.wake(true);
+    await until(() => pumps.status()[0]?.lag === 0, 'delivered', 20_000);
+    // The store is where the journal is, whether or not anything is left of what stood there.
+    assert.equal(await slot.cursor(), journal.status().last);
+    const identity = pumps.identity();
+    assert.ok(identity.holds, JSON.stringify(identity));
+    const rows = await slot.store?.recent({ limit: 10_000 } as never);
+    const ids = (rows ?? []).map(({ id }) => id);
+    assert.equal(new Set(ids).size, ids.length);
+    assert.ok(
+      kept.every((id) => ids.includes(id)),
+      'what is notable',
+    );
+    assert.equal(ids.length + (identity.dropped['journal-cap'] ?? 0), started);
+    assert.ok((identity.dropped['journal-cap'] ?? 0) > 0);
+    await pumps.close(2000);
+    journal.close();
+  }
 });
