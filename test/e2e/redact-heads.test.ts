@@ -3,17 +3,11 @@ import { createServer, get, type IncomingMessage, type ServerResponse } from 'no
 import { createSecureServer } from 'node:http2';
 import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import type { LogLine } from '../../src/model/admin.ts';
-import { type Answer, type Ask, http2Through, https, over2, plain } from '../support/agent.ts';
-import { assemble } from '../support/assemble.ts';
+import type { Ask } from '../support/agent.ts';
 import type { Leaf } from '../support/certs.ts';
+import { LABEL, type LeakWorld, lineOf, openLeakWorldTo, SECRET, send, WAYS, type Way } from '../support/leak-world.ts';
 import { listening } from '../support/origins.ts';
-import { startWeir, type Weir } from '../support/weir.ts';
-import { openUpstream } from './harness.ts';
 
-/** Assembled at run time, so that no scanner takes this file for a leak. */
-const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
-const LABEL = '[GITHUB PERSONAL ACCESS TOKEN_REDACTED]';
 const IN_URL = encodeURIComponent(LABEL);
 
 /** What an origin got, as it says in its answer. */
@@ -22,11 +16,7 @@ interface Heard {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-interface Scene {
-  readonly weir: Weir;
-  readonly ca: string;
-  close(): Promise<void>;
-}
+type Scene = Pick<LeakWorld, 'weir' | 'ca' | 'close'>;
 
 /** Answers with what it heard, and with secrets in its head; says them in trailers on `/trailers`. */
 async function echo(leaf: Leaf): Promise<{ plainPort: number; tlsPort: number; close: () => void }> {
@@ -70,51 +60,7 @@ async function echo(leaf: Leaf): Promise<{ plainPort: number; tlsPort: number; c
   };
 }
 
-function openScene(mode: 'monitor' | 'redact' | 'enforce'): Promise<Scene> {
-  return assemble(async (later) => {
-    const upstream = await openUpstream();
-    later(upstream.close);
-    const origin = await echo(upstream.authority.issue(['leak.test', 'h2.leak.test']));
-    later(origin.close);
-    const weir = await startWeir({
-      config: {
-        mode,
-        intercept: 'all',
-        upstream: {
-          resolve: {
-            'plain.test': `127.0.0.1:${origin.plainPort}`,
-            'leak.test': `127.0.0.1:${origin.tlsPort}`,
-            '*.leak.test': `127.0.0.1:${origin.tlsPort}`,
-          },
-          ca_file: upstream.caFile,
-        },
-      },
-    });
-    later(weir.stop);
-    return { weir, ca: await weir.ca() };
-  });
-}
-
-async function lineOf(weir: Weir, path: string): Promise<LogLine> {
-  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
-  return line as LogLine;
-}
-
-type Way = 'plain' | 'http1' | 'http2';
-const WAYS: readonly Way[] = ['plain', 'http1', 'http2'];
-
-async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promise<Answer> {
-  const { weir, ca } = scene;
-  const agent = { agent: 'researcher', ...ask };
-  if (way === 'plain') return plain(weir, `http://plain.test${path}`, agent);
-  if (way === 'http1') return https(weir, `https://leak.test${path}`, { ...agent, ca });
-  const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
-  try {
-    return await over2(session, path, ask);
-  } finally {
-    session.close();
-  }
-}
+const openScene = (mode: 'monitor' | 'redact' | 'enforce'): Promise<Scene> => openLeakWorldTo(echo, { mode });
 
 async function heard(scene: Scene, way: Way, path: string, ask: Ask = {}): Promise<Heard> {
   const { status, body } = await send(scene, way, path, ask);
@@ -146,7 +92,7 @@ describe('heads in redact', () => {
       assert.equal(headers['x-note'], `a ${LABEL} b`);
       assert.match(String(headers['cookie']), /^a=1; sid=\[GITHUB PERSONAL ACCESS TOKEN_REDACTED\]; b=2$/);
       assert.equal(headers['x-plain'], 'as it is');
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.deepEqual([line.action, line.would], ['redact', 'block'], JSON.stringify(line));
     });
 
@@ -168,7 +114,7 @@ describe('heads in redact', () => {
       assert.equal(headers['x-debug'], `key=${LABEL};`);
       assert.equal(headers['location'], `https://a.test/?x=${IN_URL}&y=1`);
       assert.match(headers['set-cookie'] ?? '', /^session=abcdefghijklmnop/);
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.deepEqual([line.action, line.would], ['redact', 'none'], JSON.stringify(line));
     });
   }
@@ -199,7 +145,7 @@ describe('heads in enforce and monitor', () => {
         const { status, headers } = await send(scene, 'plain', '/says-here');
         assert.equal(status, 200);
         assert.equal(headers['x-debug'], mode === 'enforce' ? `key=${LABEL};` : `key=${SECRET};`);
-        const line = await lineOf(scene.weir, '/says-here');
+        const line = await lineOf(scene, '/says-here');
         assert.deepEqual([line.action, line.would], mode === 'enforce' ? ['redact', 'none'] : ['forward', 'redact']);
       } finally {
         await scene.close();

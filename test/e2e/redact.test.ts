@@ -2,72 +2,16 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import type { LogLine } from '../../src/model/admin.ts';
-import { type Answer, type Ask, http2Through, https, over2, plain } from '../support/agent.ts';
-import { assemble } from '../support/assemble.ts';
-import { ENCODERS, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
-import { startWeir, type Weir } from '../support/weir.ts';
-import { openUpstream } from './harness.ts';
+import type { Ask } from '../support/agent.ts';
+import { LABEL, type LeakWorld, lineOf, openLeakWorld, RULE, SECRET, send, WAYS } from '../support/leak-world.ts';
+import { ENCODERS } from '../support/scan-origin.ts';
 
-/** Assembled at run time, so that no scanner takes this file for a leak. */
-const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
-const LABEL = '[GITHUB PERSONAL ACCESS TOKEN_REDACTED]';
-const RULE = 'github-pat';
-
-interface Scene {
-  readonly weir: Weir;
-  readonly origin: ScanOrigin;
-  readonly ca: string;
-  close(): Promise<void>;
-}
-
-function openScene(mode: 'monitor' | 'redact' | 'enforce'): Promise<Scene> {
-  return assemble(async (later) => {
-    const upstream = await openUpstream();
-    later(upstream.close);
-    const origin = await scanOrigin(upstream.authority.issue(['leak.test', 'h2.leak.test']));
-    later(origin.close);
-    const weir = await startWeir({
-      config: {
-        mode,
-        intercept: 'all',
-        baseline: { ready_after_requests: 0 },
-        agents: { researcher: {}, careful: { blocked_categories: ['financial'] } },
-        upstream: {
-          resolve: {
-            'plain.test': `127.0.0.1:${origin.plainPort}`,
-            'leak.test': `127.0.0.1:${origin.tlsPort}`,
-            '*.leak.test': `127.0.0.1:${origin.tlsPort}`,
-          },
-          ca_file: upstream.caFile,
-        },
-      },
-    });
-    later(weir.stop);
-    return { weir, origin, ca: await weir.ca() };
+const openScene = (mode: 'monitor' | 'redact' | 'enforce'): Promise<LeakWorld> =>
+  openLeakWorld({
+    mode,
+    baseline: { ready_after_requests: 0 },
+    agents: { researcher: {}, careful: { blocked_categories: ['financial'] } },
   });
-}
-
-async function lineOf(weir: Weir, path: string): Promise<LogLine> {
-  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
-  return line as LogLine;
-}
-
-type Way = 'plain' | 'http1' | 'http2';
-const WAYS: readonly Way[] = ['plain', 'http1', 'http2'];
-
-async function send(scene: Scene, way: Way, path: string, ask: Ask = {}): Promise<Answer> {
-  const { weir, ca } = scene;
-  const agent = { agent: 'researcher', ...ask };
-  if (way === 'plain') return plain(weir, `http://plain.test${path}`, agent);
-  if (way === 'http1') return https(weir, `https://leak.test${path}`, { ...agent, ca });
-  const session = await http2Through(weir, 'h2.leak.test', { agent: ask.agent ?? 'researcher', ca });
-  try {
-    return await over2(session, path, ask);
-  } finally {
-    session.close();
-  }
-}
 
 const json = { 'content-type': 'application/json' };
 const text = JSON.stringify({ note: `see "${SECRET}"`, pad: 'x'.repeat(3000) });
@@ -100,7 +44,7 @@ function rawBody(port: number, url: string): Promise<Buffer> {
 }
 
 describe('redact', () => {
-  let scene: Scene;
+  let scene: LeakWorld;
   before(async () => {
     scene = await openScene('redact');
   });
@@ -113,7 +57,7 @@ describe('redact', () => {
       assert.equal(answer.status, 200);
       const arrived = scene.origin.bodies.get(path)?.toString() ?? '';
       assert.equal(arrived, text.replace(SECRET, LABEL));
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.ok(line.rules.includes(RULE));
       assert.equal(line.action, 'redact');
       assert.equal(line.would, 'block');
@@ -139,7 +83,7 @@ describe('redact', () => {
       scene.origin.answer(path, [Buffer.from(text.slice(0, 20)), Buffer.from(text.slice(20))], json);
       const answer = await send(scene, way, path);
       assert.equal(answer.body.toString(), text.replace(SECRET, LABEL));
-      assert.equal((await lineOf(scene.weir, path)).action, 'redact');
+      assert.equal((await lineOf(scene, path)).action, 'redact');
     });
 
     it(`takes it out of the text that events make together (${way})`, async () => {
@@ -151,7 +95,7 @@ describe('redact', () => {
         textOf(answer.body.toString()),
         /^The token is (?:gh?p?_?)?\[GITHUB PERSONAL ACCESS TOKEN_REDACTED\], keep it\.$/,
       );
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.ok(line.rules.includes(RULE));
       assert.match(line.message ?? '', /events put together/);
     });
@@ -163,7 +107,7 @@ describe('redact', () => {
       const answer = await send(scene, way, path, { method: 'POST', body: clean, fields: json });
       assert.deepEqual(scene.origin.bodies.get(path), clean);
       assert.deepEqual(Buffer.from(answer.body), clean);
-      assert.equal((await lineOf(scene.weir, path)).action, 'forward');
+      assert.equal((await lineOf(scene, path)).action, 'forward');
     });
   }
 
@@ -184,7 +128,7 @@ describe('redact', () => {
 });
 
 describe('enforce', () => {
-  let scene: Scene;
+  let scene: LeakWorld;
   before(async () => {
     scene = await openScene('enforce');
   });
@@ -197,7 +141,7 @@ describe('enforce', () => {
       assert.equal(answer.status, 403);
       // A stream that is reset ends at the origin too.
       assert.ok(!scene.origin.bodies.get(path)?.includes(SECRET.slice(0, 8)));
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.equal(line.action, 'block');
       assert.ok(!JSON.stringify(line).includes(SECRET.slice(4)));
     });
@@ -211,12 +155,12 @@ describe('enforce', () => {
       const flagged = `/flagged-${way}`;
       assert.equal((await send(scene, way, flagged, ask)).status, 200);
       assert.equal(scene.origin.bodies.get(flagged)?.toString(), 'no gzip at all');
-      const line = await lineOf(scene.weir, flagged);
+      const line = await lineOf(scene, flagged);
       assert.ok(line.rules.includes('unscanned'));
       assert.equal(line.action, 'forward');
       const stopped = `/unread-${way}`;
       assert.equal((await send(scene, way, stopped, { ...ask, agent: 'careful' })).status, 403);
-      assert.equal((await lineOf(scene.weir, stopped)).action, 'block');
+      assert.equal((await lineOf(scene, stopped)).action, 'block');
     });
 
     it(`takes a secret out of a response (${way})`, async () => {
@@ -229,7 +173,7 @@ describe('enforce', () => {
 });
 
 describe('monitor', () => {
-  let scene: Scene;
+  let scene: LeakWorld;
   before(async () => {
     scene = await openScene('monitor');
   });
@@ -242,7 +186,7 @@ describe('monitor', () => {
       scene.origin.answer(path, events, sse);
       const answer = await send(scene, way, path);
       assert.deepEqual(Buffer.from(answer.body), Buffer.concat(events));
-      const line = await lineOf(scene.weir, path);
+      const line = await lineOf(scene, path);
       assert.ok(line.rules.includes(RULE));
       assert.match(line.message ?? '', /events put together/);
       assert.equal(line.action, 'forward');

@@ -6,77 +6,29 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../src/model/admin.ts';
-import { type Answer, type Ask, connectTo, http2Through, https, over2, plain } from '../support/agent.ts';
+import { type Ask, connectTo, https, plain } from '../support/agent.ts';
 import { assemble } from '../support/assemble.ts';
+import { type LeakWorld, lineOf, openLeakWorld, RULE, send, WAYS } from '../support/leak-world.ts';
 import { type OtlpReceiver, startOtlpReceiver } from '../support/otlp-receiver.ts';
-import { ENCODERS, rawDeflate, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
-import { eventually, startWeir, type Weir } from '../support/weir.ts';
-import { openUpstream } from './harness.ts';
+import { ENCODERS, rawDeflate } from '../support/scan-origin.ts';
+import { eventually } from '../support/weir.ts';
 
 /** Assembled at run time, so that no scanner takes this file for a leak. */
 const SECRET = ['ghp', `${'aR7x'.repeat(9)}`].join('_');
-const RULE = 'github-pat';
 const AWS = ['AK', 'IA', 'Q7ZP2MW8XK4TN9VB'].join('');
-const HOSTS = ['leak.test', '*.leak.test', 'api.github.com', 'h2.leak.test'];
 
-interface Scene {
-  readonly weir: Weir;
-  readonly origin: ScanOrigin;
+interface Scene extends LeakWorld {
   readonly otlp: OtlpReceiver;
-  readonly ca: string;
-  close(): Promise<void>;
 }
 
 function openScene(config: Record<string, unknown> = {}): Promise<Scene> {
   return assemble(async (later) => {
-    const upstream = await openUpstream();
-    later(upstream.close);
-    const origin = await scanOrigin(upstream.authority.issue(HOSTS));
-    later(origin.close);
     const otlp = await startOtlpReceiver();
     later(otlp.close);
-    const weir = await startWeir({
-      config: {
-        intercept: 'all',
-        upstream: {
-          resolve: {
-            'plain.test': `127.0.0.1:${origin.plainPort}`,
-            '*.plain.test': `127.0.0.1:${origin.plainPort}`,
-            'leak.test': `127.0.0.1:${origin.tlsPort}`,
-            '*.leak.test': `127.0.0.1:${origin.tlsPort}`,
-            'api.github.com': `127.0.0.1:${origin.tlsPort}`,
-          },
-          ca_file: upstream.caFile,
-        },
-        telemetry: { endpoint: otlp.url },
-        ...config,
-      },
-    });
-    later(weir.stop);
-    return { weir, origin, otlp, ca: await weir.ca() };
+    const world = await openLeakWorld({ telemetry: { endpoint: otlp.url }, ...config });
+    later(world.close);
+    return { ...world, otlp };
   });
-}
-
-/** The closing log line of one path. */
-async function lineOf(weir: Weir, path: string): Promise<LogLine> {
-  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
-  return line as LogLine;
-}
-
-type Way = 'plain' | 'http1' | 'http2';
-const WAYS: readonly Way[] = ['plain', 'http1', 'http2'];
-
-async function send(scene: Scene, way: Way, path: string, ask: Ask): Promise<Answer> {
-  const { weir, ca } = scene;
-  const agent = { agent: 'researcher', ...ask };
-  if (way === 'plain') return plain(weir, `http://plain.test${path}`, agent);
-  if (way === 'http1') return https(weir, `https://leak.test${path}`, { ...agent, ca });
-  const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
-  try {
-    return await over2(session, path, ask);
-  } finally {
-    session.close();
-  }
 }
 
 function assertTold(line: LogLine, place: RegExp, would: string): void {
@@ -108,7 +60,7 @@ describe('a secret on its way, in monitor', () => {
         const tag = `/${way}-${name}`;
         const answer = await send(scene, way, `${tag}${path}`, ask);
         assert.equal(answer.status, 200);
-        assertTold(await lineOf(scene.weir, tag), place, 'block');
+        assertTold(await lineOf(scene, tag), place, 'block');
       }
     });
 
@@ -130,7 +82,7 @@ describe('a secret on its way, in monitor', () => {
         const path = `/body-${way}-${name}`;
         await send(scene, way, path, { method: 'POST', body, fields });
         assert.deepEqual(scene.origin.bodies.get(path), body, `${name}: not byte-exact`);
-        const line = await lineOf(scene.weir, path);
+        const line = await lineOf(scene, path);
         assertTold(line, /in the request body/, 'block');
       }
     });
@@ -155,7 +107,7 @@ describe('a secret on its way, in monitor', () => {
         `/events-${way}`,
       ]) {
         assert.equal((await send(scene, way, path, {})).status, 200);
-        const line = await lineOf(weir, path);
+        const line = await lineOf({ weir }, path);
         assertTold(line, /in the response body/, 'redact');
       }
     });
@@ -182,7 +134,7 @@ describe('a secret on its way, in monitor', () => {
       assert.deepEqual(origin.messages.slice(-3), sent);
       client.close(1000, 'done');
       await once(client, 'close');
-      const line = await lineOf(weir, path);
+      const line = await lineOf({ weir }, path);
       assert.equal(line.rules.filter((rule) => rule === RULE).length, 2, JSON.stringify(line));
       assert.ok(!line.rules.includes('unscanned'));
       assert.equal(line.would, 'block');
@@ -201,7 +153,7 @@ describe('a secret on its way, in monitor', () => {
     for (const [path, page, words] of pages) {
       origin.answer(path, [Buffer.from(page.slice(0, 40)), Buffer.from(page.slice(40))]);
       await send(scene, 'http1', path, {});
-      const line = await lineOf(weir, path);
+      const line = await lineOf({ weir }, path);
       assert.ok(line.rules.includes('override-instructions'), JSON.stringify(line));
       assert.match(line.message ?? '', words);
       assert.deepEqual([line.action, line.would], ['forward', 'none']);
@@ -211,7 +163,7 @@ describe('a secret on its way, in monitor', () => {
   it('is found in a host name, before anything is asked', async () => {
     const name = `${AWS.toLowerCase()}.plain.test`;
     assert.equal((await plain(scene.weir, `http://${name}/from-host`, { agent: 'researcher' })).status, 200);
-    const line = await lineOf(scene.weir, '/from-host');
+    const line = await lineOf(scene, '/from-host');
     assert.deepEqual(line.rules.includes('aws-access-key'), true, JSON.stringify(line));
     assert.equal(line.would, 'block');
     assert.ok(!JSON.stringify(line).toLowerCase().includes(AWS.toLowerCase()));
@@ -227,7 +179,7 @@ describe('a secret on its way, in monitor', () => {
       sha: 'a94a8fe5ccb19ba61c4c0873d391e987982fbbd3',
     });
     await send(scene, 'http1', '/quiet', { method: 'POST', body, fields });
-    const line = await lineOf(scene.weir, '/quiet');
+    const line = await lineOf(scene, '/quiet');
     assert.deepEqual(
       line.rules.filter((rule) => rule !== 'first-seen' && rule !== 'agent-first-seen'),
       [],
@@ -237,14 +189,14 @@ describe('a secret on its way, in monitor', () => {
   it('is unscanned and said so when an encoding cannot be undone', async () => {
     const unknown = { 'content-encoding': 'secret-sauce' };
     await send(scene, 'http1', '/unknown', { method: 'POST', body: 'abc', fields: unknown });
-    assert.ok((await lineOf(scene.weir, '/unknown')).rules.includes('unscanned'));
+    assert.ok((await lineOf(scene, '/unknown')).rules.includes('unscanned'));
     const bomb = (ENCODERS.get('gzip') as (bytes: Uint8Array) => Buffer)(Buffer.alloc(8 << 20));
     await send(scene, 'http1', '/bomb', { method: 'POST', body: bomb, fields: { 'content-encoding': 'gzip' } });
     assert.deepEqual(scene.origin.bodies.get('/bomb'), bomb);
-    const line = await lineOf(scene.weir, '/bomb');
+    const line = await lineOf(scene, '/bomb');
     assert.match(JSON.stringify(line), /decode-ratio/);
     await send(scene, 'http1', '/broken', { method: 'POST', body: 'no gzip', fields: { 'content-encoding': 'gzip' } });
-    assert.match(JSON.stringify(await lineOf(scene.weir, '/broken')), /broken-encoding/);
+    assert.match(JSON.stringify(await lineOf(scene, '/broken')), /broken-encoding/);
   });
 
   it('leaves rule and fingerprint in row and span, and never itself', async () => {
@@ -255,7 +207,7 @@ describe('a secret on its way, in monitor', () => {
       fields: { 'x-a': SECRET },
     });
     const { weir, otlp } = scene;
-    await lineOf(weir, path);
+    await lineOf({ weir }, path);
     const rows = await eventually(async () => {
       const all = await weir.query(`SELECT * FROM findings WHERE rule = '${RULE}'`);
       return all.length > 3 && all;
@@ -319,7 +271,7 @@ describe('a secret on its way, in enforce', () => {
       assert.equal(answer.status, 403, path);
       assert.equal(answer.headers['x-strathon-block-reason'], 'credential-leak');
       assert.equal(origin.bodies.get(path)?.includes(SECRET.slice(14)) ?? false, false, 'it has left');
-      const line = await lineOf(weir, path);
+      const line = await lineOf({ weir }, path);
       assert.deepEqual([line.action, line.rules.includes(RULE)], ['block', true], JSON.stringify(line));
       assert.match(
         line.message ?? '',
@@ -342,7 +294,7 @@ describe('switches and budgets', () => {
   it('an agent whose traffic is not to be read is not read', async () => {
     const body = `x ${SECRET}`;
     await plain(scene.weir, `http://plain.test/silent?a=${SECRET}`, { agent: 'silent', method: 'POST', body });
-    const line = await lineOf(scene.weir, '/silent');
+    const line = await lineOf(scene, '/silent');
     assert.ok(!line.rules.includes(RULE));
   });
 
@@ -351,7 +303,7 @@ describe('switches and budgets', () => {
     // The first exchange of an agent says that as well.
     await plain(scene.weir, 'http://plain.test/first', { agent: 'researcher' });
     await plain(scene.weir, 'http://plain.test/long', { agent: 'researcher', method: 'POST', body });
-    const line = await lineOf(scene.weir, '/long');
+    const line = await lineOf(scene, '/long');
     assert.ok(line.rules.includes('unscanned') && !line.rules.includes(RULE));
     assert.match(JSON.stringify(line), /from byte 100 on/);
   });
@@ -367,7 +319,7 @@ describe('a reload', () => {
       const { weir } = scene;
       const rulesOf = async (path: string, text: string): Promise<readonly string[]> => {
         await plain(weir, `http://plain.test${path}`, { agent: 'researcher', method: 'POST', body: text });
-        return (await lineOf(weir, path)).rules;
+        return (await lineOf({ weir }, path)).rules;
       };
       assert.ok((await rulesOf('/one', 'x the-first-own-secret')).includes('own-secret-1'));
       assert.ok(!(await rulesOf('/two', 'x the-other-own-secret')).includes('own-secret-1'));

@@ -4,58 +4,26 @@ import { after, before, describe, it } from 'node:test';
 import { WebSocket } from 'ws';
 import type { LogLine } from '../../src/model/admin.ts';
 import { connectTo, http2Through, throughTls } from '../support/agent.ts';
-import { assemble } from '../support/assemble.ts';
-import { SAY, type ScanOrigin, scanOrigin } from '../support/scan-origin.ts';
+import * as world from '../support/leak-world.ts';
+import { LABEL, type LeakWorld, openLeakWorld, RULE, SECRET } from '../support/leak-world.ts';
+import { SAY } from '../support/scan-origin.ts';
 import { deflated, wsFrame, wsFrames, wsMessages } from '../support/websocket.ts';
-import { eventually, startWeir, type Weir } from '../support/weir.ts';
-import { openUpstream } from './harness.ts';
+import { eventually } from '../support/weir.ts';
 
-/** Assembled at run time, so that no scanner takes this file for a leak. */
-const SECRET = ['ghp', 'vQ3mZ8pT1xW6rB9nK4cH7sD2fL5gJ0yAeUiO'].join('_');
-const LABEL = '[GITHUB PERSONAL ACCESS TOKEN_REDACTED]';
-const RULE = 'github-pat';
-
-interface Scene {
-  readonly weir: Weir;
-  readonly origin: ScanOrigin;
-  readonly ca: string;
-  close(): Promise<void>;
-}
-
-function openScene(mode: 'redact' | 'enforce', leaked: 'redact' | 'block'): Promise<Scene> {
-  return assemble(async (later) => {
-    const upstream = await openUpstream();
-    later(upstream.close);
-    const origin = await scanOrigin(upstream.authority.issue(['leak.test', 'h2.leak.test']));
-    later(origin.close);
-    const weir = await startWeir({
-      config: {
-        mode,
-        intercept: 'all',
-        baseline: { ready_after_requests: 0 },
-        agents: { strict: { blocked_categories: ['paste'] } },
-        scan: { responses: { credential: leaked } },
-        upstream: {
-          resolve: {
-            'plain.test': `127.0.0.1:${origin.plainPort}`,
-            'leak.test': `127.0.0.1:${origin.tlsPort}`,
-            'h2.leak.test': `127.0.0.1:${origin.tlsPort}`,
-          },
-          ca_file: upstream.caFile,
-        },
-      },
-    });
-    later(weir.stop);
-    return { weir, origin, ca: await weir.ca() };
+const openScene = (mode: 'redact' | 'enforce', leaked: 'redact' | 'block'): Promise<LeakWorld> =>
+  openLeakWorld({
+    mode,
+    baseline: { ready_after_requests: 0 },
+    agents: { strict: { blocked_categories: ['paste'] } },
+    scan: { responses: { credential: leaked } },
   });
-}
 
 type Way = 'ws' | 'wss';
 const CASES = (['ws', 'wss'] as const).flatMap((way) => [false, true].map((deflate) => [way, deflate] as const));
 
 /** A WebSocket through the proxy: in a CONNECT for both, intercepted for `wss`. */
 async function open(
-  { weir, ca }: Scene,
+  { weir, ca }: LeakWorld,
   way: Way,
   path: string,
   deflate: boolean,
@@ -84,14 +52,14 @@ async function ask(client: WebSocket, text: string): Promise<string> {
   return String((await answer)[0]);
 }
 
-async function lineOf({ weir }: Scene, path: string): Promise<LogLine> {
-  const [line] = await weir.records(path, (one) => one.kind === 'exchange' && one.path?.startsWith(path) === true);
+async function lineOf(scene: LeakWorld, path: string): Promise<LogLine> {
+  const line = await world.lineOf(scene, path);
   assert.ok(!JSON.stringify(line).includes(SECRET.slice(4, 20)), 'the secret is told');
-  return line as LogLine;
+  return line;
 }
 
 describe('WebSockets in redact', () => {
-  let scene: Scene;
+  let scene: LeakWorld;
   before(async () => {
     scene = await openScene('redact', 'redact');
   });
@@ -135,7 +103,7 @@ describe('WebSockets in redact', () => {
 });
 
 describe('WebSockets in enforce', () => {
-  let scene: Scene;
+  let scene: LeakWorld;
   before(async () => {
     scene = await openScene('enforce', 'block');
   });
@@ -208,7 +176,7 @@ interface Stream {
   close(): void;
 }
 
-async function stream({ weir, ca }: Scene, path: string): Promise<Stream> {
+async function stream({ weir, ca }: LeakWorld, path: string): Promise<Stream> {
   const session = await http2Through(weir, 'h2.leak.test', { agent: 'researcher', ca });
   if (session.remoteSettings.enableConnectProtocol !== true) await once(session, 'remoteSettings');
   const opened = session.request(
