@@ -47,7 +47,7 @@ function openScene(): Promise<Scene> {
           },
           agents: {
             researcher: {},
-            careful: { blocked_categories: ['financial'] },
+            careful: { blocked_categories: ['injection'] },
             tunneller: { allowed_domains: ['*.opaque.test:9999', 'localhost'] },
           },
           upstream: {
@@ -207,11 +207,19 @@ function assertOutcome(
     gone(words(got.seen));
     assert.match(words(got.seen), /_REDACTED|\*{8}/);
     const count = got.seen.fields['x-strathon-redacted'] ?? got.seen.trailers['x-strathon-redacted'];
-    assert.equal(count, line.counted === true && !isSocket(protocol) ? '1' : undefined, 'X-Strathon-Redacted');
+    const counted = isSocket(protocol) ? undefined : line.counted?.toString();
+    assert.equal(count, counted, 'X-Strathon-Redacted');
     assert.deepEqual(
       [got.seen.status, got.seen.broken, got.seen.close],
       [direct.seen.status, false, direct.seen.close],
     );
+  } else if (outcome === 'answer-refused') {
+    same('received');
+    gone(words(got.seen));
+    const { broken, status, trailers } = got.seen;
+    assert.equal(broken, false);
+    if (protocol === 'grpc') assert.equal(got.seen.fields['grpc-status'] ?? trailers['grpc-status'], '7');
+    else if (protocol !== 'sse') assert.equal(status, 403);
   } else if (outcome === 'closed') {
     gone(words(got.received));
     assert.deepEqual([got.seen.close, got.received?.close], [1008, 1008]);
@@ -267,7 +275,7 @@ function isOf({ host, path }: Row, line: Case, protocol: Protocol): boolean {
 
 /** product.md §3: what a mode makes of a verdict, when that is what became of it. */
 function expected(verdict: Case['verdict'], outcome: Outcome): { readonly action: string; readonly would: string } {
-  const stopped = outcome === 'refused' || outcome === 'closed' || outcome === 'cut';
+  const stopped = outcome === 'refused' || outcome === 'answer-refused' || outcome === 'closed' || outcome === 'cut';
   if (stopped) return { action: 'block', would: 'none' };
   const asks = verdict === 'block' || verdict === 'redact' ? verdict : 'none';
   const labelled = outcome === 'request-label' || outcome === 'response-label';
