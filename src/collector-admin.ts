@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminServer } from './admin/server.ts';
-import { editBaseline, withAccounts } from './collector-baseline.ts';
+import { editBaseline, withAccounts, withShapes } from './collector-baseline.ts';
 import type { House } from './collector-house.ts';
 import { lineOf, lineOfRow } from './collector-log-lines.ts';
 import { policyHandlers } from './collector-policy-admin.ts';
@@ -52,7 +52,7 @@ export function createAdminHandlers(current: () => House | undefined, admin: () 
       const found = await learned(house());
       const key = agent === undefined ? undefined : found.baseline.keyOf(agent);
       const stats = found.baseline.agents().filter((stat) => key === undefined || stat.agent === key);
-      return stats.map((stat) => withAccounts(found, stat));
+      return (await withShapes(found, stats)).map((stat) => withAccounts(found, stat));
     },
     baseline: async (request: BaselineRequest) => editBaseline(await learned(house()), request),
     logs: async (query) => {

@@ -33,6 +33,21 @@ export function editBaseline(house: House, request: BaselineRequest): { readonly
   return { message };
 }
 
+/** What memory does not hold of destinations: how their paths look and when they are used. Of a store that cannot be read, nothing. */
+export async function withShapes({ recorder }: House, stats: readonly AgentStat[]): Promise<readonly AgentStat[]> {
+  const { agents } = await recorder.baseline().catch(() => ({ agents: [] as readonly AgentStat[] }));
+  const stored = new Map(
+    agents.flatMap(({ agent, destinations }) => destinations.map((one) => [`${agent} ${one.host}:${one.port}`, one])),
+  );
+  return stats.map((stat) => ({
+    ...stat,
+    destinations: stat.destinations.map((one) => {
+      const { pathShapes, hours } = stored.get(`${stat.agent} ${one.host}:${one.port}`) ?? {};
+      return { ...one, ...(pathShapes === undefined ? {} : { pathShapes }), ...(hours === undefined ? {} : { hours }) };
+    }),
+  }));
+}
+
 /** An agent with whose account it uses, for `show` and `export`. */
 export function withAccounts(house: House, stat: AgentStat): AgentStat {
   const accounts = house.accounts.export(stat.agent);

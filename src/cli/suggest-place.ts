@@ -23,6 +23,8 @@ export interface Place {
   readonly read: boolean;
   /** How its paths begin, where all of them are known. */
   readonly heads?: readonly string[];
+  /** Learned shapes of its paths, where the window has no rows of it. */
+  readonly shapes?: readonly string[];
   /** Bit n: used in the hour n of the day (UTC). */
   readonly hours: number;
   /** The window has rows of it, and every one is a failure: the most frequent and how many. */
@@ -92,8 +94,10 @@ function placeOf(
     methods: [...methods].sort(),
     ...(stat === undefined ? {} : { status: stat.status }),
     read: !tunnelled && rows.some(({ kind }) => kind === 'exchange'),
-    hours: rows.reduce((all, { hours = 0 }) => all | hours, 0),
+    hours: rows.reduce((all, { hours = 0 }) => all | hours, stat?.hours ?? 0),
     ...headsOf(rows),
+    // Of what was learned before the window only shapes are left, and not all of them: evidence, and nothing a rule could be made of.
+    ...(rows.length === 0 && stat?.pathShapes !== undefined ? { shapes: stat.pathShapes } : {}),
     ...(tried > 0 && sum((row) => row.good) === 0 ? { failed: { error: failure, count: tried } } : {}),
     blocked: count > 0 && tried === 0,
     findings,

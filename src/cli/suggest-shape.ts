@@ -1,3 +1,5 @@
+import { isIdentifier } from '../model/path-shape.ts';
+
 /** Shapes of paths that are named; more of them are no shape. */
 const NAMED = 3;
 
@@ -17,12 +19,6 @@ function shapeOf(head: string): string {
     .split('/')
     .map((segment) => (isIdentifier(segment) ? '*' : segment))
     .join('/');
-}
-
-/** Numbers, hashes, random tokens, what was taken out of a record, and names nobody would choose for a part of an API. */
-function isIdentifier(segment: string): boolean {
-  if (segment.includes('[') || segment.includes('…') || segment.length > 24) return true;
-  return /^\d+$|^[0-9a-f-]{8,}$/i.test(segment) ? /\d/.test(segment) : /\d.*\d.*\d/.test(segment);
 }
 
 const HOURS = 24;

@@ -55,8 +55,8 @@ export function evidence(places: readonly Place[], now: number): string {
 const OFTEN = 20;
 
 function shapes(places: readonly Place[]): string {
-  if (places.some(({ heads }) => heads === undefined)) return '';
-  const named = pathShapes([...new Set(places.flatMap(({ heads = [] }) => heads))]);
+  if (places.some(({ heads, shapes }) => (heads ?? shapes) === undefined)) return '';
+  const named = pathShapes([...new Set(places.flatMap(({ heads, shapes = [] }) => heads ?? shapes))]);
   return named.map((shape) => safe(shape, 80)).join(' ');
 }
 

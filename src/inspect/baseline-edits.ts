@@ -164,8 +164,26 @@ function readStat(entry: unknown, i: number, now: number): DestinationStat {
     requestBytes: number(stat?.requestBytes),
     responseBytes: number(stat?.responseBytes),
     methods: Array.isArray(stat?.methods) ? stat.methods.filter((m) => typeof m === 'string') : [],
+    ...shapesOf(stat?.pathShapes),
+    ...hoursOf(stat?.hours),
     status: status === 'accepted' || status === 'ignored' ? status : 'learned',
   };
+}
+
+const SHAPES = 32;
+const SHAPE_MAX = 80;
+
+function shapesOf(given: unknown): Pick<DestinationStat, 'pathShapes'> {
+  if (!Array.isArray(given)) return {};
+  const isShape = (one: unknown): one is string =>
+    typeof one === 'string' && one.length <= SHAPE_MAX && /^\/[^\n]*$/.test(one);
+  return { pathShapes: given.filter(isShape).slice(0, SHAPES) };
+}
+
+function hoursOf(given: unknown): Pick<DestinationStat, 'hours'> {
+  return Number.isInteger(given) && (given as number) > 0 && (given as number) < 1 << 24
+    ? { hours: given as number }
+    : {};
 }
 
 /** Longer names of a place or a value are none. */

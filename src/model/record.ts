@@ -213,6 +213,10 @@ export interface DestinationStat {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly methods: readonly string[];
+  /** `/v1/users/*`, at most 32 of 80 characters; absent = none was read, or they were not asked of the store. */
+  readonly pathShapes?: readonly string[];
+  /** Bit n: used in the hour n of some day (UTC). */
+  readonly hours?: number;
   /** `learned` by traffic, `accepted` by a person (or seed), `ignored` (never flagged, never suggested). */
   readonly status: 'learned' | 'accepted' | 'ignored';
 }

@@ -1,8 +1,11 @@
 import { type AccountStat, accountUses } from '../model/account.ts';
+import { pathShape } from '../model/path-shape.ts';
 import type { BaselineEdit, ExchangeRecord, WeirRecord } from '../model/record.ts';
 
-/** How many distinct methods one destination remembers: names come from the network. */
+/** How many distinct methods, and shapes of paths, one destination remembers: names come from the network. */
 export const METHODS_KEPT = 32;
+export const SHAPES_KEPT = 32;
+const HOUR_MS = 3_600_000;
 
 /** What a run of records adds to one row of `destinations`. Times epoch ms. */
 export interface DestinationDelta {
@@ -15,6 +18,9 @@ export interface DestinationDelta {
   requestBytes: number;
   responseBytes: number;
   readonly methods: Set<string>;
+  readonly pathShapes: Set<string>;
+  /** Bit n: hour n of the day (UTC). */
+  hours: number;
 }
 
 /** What a run of records adds to one row of `agents`. `lastNewAt` is NaN when nothing was new. */
@@ -112,9 +118,16 @@ function learn(sums: Sums, r: ExchangeRecord): void {
   known.requestBytes += r.requestBytes;
   known.responseBytes += r.responseBytes;
   known.methods.add(r.method);
+  known.hours |= 1 << (Math.floor(r.startedAt / HOUR_MS) % 24);
+  if (r.kind === 'exchange' && known.pathShapes.size < SHAPES_KEPT) learnShape(known, r.target);
   if ((r.credentialFp !== undefined || r.tenant !== undefined) && r.baselineState !== 'locked') {
     learnAccounts(sums, sum, r);
   }
+}
+
+function learnShape({ pathShapes }: DestinationDelta, target: string): void {
+  const shape = pathShape(target).toWellFormed();
+  if (shape !== '') pathShapes.add(shape);
 }
 
 /** A POST that reads; told by its type too, because `telemetry.url: host` keeps no path (gitprotocol-http "Smart Service git-upload-pack"). */
@@ -177,8 +190,15 @@ function destinationSum(sums: Sums, { delta, hosts }: AgentSum, r: ExchangeRecor
   const twin = ports.get(r.port);
   if (twin !== undefined) return twin;
   const seen = { firstSeen: r.startedAt, lastSeen: r.startedAt };
-  const none = { count: 0, requestBytes: 0, responseBytes: 0 };
-  const fresh: DestinationDelta = { agent: delta.agent, host, port: r.port, ...seen, ...none, methods: new Set() };
+  const none = {
+    count: 0,
+    requestBytes: 0,
+    responseBytes: 0,
+    methods: new Set<string>(),
+    pathShapes: new Set<string>(),
+    hours: 0,
+  };
+  const fresh: DestinationDelta = { agent: delta.agent, host, port: r.port, ...seen, ...none };
   ports.set(r.port, fresh);
   sums.step.destinations.push(fresh);
   return fresh;

@@ -9,7 +9,8 @@ export async function readBaseline(session: Pick<Session, 'all'>): Promise<Basel
     'SELECT agent, first_seen, last_seen, requests, last_new_at, locked FROM agents ORDER BY agent',
   );
   const rows = await session.all(
-    `SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes, methods, status
+    `SELECT agent, host, port, first_seen, last_seen, count, request_bytes, response_bytes, methods, status,
+       path_shapes, hours
      FROM destinations ORDER BY agent, host, port`,
   );
   const byAgent = new Map<string, DestinationStat[]>();
@@ -53,5 +54,7 @@ function destinationStat(row: PlainRow): DestinationStat {
     responseBytes: row[7] as number,
     methods: row[8] as readonly string[],
     status: row[9] as DestinationStat['status'],
+    ...(Array.isArray(row[10]) && row[10].length > 0 ? { pathShapes: row[10] as readonly string[] } : {}),
+    ...(row[11] ? { hours: row[11] as number } : {}),
   };
 }

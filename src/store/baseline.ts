@@ -1,15 +1,13 @@
 import type { BaselineEdit, DestinationStat } from '../model/record.ts';
 import { forgetAccounts, forgetKnownAccounts, learnAccounts, mergeAccounts } from './account.ts';
-import { type AgentDelta, type DestinationDelta, isPort, METHODS_KEPT, type Step } from './aggregate.ts';
+import { type AgentDelta, type DestinationDelta, isPort, SHAPES_KEPT, type Step } from './aggregate.ts';
+import { HOURS_UNION, METHODS, METHODS_UNION, SHAPES, SHAPES_UNION } from './baseline-lists.ts';
 import type { Session } from './session.ts';
-
-/** The methods of a parameter, which come separated by line feeds. */
-const METHODS = `CASE WHEN s.methods = '' THEN [] ELSE list_sort(list_distinct(string_split(s.methods, chr(10))))[1:${METHODS_KEPT}] END`;
-const METHODS_UNION = `list_sort(list_distinct(list_concat(d.methods, ${METHODS})))[1:${METHODS_KEPT}]`;
 
 /** Parameters of both ways to learn destinations. MERGE, because the tables have no key (see `createTable`). */
 const DESTINATION_LISTS = `(SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen,
-  unnest($5) AS last_seen, unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods)`;
+  unnest($5) AS last_seen, unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods,
+  unnest($10) AS path_shapes, unnest($11) AS hours)`;
 const LEARN_DESTINATIONS = `
   MERGE INTO destinations AS d USING ${DESTINATION_LISTS} AS s
   ON d.agent = s.agent AND d.host = s.host AND d.port = s.port
@@ -19,18 +17,22 @@ const LEARN_DESTINATIONS = `
     count = d.count + s.count,
     request_bytes = d.request_bytes + s.request_bytes,
     response_bytes = d.response_bytes + s.response_bytes,
-    methods = ${METHODS_UNION}
+    methods = ${METHODS_UNION},
+    path_shapes = ${SHAPES_UNION},
+    hours = ${HOURS_UNION}
   WHEN NOT MATCHED THEN INSERT
-    VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, 'learned')`;
+    VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, 'learned',
+      ${SHAPES}, s.hours)`;
 
-/** The usual case costs a third: the row is there and knows the methods, so no key and no list is touched. */
+/** The usual case costs a third: the row is there and knows the methods and shapes, so no key and no list is touched. */
 const COUNT_DESTINATIONS = `
   UPDATE destinations AS d SET
     first_seen = least(d.first_seen, s.first_seen),
     last_seen = greatest(d.last_seen, s.last_seen),
     count = d.count + s.count,
     request_bytes = d.request_bytes + s.request_bytes,
-    response_bytes = d.response_bytes + s.response_bytes
+    response_bytes = d.response_bytes + s.response_bytes,
+    hours = ${HOURS_UNION}
   FROM ${DESTINATION_LISTS} AS s
   WHERE d.agent = s.agent AND d.host = s.host AND d.port = s.port`;
 
@@ -63,20 +65,29 @@ const ON_EDIT = {
     request_bytes = greatest(d.request_bytes, s.request_bytes),
     response_bytes = greatest(d.response_bytes, s.response_bytes),
     methods = ${METHODS_UNION},
+    path_shapes = ${SHAPES_UNION},
+    hours = ${HOURS_UNION},
     status = CASE WHEN s.status = 'learned' THEN d.status ELSE s.status END`,
 } as const;
 
-/** What is known to be in a session's tables: agents, and (destination, method). Bounded; losing it costs time only. */
-const known = new WeakMap<Session, Set<string>>();
+/** What is known to be in a session's tables. Bounded; losing it costs time only. */
+interface Known {
+  /** Agents, and destinations with a method or a shape. */
+  readonly keys: Set<string>;
+  /** Destination → how many shapes were learned of it. */
+  readonly shapes: Map<string, number>;
+}
+
+const known = new WeakMap<Session, Known>();
 const KNOWN_LIMIT = 50_000;
 
-function knownOf(session: Session): Set<string> {
-  let set = known.get(session);
-  if (set === undefined || set.size > KNOWN_LIMIT) {
-    set = new Set();
-    known.set(session, set);
+function knownOf(session: Session): Known {
+  let found = known.get(session);
+  if (found === undefined || found.keys.size > KNOWN_LIMIT) {
+    found = { keys: new Set(), shapes: new Map() };
+    known.set(session, found);
   }
-  return set;
+  return found;
 }
 
 /** To be called when rows went away or a transaction was rolled back. */
@@ -92,12 +103,16 @@ export async function applyStep(session: Session, step: Step): Promise<void> {
     await applyEdit(session, step.edit);
     return mergeAccounts(session, step.edit.agent, step.edit.accounts ?? []);
   }
-  const set = knownOf(session);
-  const isKnown = (d: DestinationDelta): boolean => methodKeys(d).every((key) => set.has(key));
-  await learnDestinations(session, step.destinations.filter(isKnown), COUNT_DESTINATIONS);
-  const fresh = step.destinations.filter((d) => !isKnown(d));
+  const here = knownOf(session);
+  const { keys: set } = here;
+  await learnDestinations(
+    session,
+    step.destinations.filter((d) => isKnown(here, d)),
+    COUNT_DESTINATIONS,
+  );
+  const fresh = step.destinations.filter((d) => !isKnown(here, d));
   await learnDestinations(session, fresh, LEARN_DESTINATIONS);
-  for (const d of fresh) for (const key of methodKeys(d)) set.add(key);
+  for (const d of fresh) remember(here, d);
   await learnAgents(
     session,
     step.agents.filter((a) => set.has(a.agent)),
@@ -109,9 +124,31 @@ export async function applyStep(session: Session, step: Step): Promise<void> {
   await learnAccounts(session, step.accounts);
 }
 
+/** Of a destination that has as many shapes as are kept, new ones are not worth the dearer way. */
+function isKnown({ keys, shapes }: Known, d: DestinationDelta): boolean {
+  if (!methodKeys(d).every((key) => keys.has(key))) return false;
+  return (shapes.get(placeOf(d)) ?? 0) >= SHAPES_KEPT || shapeKeys(d).every((key) => keys.has(key));
+}
+
+function remember({ keys, shapes }: Known, d: DestinationDelta): void {
+  for (const key of methodKeys(d)) keys.add(key);
+  const fresh = shapeKeys(d).filter((key) => !keys.has(key));
+  for (const key of fresh) keys.add(key);
+  if (fresh.length > 0) shapes.set(placeOf(d), (shapes.get(placeOf(d)) ?? 0) + fresh.length);
+}
+
 /** A line feed keeps them apart from names of agents. */
+function placeOf({ agent, host, port }: DestinationDelta): string {
+  return `${agent}\n${host}\n${port}\n`;
+}
+
 function methodKeys(d: DestinationDelta): string[] {
-  return Array.from(d.methods, (method) => `${d.agent}\n${d.host}\n${d.port}\n${method}`);
+  return Array.from(d.methods, (method) => placeOf(d) + method);
+}
+
+/** A shape begins with a slash, no method does. */
+function shapeKeys(d: DestinationDelta): string[] {
+  return Array.from(d.pathShapes, (shape) => placeOf(d) + shape);
 }
 
 async function learnDestinations(session: Session, deltas: readonly DestinationDelta[], sql: string): Promise<void> {
@@ -127,6 +164,8 @@ async function learnDestinations(session: Session, deltas: readonly DestinationD
     { type: 'BIGINT', cells: deltas.map((d) => d.responseBytes) },
     // A method cannot hold a line feed (RFC 9110 §5.6.2), so it separates them in one string.
     { type: 'VARCHAR', cells: deltas.map((d) => [...d.methods].join('\n')) },
+    { type: 'VARCHAR', cells: deltas.map((d) => [...d.pathShapes].join('\n')) },
+    { type: 'INTEGER', cells: deltas.map((d) => d.hours) },
   ]);
   if (changed !== deltas.length) throw new Error(`${deltas.length} destinations were learned, ${changed} stored`);
 }
@@ -180,11 +219,12 @@ async function editDestinations(
     `MERGE INTO destinations AS d
      USING (SELECT unnest($1) AS agent, unnest($2) AS host, unnest($3) AS port, unnest($4) AS first_seen, unnest($5) AS last_seen,
                    unnest($6) AS count, unnest($7) AS request_bytes, unnest($8) AS response_bytes, unnest($9) AS methods,
-                   unnest($10) AS status) AS s
+                   unnest($10) AS path_shapes, unnest($11) AS hours, unnest($12) AS status) AS s
      ON d.agent = s.agent AND d.host = s.host AND d.port = s.port
      WHEN MATCHED THEN UPDATE SET ${ON_EDIT[how]}
      WHEN NOT MATCHED THEN INSERT
-       VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, s.status)`,
+       VALUES (s.agent, s.host, s.port, s.first_seen, s.last_seen, s.count, s.request_bytes, s.response_bytes, ${METHODS}, s.status,
+         ${SHAPES}, s.hours)`,
     [
       { type: 'VARCHAR', cells: stats.map(() => edit.agent) },
       { type: 'VARCHAR', cells: stats.map((d) => d.host) },
@@ -195,6 +235,8 @@ async function editDestinations(
       { type: 'BIGINT', cells: stats.map((d) => d.requestBytes) },
       { type: 'BIGINT', cells: stats.map((d) => d.responseBytes) },
       { type: 'VARCHAR', cells: stats.map((d) => d.methods.join('\n')) },
+      { type: 'VARCHAR', cells: stats.map((d) => (d.pathShapes ?? []).join('\n')) },
+      { type: 'INTEGER', cells: stats.map((d) => d.hours ?? 0) },
       { type: 'VARCHAR', cells: stats.map((d) => status ?? d.status) },
     ],
   );

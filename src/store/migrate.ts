@@ -30,6 +30,8 @@ export const MIGRATIONS: readonly Migration[] = [
   {
     to: 3,
     statements: [
+      'ALTER TABLE destinations ADD COLUMN path_shapes VARCHAR[]',
+      'ALTER TABLE destinations ADD COLUMN hours INTEGER',
       'ALTER TABLE exchanges ADD COLUMN redactions INTEGER',
       'ALTER TABLE exchanges ADD COLUMN llm_api VARCHAR',
       'ALTER TABLE exchanges ADD COLUMN llm_provider VARCHAR',

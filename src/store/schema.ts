@@ -118,6 +118,12 @@ const DESTINATIONS: readonly Column[] = [
   column('response_bytes', 'BIGINT', 'Sum of bytes in'),
   column('methods', 'VARCHAR[]', 'Methods used, sorted, at most 32'),
   column('status', 'VARCHAR', '`learned`, `accepted` or `ignored`'),
+  column(
+    'path_shapes',
+    'VARCHAR[]',
+    'What its paths look like, identifiers left out: `/v1/users/*`; sorted, at most 32 of 80 characters',
+  ),
+  column('hours', 'INTEGER', 'Bit n: used in the hour n of some day (UTC)'),
 ];
 
 const AGENTS: readonly Column[] = [

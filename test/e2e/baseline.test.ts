@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { LogLine } from '../../src/model/admin.ts';
 import type { AgentStat } from '../../src/model/record.ts';
 import { https, over, plain, throughTls } from '../support/agent.ts';
@@ -345,12 +346,24 @@ describe('baseline: what people say, and what survives', () => {
 
       const file = join(stateDir, 'ruled.json');
       await done('export', 'ruled', file);
-      const exported = JSON.parse(await readFile(file, 'utf8')) as { weirBaseline: number; agent: string };
+      const exported = JSON.parse(await readFile(file, 'utf8')) as AgentStat & { weirBaseline: number };
       assert.deepEqual([exported.weirBaseline, exported.agent], [1, 'ruled']);
       assert.equal(JSON.parse(await done('export', 'ruled')).agent, 'ruled');
+      const hour = new Date().getUTCHours();
+      const near = (1 << hour) | (1 << ((hour + 23) % 24));
+      const read = exported.destinations.filter(({ pathShapes }) => (pathShapes?.length ?? 0) > 0);
+      assert.ok(read.length > 0, 'the store knows shapes');
+      for (const { hours = 0 } of read) assert.ok(hours !== 0 && (hours & ~near) === 0, String(hours));
       await done('import', 'twin', file);
       await done('import', 'twin', file);
-      const [own, twin] = await Promise.all([baselineOf(weir, 'ruled'), baselineOf(weir, 'twin')]);
+      const own = await baselineOf(weir, 'ruled');
+      // What is kept in the store alone is there a moment later.
+      const shapes = (stat: AgentStat | undefined) =>
+        stat?.destinations.map(({ pathShapes, hours }) => [pathShapes, hours]);
+      const twin = await eventually(async () => {
+        const found = await baselineOf(weir, 'twin');
+        return isDeepStrictEqual(shapes(found), shapes(own)) && found;
+      }, 'the shapes are stored');
       assert.deepEqual(twin?.destinations, own?.destinations, 'imported twice is imported once');
       const stored = await weir.query(
         "SELECT host, status, count::INT AS count FROM destinations WHERE agent = 'twin' ORDER BY host",

@@ -8,7 +8,7 @@ import { celYaml } from '../../../src/cli/suggest-cel.ts';
 import { readRisky, riskyOf } from '../../../src/cli/suggest-risky.ts';
 import type { RowGroup } from '../../../src/cli/suggest-rows.ts';
 import { hoursText, pathShapes } from '../../../src/cli/suggest-shape.ts';
-import type { Suggestion } from '../../../src/cli/suggest-words.ts';
+import { evidence, type Suggestion } from '../../../src/cli/suggest-words.ts';
 import { allowListYaml, oktsecYaml } from '../../../src/cli/suggest-yaml.ts';
 import { defaultConfig, parseConfig } from '../../../src/config/load.ts';
 import { compileCategories } from '../../../src/inspect/categories.ts';
@@ -425,6 +425,14 @@ describe('shapes of what was used', () => {
     assert.deepEqual(pathShapes(['/a', '/b', '/c', '/d']), []);
     assert.deepEqual(pathShapes(['/bot[TELEGRAM_REDACTED]/send']), ['/*/send']);
     assert.deepEqual(pathShapes([]), []);
+  });
+
+  it('of what was learned before the window the baseline tells', () => {
+    const learned = stat('old.example', { count: 30, pathShapes: ['/v1/users/*'], hours: (1 << 8) | (1 << 12) });
+    const { entries } = suggestion(agent([learned]), { groups: [] });
+    const words = evidence(entries[0]?.places ?? [], Date.now());
+    assert.match(words, /, \/v1\/users\/\*, 08–13 UTC$/);
+    assert.deepEqual(entries[0]?.paths, []);
   });
 
   it('hours as one part of the day, over midnight too', () => {

@@ -267,6 +267,19 @@ test('the sentence, as it should read', () => {
   assert.equal(f.baseline.sentence('nobody'), undefined);
 });
 
+test('an export is read with shapes and hours; what is none of them is left out', () => {
+  const read = (more: object) => {
+    const destinations = [{ host: 'a.example', port: 443, ...more }];
+    const [stat] = readExport({ weirBaseline: 1, agent: 'researcher', destinations }, 7).destinations;
+    return [stat?.pathShapes, stat?.hours];
+  };
+  assert.deepEqual(read({ pathShapes: ['/v1/*', '/'], hours: 257 }), [['/v1/*', '/'], 257]);
+  const odd = ['v1', '/a\nb', 7, `/${'x'.repeat(80)}`, ...Array.from({ length: 40 }, (_, i) => `/p${i}`)];
+  assert.equal((read({ pathShapes: odd })[0] as readonly string[]).length, 32);
+  assert.deepEqual((read({ pathShapes: odd })[0] as readonly string[])[0], '/p0');
+  for (const hours of [0, -1, 1 << 24, 1.5, '8']) assert.deepEqual(read({ hours }), [undefined, undefined]);
+});
+
 test('an export is read with its accounts, each with kind, place and value', () => {
   const head = { weirBaseline: 1, agent: 'researcher', destinations: [] };
   const read = (accounts: unknown): unknown => readExport({ ...head, accounts, accountsKey: 'k' }, 7).accounts;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { BaselineEdit, DestinationStat, ExchangeRecord, WeirRecord } from '../../../src/model/record.ts';
-import { METHODS_KEPT } from '../../../src/store/aggregate.ts';
+import { METHODS_KEPT, SHAPES_KEPT } from '../../../src/store/aggregate.ts';
 import { edit, exchange, NOON, open, stat, tempDir } from './help.ts';
 
 interface ModelDestination {
@@ -258,4 +258,38 @@ test('the baseline survives reopening, edits included', async (t) => {
       ['cdn.example.com', 'accepted'],
     ],
   );
+});
+
+test('shapes of paths and hours are learned with traffic, bounded, and united by an import', async (t) => {
+  const store = await open(t, tempDir(t));
+  const at = (hour: number): number => Date.UTC(2026, 4, 4, hour);
+  const seen = (target: string, hour: number, more: object = {}): ExchangeRecord =>
+    exchange({ host: 'a.example', target, startedAt: at(hour), ...more });
+  await store.consume([seen('/v1/users/8412?x=1', 8), seen('/v1/users/77', 9), seen('/health', 23)], 3);
+  const learned = async (host: string) => {
+    const { agents } = await store.loadBaseline();
+    return agents[0]?.destinations.find((one) => one.host === host);
+  };
+  assert.deepEqual((await learned('a.example'))?.pathShapes, ['/health', '/v1/users/*']);
+  assert.equal((await learned('a.example'))?.hours, (1 << 8) | (1 << 9) | (1 << 23));
+  // Known methods and shapes go the cheaper way: the hour counts all the same.
+  await store.consume([seen('/health', 3)], 4);
+  assert.equal((await learned('a.example'))?.hours, (1 << 3) | (1 << 8) | (1 << 9) | (1 << 23));
+  const imported = stat('a.example', { pathShapes: ['/new/*'], hours: 1 });
+  await store.consume([edit('import', [imported])], 5);
+  assert.deepEqual((await learned('a.example'))?.pathShapes, ['/health', '/new/*', '/v1/users/*']);
+  assert.equal(((await learned('a.example'))?.hours ?? 0) & 1, 1);
+  // A tunnel has no path.
+  await store.consume(
+    [exchange({ host: 't.example', kind: 'tunnel', method: 'CONNECT', target: '', startedAt: at(1) })],
+    6,
+  );
+  assert.equal((await learned('t.example'))?.pathShapes, undefined);
+  const word = (i: number): string => String.fromCharCode(97 + (i % 26), 97 + Math.floor(i / 26));
+  for (let batch = 0; batch < 4; batch++) {
+    const many = Array.from({ length: 20 }, (_, i) => seen(`/p${word(batch * 20 + i)}`, 5, { host: 'many.example' }));
+    await store.consume(many, 7 + batch);
+  }
+  assert.equal((await learned('many.example'))?.pathShapes?.length, SHAPES_KEPT);
+  assert.equal((await learned('many.example'))?.count, 80);
 });

@@ -100,6 +100,8 @@ const OF_VERSION_3 = [
 
 const TO_VERSION_1 = [
   ...OF_VERSION_3.map((name) => `ALTER TABLE exchanges DROP COLUMN ${name}`),
+  'ALTER TABLE destinations DROP COLUMN path_shapes',
+  'ALTER TABLE destinations DROP COLUMN hours',
   'ALTER TABLE exchanges DROP COLUMN run_id',
   'ALTER TABLE connections DROP COLUMN run_id',
   ...['run_id', 'program', 'count'].map((name) => `ALTER TABLE findings DROP COLUMN ${name}`),
