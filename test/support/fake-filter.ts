@@ -2,6 +2,9 @@ import type { Answer } from '../../src/model/answer.ts';
 import type { ContentFilter, Corridor, FilterSink } from '../../src/model/ports.ts';
 import { answerOf } from './fake-corridor.ts';
 
+export type Shape = ContentFilter['shape'];
+export const SHAPES: readonly Shape[] = ['whole', 'same', 'free'];
+
 /** What a fake filter rewrites, and what it stops at. */
 export const SECRET = 'open-sesame';
 export const POISON = 'no-further';

@@ -108,3 +108,27 @@ export async function openHouse(options: FakeOptions = {}, limits: Partial<Relay
     },
   };
 }
+
+/** An agent's connection to the relay. */
+export async function agentTo(house: House, way: Way = 'plain'): Promise<Peer> {
+  const socket = await dial(house.port(way));
+  return new Peer(socket, socket);
+}
+
+/** A chunk (RFC 9112 §7.1). */
+export function chunk(text: string): string {
+  return `${text.length.toString(16)}\r\n${text}\r\n`;
+}
+
+/** The payload of a chunked body that begins at `from`. */
+export function unchunked(text: string, from = 0): string {
+  let out = '';
+  let at = from;
+  for (;;) {
+    const end = text.indexOf('\r\n', at);
+    const size = Number.parseInt(text.slice(at, end), 16);
+    if (!(size > 0)) return out;
+    out += text.slice(end + 2, end + 2 + size);
+    at = end + 2 + size + 2;
+  }
+}

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { ContentFilter } from '../../../src/model/ports.ts';
 import { answerOf } from '../../support/fake-corridor.ts';
 import {
   type FakeFilterOptions,
@@ -9,16 +8,14 @@ import {
   LABEL,
   POISON,
   SECRET,
+  SHAPES,
 } from '../../support/fake-filter.ts';
-import { type House, openHouse, type Way } from '../../support/http1-house.ts';
+import { agentTo, chunk, type House, openHouse, unchunked, type Way } from '../../support/http1-house.ts';
 import { dial } from '../../support/origins.ts';
-import { Peer } from '../../support/peer.ts';
+import type { Peer } from '../../support/peer.ts';
 
-type Shape = ContentFilter['shape'];
-const SHAPES: readonly Shape[] = ['whole', 'same', 'free'];
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`;
 const post = (body: string, fields = '', way: Way = 'plain'): string =>
   `POST ${way === 'plain' ? 'http://plain.test' : ''}/up HTTP/1.1\r\nHost: plain.test\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
 const chunked = (body: string, fields = ''): string =>
@@ -38,10 +35,6 @@ describe('HTTP/1 relay: a request body under a filter', () => {
     house.corridor.filter = made.filter;
     log = made.log;
   };
-  const agentTo = async (way: Way = 'plain'): Promise<Peer> => {
-    const socket = await dial(house.port(way));
-    return new Peer(socket, socket);
-  };
   const last = () => house.corridor.closed.at(-1);
 
   /** Sends one request, answers it, and says what the origin got of it up to `marker`. */
@@ -59,7 +52,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('whole: what speaks about bytes that are no more goes with them, and only then', async () => {
     use({ shape: 'whole' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const digests = 'Content-MD5: a\r\nContent-Digest: sha-256=:b:\r\nX-A: b\r\n';
     const [clean, server] = await through(agent, post('nothing.', digests), 'nothing.');
     assert.ok(clean.includes(digests), clean);
@@ -75,7 +68,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
       it(`${name}: clean bodies keep every byte, the connection goes on`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const end = shape === 'free' ? '0\r\n\r\n' : 'time';
         const [, server] = await through(agent, post('the first time', 'X-A:  b \r\n'), end);
         const [got] = await through(agent, post('second time', 'X-A:  c \r\n'), end, server);
@@ -90,7 +83,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
       it(`${name}: a length-delimited body is rewritten`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const body = `before ${SECRET} after`;
         const [got] = await through(agent, post(body), shape === 'free' ? '0\r\n\r\n' : 'after');
         const expected = `before ${LABEL[shape]} after`;
@@ -114,7 +107,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
           assert.deepEqual(fields, ['X-Sum', 'abc', 'X-Key', 'sesame']);
           return new Map([[1, 'gone']]);
         };
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const body = `${chunk('before ')}5;x="y"\r\nopen-\r\n${chunk('sesame')}${chunk(' after')}0;z\r\nX-Sum: abc\r\nX-Key:\tsesame \r\n\r\n`;
         const before = house.corridor.closed.length;
         for (const byte of chunked(body)) await agent.send(byte);
@@ -139,7 +132,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: a clean chunked body`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const body = `3;a\r\nabc\r\n${chunk('defghij')}0\r\nX-T: 1\r\n\r\n`;
       const [got] = await through(agent, chunked(body), 'X-T: 1\r\n\r\n');
       const sent = got.slice(got.indexOf('\r\n\r\n') + 4);
@@ -150,7 +143,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: payload that looks like framing, in pieces`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       const pieces = ['10\r\nab', '\r\n0\r\n\r\n', '\r\n5\r\ncd', '\r\n', '0\r\n\r\n'];
       await agent.send(chunked(''));
@@ -175,7 +168,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: an empty chunked body`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const [got] = await through(agent, chunked('0\r\n\r\n'), '0\r\n\r\n');
       assert.ok(got.endsWith('chunked\r\n\r\n0\r\n\r\n'));
       agent.destroy();
@@ -183,7 +176,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: pipelined requests are filtered one by one`, async () => {
       use({ shape, later: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       await agent.send(post(`one ${SECRET}.`) + post(`two ${SECRET}.`) + post('three.'));
       const server = await house.origin.next();
       for (const word of ['one', 'two', 'three']) {
@@ -201,7 +194,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
     it(`${shape}: what is stopped in the first read opens no upstream; a complete one keeps the connection`, async () => {
       use({ shape });
       const dialled = house.corridor.links.length;
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       await agent.send(post(`a ${POISON} b`) + post('fine'));
       assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 403 /);
@@ -218,7 +211,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: stopped in mid-upload: 403, the upstream sees a reset and no poison`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       const start = 'x'.repeat(100);
       await agent.send(post(`${start}${POISON}${'y'.repeat(100)}`).slice(0, -110));
@@ -239,7 +232,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: the agent goes away while it is held`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       await agent.send('POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc');
       const server = shape === 'whole' ? undefined : await house.origin.next();
@@ -253,7 +246,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: the agent ends inside its body`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       await agent.send('POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc');
       const server = shape === 'whole' ? undefined : await house.origin.next();
@@ -271,7 +264,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: a half-closed agent is served`, async () => {
       use({ shape, later: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       await agent.send(post('complete body'));
       agent.fin();
       const server = await house.origin.next();
@@ -285,7 +278,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: broken chunking`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       await agent.send(chunked(chunk('abc')));
       const server = shape === 'whole' ? undefined : await house.origin.next();
       if (server !== undefined) await server.until('\r\n\r\n');
@@ -299,7 +292,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: revoked while held`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const before = house.corridor.closed.length;
       await agent.send('POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc');
       while (log.written < 3) await pause();
@@ -312,7 +305,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: a slow filter gets all of a large body`, async () => {
       use({ shape, slow: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const body = 'z'.repeat(1_000_000);
       void agent.send(post(body));
       const server = await house.origin.next();
@@ -327,7 +320,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
     it(`${shape}: 1000 requests one after the other on one connection`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       let server: Peer | undefined;
       for (let i = 0; i < 1000; i++) {
         await agent.send(post(`n ${i} ${SECRET}!`));
@@ -343,7 +336,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('whole: 100 Continue is ours, and Expect does not go on', async () => {
     use({ shape: 'whole' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     await agent.send(
       'POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n',
     );
@@ -355,7 +348,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('same: 100 Continue is the upstream’s; an answer before the body ends the hold', async () => {
     use({ shape: 'same' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const before = house.corridor.closed.length;
     const head = 'POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 20\r\n\r\n';
     await agent.send(head);
@@ -378,7 +371,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('stopped after the response has begun: the response ends, and its cut is recorded', async () => {
     use({ shape: 'same' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const before = house.corridor.closed.length;
     await agent.send(chunked(chunk('x'.repeat(50))));
     const server = await house.origin.next();
@@ -396,7 +389,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('an upstream that resets while a free body is held', async () => {
     use({ shape: 'free' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     await agent.send(chunked(chunk('x'.repeat(50))));
     const server = await house.origin.next();
     await server.until('xxx');
@@ -408,7 +401,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('a fixed upstream that leaves while a whole body is held ends the connection, as a direct one would', async () => {
     use({ shape: 'whole' });
-    const agent = await agentTo('link');
+    const agent = await agentTo(house, 'link');
     const server = await house.origin.next();
     const before = house.corridor.closed.length;
     await agent.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc');
@@ -423,7 +416,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 
   it('on a fixed upstream: nothing is written of what is stopped, and the connection goes on', async () => {
     use({ shape: 'whole', later: true });
-    const agent = await agentTo('link');
+    const agent = await agentTo(house, 'link');
     const server = await house.origin.next();
     await agent.send(post(POISON, '', 'link'));
     assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 403 /);
@@ -435,7 +428,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
   it('a body the filter does not want goes as ever', async () => {
     const made = fakeFilter({});
     house.corridor.filter = made.filter;
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const [got] = await through(agent, post(SECRET), SECRET);
     assert.ok(got.endsWith(`\r\n\r\n${SECRET}`));
     assert.deepEqual(made.log.asked, [
@@ -449,13 +442,13 @@ describe('HTTP/1 relay: a request body under a filter', () => {
     const old = 'POST http://plain.test/ HTTP/1.0\r\nHost: a\r\nContent-Length: 11\r\n\r\n';
     for (const shape of ['whole', 'same'] as const) {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const [got] = await through(agent, old + SECRET, LABEL[shape]);
       assert.match(got, /^POST \/ HTTP\/1\.0\r\n/);
       agent.destroy();
     }
     use({ shape: 'free' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     await agent.send(old + SECRET);
     assert.match((await agent.until('\r\n\r\n')).toString(), /^HTTP\/1\.1 400 /);
     agent.destroy();
@@ -492,7 +485,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
       return { forward: true, edits: { target: '/p?k=[X]', values: new Map([[1, 'gone']]) } };
     };
     for (const way of ['plain', 'link'] as const) {
-      const agent = await agentTo(way);
+      const agent = await agentTo(house, way);
       const target = way === 'plain' ? 'http://plain.test/p?k=secret' : '/p?k=secret';
       const proxy = way === 'plain' ? 'Proxy-Authorization: Basic eDp5\r\n' : '';
       const value = way === 'plain' ? 'X-Last:  v \r\n' : 'X-Last: v\r\n';
@@ -510,7 +503,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
   it('a head is edited and a body held in one request', async () => {
     use({ shape: 'whole' });
     house.corridor.check = () => ({ forward: true, edits: { values: new Map([[0, 'other.test']]) } });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const [got] = await through(agent, post(SECRET), LABEL.whole);
     assert.equal(got, `POST /up HTTP/1.1\r\nHost: other.test\r\nContent-Length: 10\r\n\r\n${LABEL.whole}`);
     house.corridor.check = () => ({ forward: true });
@@ -521,7 +514,7 @@ describe('HTTP/1 relay: a request body under a filter', () => {
     use({ shape: 'whole' });
     const { reach } = house.corridor;
     house.corridor.reach = async () => ({ answer: answerOf('connect-refused') });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     await agent.send(post('abc'));
     assert.match((await agent.until('}')).toString(), /^HTTP\/1\.1 502 /);
     house.corridor.reach = reach;
@@ -532,14 +525,3 @@ describe('HTTP/1 relay: a request body under a filter', () => {
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 /** The payload of chunks up to the last one. */
-function unchunked(text: string): string {
-  let out = '';
-  let at = 0;
-  for (;;) {
-    const end = text.indexOf('\r\n', at);
-    const size = Number.parseInt(text.slice(at, end), 16);
-    if (!(size > 0)) return out;
-    out += text.slice(end + 2, end + 2 + size);
-    at = end + 2 + size + 2;
-  }
-}

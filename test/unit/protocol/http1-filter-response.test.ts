@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { ContentFilter } from '../../../src/model/ports.ts';
 import {
   blocked,
   type FakeFilterOptions,
@@ -9,16 +8,15 @@ import {
   LABEL,
   POISON,
   SECRET,
+  SHAPES,
 } from '../../support/fake-filter.ts';
-import { type House, openHouse, type Way } from '../../support/http1-house.ts';
+import { agentTo, chunk, type House, openHouse, unchunked } from '../../support/http1-house.ts';
 import { dial } from '../../support/origins.ts';
 import { Peer } from '../../support/peer.ts';
 
-type Shape = ContentFilter['shape'];
-const SHAPES: readonly Shape[] = ['whole', 'same', 'free'];
 const GET = 'GET http://plain.test/ HTTP/1.1\r\nHost: plain.test\r\n\r\n';
 
-const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`;
+const bodyOf = (message: string): string => unchunked(message, message.indexOf('\r\n\r\n') + 4);
 const sized = (body: string, fields = ''): string =>
   `HTTP/1.1 200 OK\r\n${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
 const inChunks = (body: string, fields = ''): string =>
@@ -38,10 +36,6 @@ describe('HTTP/1 relay: a response body under a filter', () => {
     house.corridor.filter = made.filter;
     log = made.log;
   };
-  const agentTo = async (way: Way = 'plain'): Promise<Peer> => {
-    const socket = await dial(house.port(way));
-    return new Peer(socket, socket);
-  };
   const last = () => house.corridor.closed.at(-1);
 
   /** Asks once more; the origin's end is known or comes new. */
@@ -58,7 +52,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
       it(`${name}: a clean response keeps every byte, the connection goes on`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const response = sized('nothing to see', 'X-A:  b \r\nETag: "1"\r\n');
         let server: Peer | undefined;
         for (let i = 0; i < 3; i++) {
@@ -71,7 +65,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
               got.startsWith('HTTP/1.1 200 OK\r\nX-A:  b \r\nETag: "1"\r\nTransfer-Encoding: chunked\r\n\r\n'),
               got,
             );
-            assert.equal(unchunked(got), 'nothing to see');
+            assert.equal(bodyOf(got), 'nothing to see');
           }
           await house.corridor.whenClosed(house.corridor.opened.length);
           assert.equal(last()?.facts.outcome, 'forwarded');
@@ -82,13 +76,13 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
       it(`${name}: a length-delimited response is rewritten`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const server = await ask(agent);
         await server.send(sized(`a ${SECRET} z`, 'Content-MD5: x\r\nDigest: y\r\nETag: "1"\r\nX-B: c\r\n'));
         const expected = `a ${LABEL[shape]} z`;
         if (shape === 'free') {
           const got = (await agent.until(': 1\r\n\r\n')).toString();
-          assert.equal(unchunked(got), expected);
+          assert.equal(bodyOf(got), expected);
           assert.ok(got.endsWith('\r\n0\r\nX-Strathon-Redacted: 1\r\n\r\n'), got);
         } else {
           const got = (await agent.until(' z')).toString();
@@ -115,7 +109,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
           assert.deepEqual(fields, ['X-Sum', 'abc']);
           return new Map([[0, 'gone']]);
         };
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const server = await ask(agent);
         const body = `${chunk('before ')}5;x="y"\r\nopen-\r\n${chunk('sesame')}${chunk(' after')}0;z\r\nX-Sum: abc\r\n\r\n`;
         for (const byte of inChunks(body)) await server.send(byte);
@@ -123,7 +117,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
         if (shape === 'same') {
           assert.ok(got.includes('5;x="y"\r\n*****\r\n6\r\n******\r\n'), got);
           assert.ok(got.endsWith('0;z\r\nX-Sum: gone\r\n\r\n'), got);
-        } else assert.equal(unchunked(got), `before ${LABEL[shape]} after`);
+        } else assert.equal(bodyOf(got), `before ${LABEL[shape]} after`);
         if (shape === 'free') assert.ok(got.endsWith('0\r\nX-Sum: gone\r\nX-Strathon-Redacted: 1\r\n\r\n'), got);
         if (shape === 'whole') assert.match(got, /OK\r\nTransfer-Encoding: chunked\r\nX-Strathon-Redacted: 1\r\n/);
         house.corridor.checkTrailers = () => undefined;
@@ -132,7 +126,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
       it(`${name}: until the connection ends`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const server = await ask(agent);
         await server.send(`HTTP/1.1 200 OK\r\nX: y\r\n\r\na ${SECRET}`);
         await server.send(' and more');
@@ -147,13 +141,13 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
       it(`${name}: an upstream that closes behind its response`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const server = await ask(agent);
         await server.send(sized('short', 'Connection: close\r\n'));
         server.fin();
         assert.equal(await agent.ended(), 'fin');
         const got = agent.received.toString();
-        assert.equal(shape === 'free' ? unchunked(got) : got.slice(-5), 'short');
+        assert.equal(shape === 'free' ? bodyOf(got) : got.slice(-5), 'short');
         await house.corridor.whenClosed(house.corridor.opened.length);
         assert.equal(last()?.facts.outcome, 'forwarded');
         agent.destroy();
@@ -162,19 +156,19 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: a clean chunked response`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       const body = `3;a\r\nabc\r\n${chunk('defghij')}0\r\nX-T: 1\r\n\r\n`;
       await server.send(inChunks(body));
       const got = (await agent.until('X-T: 1\r\n\r\n')).toString();
-      if (shape === 'free') assert.equal(unchunked(got), 'abcdefghij');
+      if (shape === 'free') assert.equal(bodyOf(got), 'abcdefghij');
       else assert.equal(got, inChunks(body));
       agent.destroy();
     });
 
     it(`${shape}: payload that looks like framing, in pieces`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       const pieces = ['10\r\nab', '\r\n0\r\n\r\n', '\r\n5\r\ncd', '\r\n', '0\r\n\r\n'];
       await server.send(inChunks(''));
@@ -184,14 +178,14 @@ describe('HTTP/1 relay: a response body under a filter', () => {
       }
       await agent.until('cd\r\n0\r\n\r\n');
       const got = agent.received.toString();
-      if (shape === 'free') assert.equal(unchunked(got), 'ab\r\n0\r\n\r\n\r\n5\r\ncd');
+      if (shape === 'free') assert.equal(bodyOf(got), 'ab\r\n0\r\n\r\n\r\n5\r\ncd');
       else assert.equal(got, inChunks(pieces.join('')));
       agent.destroy();
     });
 
     it(`${shape}: what is stopped in the first read is answered by us, and the connection goes on`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       await server.send(sized(`a ${POISON} b`));
       const got = (await agent.until('}')).toString();
@@ -208,7 +202,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: stopped after it has begun: ended, and recorded as cut`, async () => {
       use({ shape, last: 'event: stopped\n\n' });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       await server.send(inChunks(chunk('x'.repeat(100))));
       if (shape === 'whole') while (log.written < 100) await pause();
@@ -233,7 +227,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
     for (const later of [false, true]) {
       it(`${shape}${later ? ', later' : ''}: the upstream goes away in the middle, what was held is let go`, async () => {
         use({ shape, later });
-        const agent = await agentTo();
+        const agent = await agentTo(house);
         const server = await ask(agent);
         await server.send(sized(`${'x'.repeat(89)}!`.padEnd(100)).slice(0, -10));
         while (log.written < 90) await pause();
@@ -253,7 +247,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: the agent goes away in the middle`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       await server.send(inChunks(chunk('x'.repeat(100))));
       while (log.written < 100) await pause();
@@ -266,7 +260,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: revoked in the middle`, async () => {
       use({ shape });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       await server.send(inChunks(chunk('x'.repeat(100))));
       while (log.written < 100) await pause();
@@ -278,20 +272,20 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: a slow filter gets all of a large body`, async () => {
       use({ shape, slow: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       const body = 'z'.repeat(1_000_000);
       void server.send(sized(body));
       await agent.until('\r\n\r\n');
       const got =
-        shape === 'free' ? unchunked(`\r\n\r\n${await agent.until('0\r\n\r\n')}`) : await agent.bytes(body.length);
+        shape === 'free' ? unchunked((await agent.until('0\r\n\r\n')).toString()) : await agent.bytes(body.length);
       assert.equal(got.length, body.length);
       agent.destroy();
     });
 
     it(`${shape}: bytes behind a held response end the connection with it`, async () => {
       use({ shape, later: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       const server = await ask(agent);
       await server.send(`${sized('whole')}HTTP/1.1 200 OK\r\n\r\n`);
       await agent.until('whole');
@@ -301,7 +295,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: pipelined, and an HTTP/1.0 agent`, async () => {
       use({ shape, later: true });
-      const agent = await agentTo();
+      const agent = await agentTo(house);
       await agent.send(`${GET}${GET}`);
       const server = await house.origin.next();
       for (let i = 0; i < 2; i++) {
@@ -313,7 +307,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
         assert.ok(got.includes(`${i} ${LABEL[shape]}`), got);
       }
       agent.destroy();
-      const old = await agentTo();
+      const old = await agentTo(house);
       const another = await ask(old, undefined, 'GET http://plain.test/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
       await another.send(sized(`old ${SECRET}~`, 'Connection: keep-alive\r\n'));
       const got = (await old.until('~')).toString();
@@ -327,7 +321,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
     it(`${shape}: 1000 responses one after the other on one connection`, async () => {
       use({ shape });
-      const agent = await agentTo('link');
+      const agent = await agentTo(house, 'link');
       let server: Peer | undefined;
       for (let i = 0; i < 1000; i++) {
         await agent.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -343,7 +337,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
   it('no body, no filter: HEAD, 204, 304, an empty length', async () => {
     use({ shape: 'whole' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     let server: Peer | undefined;
     for (const [method, response] of [
       ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
@@ -361,7 +355,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
   it('informational responses pass before a held one', async () => {
     use({ shape: 'whole', later: true });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const server = await ask(agent);
     const hints = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n';
     await server.send(hints + sized('body'));
@@ -371,7 +365,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
   it('an event passes at once, in a response that never ends', async () => {
     use({ shape: 'free' });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const server = await ask(agent);
     await server.send('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n');
     assert.ok((await agent.until('\r\n\r\n')).length > 0, 'the head does not wait for an event');
@@ -389,7 +383,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
       assert.deepEqual(exchange.responseFields?.slice(0, 2), ['Set-Cookie', 'secret']);
       return { forward: true, edits: { values: new Map([[0, '[X]']]) } };
     };
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     const server = await ask(agent);
     await server.send(sized('body', 'Set-Cookie:  secret\r\nX-Other:  v \r\n'));
     assert.equal((await agent.until('body')).toString(), sized('body', 'Set-Cookie:  [X]\r\nX-Other:  v \r\n'));
@@ -432,7 +426,7 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 
   it('a request still being sent when its held response ends', async () => {
     use({ shape: 'whole', later: true });
-    const agent = await agentTo();
+    const agent = await agentTo(house);
     await agent.send('POST http://plain.test/ HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234');
     const server = await house.origin.next();
     await server.until('01234');
@@ -452,17 +446,6 @@ describe('HTTP/1 relay: a response body under a filter', () => {
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 /** The payload of a message in chunks. */
-function unchunked(text: string): string {
-  let out = '';
-  let at = text.indexOf('\r\n\r\n') + 4;
-  for (;;) {
-    const end = text.indexOf('\r\n', at);
-    const size = Number.parseInt(text.slice(at, end), 16);
-    if (!(size > 0)) return out;
-    out += text.slice(end + 2, end + 2 + size);
-    at = end + 2 + size + 2;
-  }
-}
 
 it('trailers of a body that is looked at on a copy are heard after it, both ways', async () => {
   const house = await openHouse();

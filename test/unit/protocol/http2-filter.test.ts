@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import type { ClientHttp2Session, ClientHttp2Stream, ServerHttp2Stream } from 'node:http2';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import type { ContentFilter } from '../../../src/model/ports.ts';
 import { createAuthority } from '../../support/certs.ts';
 import {
   blocked,
@@ -11,14 +10,13 @@ import {
   LABEL,
   POISON,
   SECRET,
+  SHAPES,
 } from '../../support/fake-filter.ts';
 import type { Closed } from '../../support/fake-h2-corridor.ts';
 import { type H2Proxy, h2Proxy } from '../../support/h2-proxy.ts';
 import { type Http2Origin, http2Client, http2Origin, openStream } from '../../support/http2.ts';
 import { connectThrough, secure } from '../../support/origins.ts';
 
-type Shape = ContentFilter['shape'];
-const SHAPES: readonly Shape[] = ['whole', 'same', 'free'];
 const HOST = 'read.test';
 const BODY = `before ${SECRET} after`;
 const authority = createAuthority();
