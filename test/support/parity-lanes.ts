@@ -3,7 +3,7 @@ import { type ClientRequestArgs, type IncomingMessage, request } from 'node:http
 import { connect as connectHttp2 } from 'node:http2';
 import type { Socket } from 'node:net';
 import { WebSocket } from 'ws';
-import { connectTo, credentials, throughTls } from './agent.ts';
+import { connectTo, credentials } from './agent.ts';
 import { dial, secure } from './origins.ts';
 import type { ParityOrigin } from './parity-origin.ts';
 
@@ -15,6 +15,8 @@ export interface Asked {
   readonly host: string;
   /** Absent = the protocol's own. */
   readonly port?: number;
+  /** In the ClientHello; absent = the host. */
+  readonly servername?: string;
   readonly method: string;
   /** Begins with the tag. */
   readonly target: string;
@@ -70,21 +72,20 @@ function shown(fields: NodeJS.Dict<string | string[]>): Record<string, string> {
 const authority = ({ host, port }: Asked): string => (port === undefined ? host : `${host}:${port}`);
 
 /** A socket on which the origin (or Weir in its place) is spoken to. */
-async function reach(lane: Lane, { host, port, agent }: Asked, protocol: Protocol): Promise<Socket> {
+async function reach(lane: Lane, { host, port, agent, servername = host }: Asked, protocol: Protocol): Promise<Socket> {
   const { origin, proxy, ca } = lane;
   const alpn = [protocol === 'http2' || protocol === 'grpc' ? 'h2' : 'http/1.1'];
   const encrypted = protocol !== 'plain' && protocol !== 'ws';
   if (proxy === undefined) {
     if (!encrypted) return dial(origin.plainPort);
     const socket = await dial(alpn[0] === 'h2' ? origin.h2Port : origin.tlsPort);
-    return secure(socket, { servername: host, ca, alpn });
+    return secure(socket, { servername, ca, alpn });
   }
   if (protocol === 'plain') return dial(proxy);
   const ask = { agent };
-  if (encrypted)
-    return throughTls({ port: proxy }, host, { ...ask, ca, alpn, ...(port === undefined ? {} : { port }) });
-  const { socket, answer } = await connectTo({ port: proxy }, `${host}:${port ?? 80}`, ask);
+  const { socket, answer } = await connectTo({ port: proxy }, `${host}:${port ?? (encrypted ? 443 : 80)}`, ask);
   if (answer.status !== 200) throw new Refused(answer.status, answer.headers, answer.body);
+  if (encrypted) return secure(socket, { servername, ca, alpn });
   return socket;
 }
 

@@ -361,6 +361,17 @@ export const TABLE: readonly Case[] = [
     forms: [INJECTION.slice(0, 32)],
     counted: 2,
   },
+  {
+    name: 'injection-blocked',
+    protocols: SOCKETS,
+    ask: () => CAREFUL,
+    say: saying(INJECTION),
+    verdict: 'block',
+    rule: 'override-instructions',
+    redact: 'response-label',
+    enforce: 'closed',
+    forms: [INJECTION.slice(0, 32)],
+  },
 
   // Where it goes
   {
@@ -391,6 +402,26 @@ export const TABLE: readonly Case[] = [
     rule: 'internal-address',
     redact: 'as-is',
     enforce: 'cut',
+  },
+  {
+    name: 'sni',
+    protocols: ['http1', 'http2', 'wss', 'sse', 'grpc'],
+    ask: ({ host }) => ({ servername: `b${host.slice(host.indexOf('.'))}` }),
+    verdict: 'block',
+    rule: 'name-mismatch',
+    redact: 'as-is',
+    enforce: 'refused',
+    reason: 'name-mismatch',
+  },
+  {
+    name: 'host-field',
+    protocols: ['http1', 'wss', 'sse'],
+    ask: ({ host, fields }) => ({ fields: { ...fields, host: `b${host.slice(host.indexOf('.'))}` } }),
+    verdict: 'block',
+    rule: 'name-mismatch',
+    redact: 'as-is',
+    enforce: 'refused',
+    reason: 'name-mismatch',
   },
   {
     name: 'opaque',
