@@ -14,7 +14,7 @@ export interface CopyOptions {
 export interface Copy {
   /** More of it, after it was written on. */
   push(payload: Uint8Array): void;
-  /** No more comes. True when all of it was handed on; a promise while it is being decoded. Never rejects. */
+  /** No more comes. True when all of it was handed on; a promise while it is being decoded. Throws or rejects with what `onData` threw meanwhile. */
   finish(): boolean | Promise<boolean>;
 }
 
@@ -48,6 +48,9 @@ class DecodedCopy implements Copy {
   #decoded = 0;
   #whole: boolean | undefined;
   #settle: ((whole: boolean) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
+  /** Decoders call back from nowhere: what is thrown there is kept for whoever asks. */
+  #failure: { readonly error: unknown } | undefined;
   #late: NodeJS.Timeout | undefined;
 
   constructor(options: CopyOptions, encodings: readonly string[]) {
@@ -68,9 +71,11 @@ class DecodedCopy implements Copy {
   }
 
   finish(): boolean | Promise<boolean> {
+    if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#whole !== undefined) return this.#whole;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#settle = resolve;
+      this.#reject = reject;
       this.#late = setTimeout(() => this.#over(false), LATE_MS);
       this.#decoder.end();
     });
@@ -80,8 +85,16 @@ class DecodedCopy implements Copy {
     const { decodedBytes, decodeRatio, onData } = this.#options;
     this.#decoded += chunk.length;
     const bomb = this.#decoded > RATIO_FLOOR && this.#decoded > this.#encoded * decodeRatio;
-    if (bomb || this.#decoded > decodedBytes) this.#over(false);
-    else onData(chunk);
+    if (bomb || this.#decoded > decodedBytes) {
+      this.#over(false);
+      return;
+    }
+    try {
+      onData(chunk);
+    } catch (error) {
+      this.#failure = { error };
+      this.#over(false);
+    }
   }
 
   #over(whole: boolean): void {
@@ -89,6 +102,7 @@ class DecodedCopy implements Copy {
     this.#whole = whole;
     clearTimeout(this.#late);
     this.#decoder.destroy();
-    this.#settle?.(whole);
+    if (this.#failure === undefined) this.#settle?.(whole);
+    else this.#reject?.(this.#failure.error);
   }
 }

@@ -120,14 +120,14 @@ class WebSocketTap implements BodyTap {
     }
     this.#inflate ??= this.#start();
     this.#write(payload, undefined);
-    if (last) this.#write(TAIL, BETWEEN);
+    if (last) this.#write(TAIL, 'between');
   }
 
-  #write(bytes: Uint8Array, then: Uint8Array | undefined): void {
+  #write(bytes: Uint8Array, then: 'between' | undefined): void {
     this.#waiting += bytes.length;
     this.#inflate?.write(bytes, () => {
       this.#waiting -= bytes.length;
-      if (then !== undefined && !this.#ended()) this.#between();
+      if (then !== undefined && !this.#ended()) this.#safely(() => this.#between());
       if (this.#waiting === 0) this.#settle?.();
     });
   }
@@ -149,9 +149,16 @@ class WebSocketTap implements BodyTap {
       this.#giveUp('decode-ratio');
       return;
     }
-    try {
+    this.#safely(() => {
       this.#window.push(chunk);
       this.#parts?.add(chunk);
+    });
+  }
+
+  /** Decoders call back from nowhere: what is thrown there is kept for whoever asks. */
+  #safely(act: () => void): void {
+    try {
+      act();
     } catch (error) {
       this.#failure = { error };
     }

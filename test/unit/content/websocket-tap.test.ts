@@ -90,7 +90,11 @@ test('a scanner that throws is thrown to whoever asks, never into the air', asyn
     },
   };
   const message = deflated(Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * i) % 251)));
-  for (const bytes of [frame(2, message, { compressed: true }), frame(1, Buffer.from('x'))]) {
-    await assert.rejects(async () => scanned(bytes, options({ scan }), 65_536), /broken table/);
+  // Put together in the callback of the decoder.
+  const parts = ['SECRET-abcd', 'efghijklmn'].map((part) => frame(1, deflated(part), { compressed: true }));
+  for (const bytes of [frame(2, message, { compressed: true }), frame(1, Buffer.from('x')), Buffer.concat(parts)]) {
+    const tap = tapWebSocket(options({ scan, what: 'request' }));
+    tap.push(bytes);
+    await assert.rejects(async () => tap.finish(), /broken table/);
   }
 });
