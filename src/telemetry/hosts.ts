@@ -35,7 +35,7 @@ export function createHostSlots(slots = 200, candidates = 2000): HostSlots {
 export function createNameCap(max: number): (name: string) => string {
   const known = new Set<string>();
   return (name) => {
-    if (known.has(name)) return name;
+    if (name === '' || known.has(name)) return name;
     if (known.size >= max) return 'other';
     known.add(name);
     return name;

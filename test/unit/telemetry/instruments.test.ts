@@ -174,6 +174,7 @@ const FLOODS: Readonly<Record<string, (i: number) => Partial<ExchangeRecord>>> =
   models: (i) => ({ llm: llm({ model: `model-${i}` }) }),
   'errors of models': (i) => ({ llm: llm({ error: `error-${i}` }) }),
   tools: (i) => ({ mcp: mcp({ tool: `tool-${i}` }) }),
+  'errors of MCP': (i) => ({ mcp: mcp({ errorCode: i }) }),
   'methods of MCP': (i) => ({ mcp: mcp({ method: `method-${i}`, tool: undefined }) }),
   rules: (i) => ({ findings: [finding(`rule-${i}`, { action: `action-${i}` })], would: 'block' }),
 };
@@ -208,3 +209,19 @@ for (const [what, change] of Object.entries(FLOODS)) {
     if (what !== 'methods') assert.match(text, /="other"/);
   });
 }
+
+test('servers that make up errors leave room for the calls that follow, and a name that is not there stays none', () => {
+  const metrics = createMetrics();
+  for (let i = 0; i < 5000; i++)
+    metrics.record(
+      exchangeSample({ llm: llm({ error: `error-${i}` }), mcp: mcp({ errorCode: i, tool: `tool-${i}` }) }),
+    );
+  metrics.record(exchangeSample({ llm: llm({ model: 'late-model' }), mcp: mcp({ tool: undefined, method: 'ping' }) }));
+  const text = writePrometheus(metrics.instruments);
+  assert.match(
+    text,
+    /gen_ai_client_operation_duration_seconds_count\{[^}]*gen_ai_request_model="late-model"[^}]*\} 1\n/,
+  );
+  const [line] = /mcp_client_operation_duration_seconds_count\{mcp_method_name="ping"[^}]*\} 1\n/.exec(text) ?? [''];
+  assert.ok(line !== '' && !line.includes('other') && !line.includes('tool_name'), line);
+});
