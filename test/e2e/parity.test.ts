@@ -11,7 +11,7 @@ import { openUpstream } from './harness.ts';
 
 const MODES = ['monitor', 'redact', 'enforce'] as const;
 type Mode = (typeof MODES)[number];
-const HOSTS = ['*.plain.test', '*.leak.test', '*.h2.test', '*.opaque.test', 'localhost'];
+const HOSTS = ['*.plain.test', '*.leak.test', '*.h2.test', '*.opaque.test', '*.sealed.test', 'localhost'];
 const BREAK = new URL('../support/break-inspector.ts', import.meta.url).href;
 
 interface Watched extends Lane {
@@ -40,15 +40,21 @@ function openScene(): Promise<Scene> {
         env: { NODE_OPTIONS: `--import=${BREAK}` },
         config: {
           mode,
-          intercept: { except: ['*.opaque.test'] },
+          intercept: { except: ['*.opaque.test', '*.sealed.test'] },
           baseline: { ready_after_requests: 0 },
           destinations: {
-            blocked: ['denied.plain.test', 'denied.leak.test', 'denied.h2.test', 'denied.opaque.test'],
+            blocked: [
+              'denied.plain.test',
+              'denied.leak.test',
+              'denied.h2.test',
+              'denied.opaque.test',
+              'denied.sealed.test',
+            ],
           },
           agents: {
             researcher: {},
             careful: { blocked_categories: ['injection'] },
-            tunneller: { allowed_domains: ['*.opaque.test:9999', 'localhost'] },
+            tunneller: { allowed_domains: ['*.opaque.test:9999', '*.sealed.test', 'localhost'] },
           },
           upstream: {
             resolve: {
@@ -56,6 +62,7 @@ function openScene(): Promise<Scene> {
               '*.leak.test': `127.0.0.1:${origin.tlsPort}`,
               '*.h2.test': `127.0.0.1:${origin.h2Port}`,
               '*.opaque.test': `127.0.0.1:${origin.tcpPort}`,
+              '*.sealed.test': `127.0.0.1:${origin.tlsPort}`,
             },
             ca_file: upstream.caFile,
           },
@@ -63,10 +70,22 @@ function openScene(): Promise<Scene> {
         },
       });
       later(weir.stop);
-      return { name: mode, mode, weir, otlp, origin, ca: await weir.ca(), proxy: weir.port };
+      return {
+        name: mode,
+        mode,
+        weir,
+        otlp,
+        origin,
+        ca: await weir.ca(),
+        originCa: upstream.authority.cert,
+        proxy: weir.port,
+      };
     };
     const lanes = await Promise.all(MODES.map((mode, i) => open(mode, others[i] as ParityOrigin)));
-    return { direct: { name: 'direct', origin: straight, ca: upstream.authority.cert }, lanes };
+    return {
+      direct: { name: 'direct', origin: straight, ca: upstream.authority.cert, originCa: upstream.authority.cert },
+      lanes,
+    };
   });
 }
 
@@ -78,9 +97,12 @@ const DOMAIN: Readonly<Record<Protocol, string>> = {
   wss: 'leak.test',
   http2: 'h2.test',
   grpc: 'h2.test',
+  sealed: 'sealed.test',
   tunnel: 'opaque.test',
 };
 
+/** Its bytes are not read, so that it has no path to be known by. */
+const isTunnel = (protocol: Protocol): boolean => protocol === 'tunnel' || protocol === 'sealed';
 const isSocket = (protocol: Protocol): boolean => protocol === 'ws' || protocol === 'wss';
 const tagOf = ({ name }: Case, protocol: Protocol): string => `${name}-${protocol}`;
 
@@ -89,14 +111,13 @@ function asking(line: Case, protocol: Protocol): Asked {
   const fields: Record<string, string> =
     protocol === 'grpc' ? { 'content-type': 'application/grpc', te: 'trailers' } : {};
   const usual: Asked = {
-    // Bytes of a tunnel have no path to be known by.
-    host: `${protocol === 'tunnel' ? line.name : 'a'}.${DOMAIN[protocol]}`,
+    host: `${isTunnel(protocol) ? line.name : 'a'}.${DOMAIN[protocol]}`,
     method: protocol === 'grpc' ? 'POST' : 'GET',
     target: `/${tagOf(line, protocol)}`,
     fields,
     sized: false,
     messages: protocol === 'tunnel' ? ['\u0000\u0001\u0002 neither TLS nor HTTP', ' and more'] : ['hello', 'again'],
-    agent: protocol === 'tunnel' ? 'tunneller' : 'researcher',
+    agent: isTunnel(protocol) ? 'tunneller' : 'researcher',
     ...(protocol === 'grpc' ? { body: [grpcMessage('a question')] } : {}),
   };
   return { ...usual, ...line.ask?.(usual, protocol) };
@@ -266,10 +287,10 @@ async function rowsOf({ weir, otlp }: Watched): Promise<readonly Row[]> {
 
 /** Whether a row is of a cell: by its path, and where bytes have none by its host. */
 function isOf({ host, path }: Row, line: Case, protocol: Protocol): boolean {
-  if (protocol !== 'tunnel') return new RegExp(`^/${tagOf(line, protocol)}(?:[/?]|$)`).test(path ?? '');
+  if (!isTunnel(protocol)) return new RegExp(`^/${tagOf(line, protocol)}(?:[/?]|$)`).test(path ?? '');
   if ((path ?? '') !== '') return false;
   // What stands in for a secret in a host name is different in every state directory.
-  if (line.name === 'host') return /^redacted-\w+\.opaque\.test$/.test(host);
+  if (line.name === 'host') return new RegExp(`^redacted-\\w+\\.${DOMAIN[protocol]}$`).test(host);
   return host === (line.internal === true ? 'localhost' : asking(line, protocol).host);
 }
 
@@ -299,7 +320,7 @@ describe('parity: the same verdict in every protocol and mode, and what becomes 
             verdict: 'allow',
             redact: 'as-is',
             enforce: 'as-is',
-            ask: () => ({ agent: protocol === 'tunnel' ? 'tunneller' : agent }),
+            ask: () => ({ agent: isTunnel(protocol) ? 'tunneller' : agent }),
           };
           await play(lane, line, protocol);
         }

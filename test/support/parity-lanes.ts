@@ -7,8 +7,8 @@ import { connectTo, credentials } from './agent.ts';
 import { dial, secure } from './origins.ts';
 import type { ParityOrigin } from './parity-origin.ts';
 
-/** How an agent speaks. `sse` and `grpc` are what flows over `http1` and `http2`. */
-export type Protocol = 'plain' | 'http1' | 'http2' | 'ws' | 'wss' | 'sse' | 'grpc' | 'tunnel';
+/** How an agent speaks. `sse` and `grpc` are what flows over `http1` and `http2`; `sealed` is HTTP/1.1 in TLS that is not read. */
+export type Protocol = 'plain' | 'http1' | 'http2' | 'ws' | 'wss' | 'sse' | 'grpc' | 'sealed' | 'tunnel';
 
 /** One thing an agent does. */
 export interface Asked {
@@ -49,6 +49,8 @@ export interface Lane {
   readonly origin: ParityOrigin;
   /** Certificate to trust. */
   readonly ca: string;
+  /** That of the origin itself. */
+  readonly originCa: string;
   /** Port of the Weir; absent = straight. */
   readonly proxy?: number;
 }
@@ -73,7 +75,8 @@ const authority = ({ host, port }: Asked): string => (port === undefined ? host 
 
 /** A socket on which the origin (or Weir in its place) is spoken to. */
 async function reach(lane: Lane, { host, port, agent, servername = host }: Asked, protocol: Protocol): Promise<Socket> {
-  const { origin, proxy, ca } = lane;
+  const { origin, proxy } = lane;
+  const ca = protocol === 'sealed' ? lane.originCa : lane.ca;
   const alpn = [protocol === 'http2' || protocol === 'grpc' ? 'h2' : 'http/1.1'];
   const encrypted = protocol !== 'plain' && protocol !== 'ws';
   if (proxy === undefined) {

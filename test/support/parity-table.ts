@@ -52,7 +52,7 @@ export interface Case {
 
 const REQUESTS = ['plain', 'http1', 'http2'] as const;
 const HEADS = [...REQUESTS, 'ws', 'wss', 'sse', 'grpc'] as const;
-const ALL = [...HEADS, 'tunnel'] as const;
+const ALL = [...HEADS, 'sealed', 'tunnel'] as const;
 const SOCKETS = ['ws', 'wss'] as const;
 
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -431,6 +431,15 @@ export const TABLE: readonly Case[] = [
     rule: 'opaque-protocol',
     redact: 'as-is',
     enforce: 'cut',
+  },
+  {
+    name: 'unread',
+    protocols: ['sealed'],
+    ask: ({ target }) => ({ ...post(text, JSON_TYPE), target: `${target}/${SECRET}` }),
+    say: saying(SECRET),
+    verdict: 'allow',
+    redact: 'as-is',
+    enforce: 'as-is',
   },
   {
     name: 'message',
