@@ -5,10 +5,12 @@ import { leakParts } from './collector-leaks.ts';
 import type { Policies } from './collector-policies.ts';
 import type { Scanning } from './collector-scan.ts';
 import type { Shown } from './collector-shown.ts';
+import { isStopped } from './collector-stopped.ts';
 import type { Config } from './config/schema.ts';
 import type { ScanBudget } from './content/budget.ts';
 import type { Accounts } from './inspect/account.ts';
 import { addressInspector } from './inspect/address.ts';
+import { http3Inspector, withoutHttp3 } from './inspect/alt-svc.ts';
 import type { Baseline } from './inspect/baseline-contract.ts';
 import type { Categories } from './inspect/categories.ts';
 import { createFingerprints } from './inspect/credential.ts';
@@ -127,6 +129,7 @@ export function compileStages(inputs: StageInputs): CompiledStages {
     }),
     ...leaks.inspectors,
     addressInspector({ internal: config.destinations.internal }),
+    http3Inspector(),
     ...limits,
     ...policies,
   ];
@@ -184,24 +187,14 @@ export function compileStages(inputs: StageInputs): CompiledStages {
       shownHost: shown.host,
     }),
     reading: inputs.reading,
+    // A client that follows the offer is gone (product.md, HTTP/3).
+    withdraw: ({ ruling, responseFields }) =>
+      ruling.mode === 'enforce' && responseFields !== undefined ? withoutHttp3(responseFields) : undefined,
     stopped: (agent) => overrides.everyoneStopped || isStopped(agent, overrides.stopped, keys.configKey, config.agent),
     ...(inputs.unrecorded === undefined ? {} : { unrecorded: inputs.unrecorded }),
     normalise: (authority, scheme) =>
       parseAuthority(authority, scheme === 'tcp' ? undefined : scheme === 'https' ? 443 : 80),
   };
-}
-
-/** By name, or by the glob that rules it; stopping the default agent does not stop every name nobody configured. */
-function isStopped(
-  agent: string,
-  stopped: ReadonlySet<string>,
-  configKey: (agent: string) => string,
-  defaultAgent: string,
-): boolean {
-  if (stopped.size === 0) return false;
-  if (stopped.has(agent)) return true;
-  const key = configKey(agent);
-  return key !== defaultAgent && stopped.has(key);
 }
 
 /** Whose account a readable request uses (product.md §6). A CONNECT says nothing of it. */

@@ -137,6 +137,10 @@ function cutOut(text: string, cuts: readonly Cut[]): string {
 export function responseHead(exchange: LiveExchange): HeadEdits | undefined | 'refuse' {
   const before = exchange.findings.length;
   inspect(exchange, 'response', {});
-  if (exchange.findings.length === before) return undefined;
-  return judge(exchange) ? editsOf(exchange, exchange.responseFields ?? [], before) : 'refuse';
+  const withdrawn = exchange.stages.withdraw?.(exchange);
+  if (exchange.findings.length > before && !judge(exchange)) return 'refuse';
+  const fields = exchange.responseFields ?? [];
+  const cut = exchange.findings.length === before ? undefined : editsOf(exchange, fields, before);
+  if (withdrawn === undefined) return cut;
+  return { ...cut, values: new Map([...withdrawn, ...(cut?.values ?? [])]) };
 }

@@ -129,6 +129,8 @@ export interface Stages {
   readonly content?: ContentStage;
   /** Absent = no application protocol is read. */
   readonly reading?: ReadingStage;
+  /** New values of response fields that must not go on as they are, whatever was found. Absent = none ever. */
+  withdraw?(exchange: Exchange): ReadonlyMap<number, string> | undefined;
   /** The agent was stopped with `weir mode A stop`. */
   stopped(agent: string): boolean;
   /** `store.required` and nothing can be recorded now: nothing may go out either. Absent = never asked. */
