@@ -29,6 +29,8 @@ const RESTART_MS = 1000;
 const GRACE_MS = 400;
 /** The same for one that answers: as long as DuckDB may take on a busy disk. */
 const BUSY_MS = 15_000;
+/** The same for one that has not said yet that it takes records. */
+const STARTING_MS = 1500;
 
 interface Call {
   readonly resolve: (value: unknown) => void;
@@ -278,7 +280,8 @@ class Client implements RecorderClient {
     worker.ref();
     await new Promise<void>((resolve) => {
       this.#gone = resolve;
-      this.#patience = setTimeout(resolve, deadlineMs + GRACE_MS);
+      // One that is still starting may be opening the database, and can say so only when its modules are there.
+      this.#patience = setTimeout(resolve, deadlineMs + (this.#accepting ? GRACE_MS : STARTING_MS));
       // Before it accepts, the thread keeps what arrives and takes it in order.
       this.#accepting = true;
       this.#flush(false, true);
