@@ -28,7 +28,9 @@ const WINDOW = 128 << 10;
 const CARRY = 20_480;
 /** Read again before that, for what an expression looks at in front of a match. */
 const CONTEXT = 1024;
-const FIRST = 2048;
+/** A small body shares what Node sets aside for small buffers. */
+const FIRST = 256;
+const EMPTY = Buffer.alloc(0);
 
 /** Base64 and its alphabets: a window must not begin in the middle of a group of four. */
 export const LETTER = new Uint8Array(256);
@@ -41,7 +43,7 @@ for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
  */
 export class Window {
   readonly #options: WindowOptions;
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = EMPTY;
   #length = 0;
   /** Offset of the window's first byte in the body. */
   #base = 0;
@@ -98,7 +100,7 @@ export class Window {
   /** Looks at what is left and tells all. */
   finish(): BodyScanned {
     if (this.#length > 0) this.#look(true);
-    this.#bytes = Buffer.alloc(0);
+    this.#bytes = EMPTY;
     this.#length = 0;
     return this.#tally.scanned;
   }

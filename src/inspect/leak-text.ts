@@ -64,6 +64,11 @@ export class HeadText {
   readonly #starts: number[] = [];
   readonly #kinds: number[] = [];
 
+  /** Nothing is new. */
+  get empty(): boolean {
+    return this.#length === 0;
+  }
+
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
   }

@@ -133,7 +133,7 @@ function headLeaks(
 
 /** Secrets that were cut into several values, when there is anything new among them. */
 function splitLeaks({ scan, rules }: LeakOptions, exchange: Exchange, text: HeadText, leaks: Leak[]): void {
-  if (text.bytes.length === 0) return;
+  if (text.empty) return;
   const { target, fields } = exchange.request;
   headPieces(PIECES, scan, target, fields);
   const { bytes } = PIECES;
@@ -155,9 +155,8 @@ function collect(
   what: 'request' | 'response',
   leaks: Leak[],
 ): Unread | undefined {
-  const { bytes } = text;
-  if (bytes.length === 0) return undefined;
-  const scanned = scan.scan(what, bytes);
+  if (text.empty) return undefined;
+  const scanned = scan.scan(what, text.bytes);
   for (const found of scanned.found) {
     const place = text.placeOf(found);
     const weight = rules.weigh(found, place.kind, exchange);

@@ -61,6 +61,8 @@ function merged(matches: readonly Match[]): Match[] {
  * @returns by start, then data before injections.
  */
 export function resolve(matches: readonly Match[]): readonly Match[] {
+  // Nearly all texts have none, and these are most of what is scanned.
+  if (matches.length === 0) return matches;
   const data = merged(matches.filter((match) => match.pattern.kind !== 'injection'));
   const injections = merged(matches.filter((match) => match.pattern.kind === 'injection'));
   return [...data, ...injections].sort((a, b) => a.start - b.start);

@@ -1,6 +1,6 @@
 import { createSegments, type Decoded } from './offsets.ts';
 import { close, fromBase64, isText, keep, keepText, PRINTABLE, SIX_BITS, START, type Writer } from './stretches.ts';
-import { type Wasm, wasmOf } from './wasm-memory.ts';
+import { wasmOf } from './wasm-memory.ts';
 
 /**
  * Decodes the runs of base64, base32 and hex in a text into one buffer. Of what they decode to only text is kept: a run that begins like
@@ -232,15 +232,11 @@ const OPERATIONS: readonly ((writer: Writer, bytes: Uint8Array, from: number, to
   pairs,
 ];
 
-/** The module finds the places and leaves out what cannot leave text. False = there are more than it has room for. */
-function decodeWith(wasm: Wasm, writer: Writer, bytes: Uint8Array): boolean {
-  wasm.read(bytes);
-  const count = wasm.call.runs(bytes.length);
-  const { list } = wasm;
+/** The module found the places and left out what cannot leave text. */
+function decodeWith(list: Uint32Array, count: number, writer: Writer, bytes: Uint8Array): void {
   for (let i = 0; i < count && !writer.full; i += 3) {
     OPERATIONS[list[i] as number]?.(writer, bytes, list[i + 1] as number, list[i + 2] as number);
   }
-  return count >= 0;
 }
 
 /**
@@ -253,9 +249,18 @@ export function decodeRuns(
   limit: number,
   plain = false,
 ): (Decoded & { readonly full: boolean }) | undefined {
-  const writer: Writer = { out: new Uint8Array(0), length: 0, limit, full: false, segments: createSegments() };
+  // Shorter than any run.
+  if (bytes.length < LEAST_BASE64) return undefined;
   const wasm = plain ? undefined : wasmOf();
-  if (!wasm?.takes(bytes) || !decodeWith(wasm, writer, bytes)) decodePlainly(writer, bytes);
+  let count = -1;
+  if (wasm?.takes(bytes)) {
+    wasm.read(bytes);
+    count = wasm.call.runs(bytes.length);
+    if (count === 0) return undefined;
+  }
+  const writer: Writer = { out: new Uint8Array(0), length: 0, limit, full: false, segments: createSegments() };
+  if (wasm === undefined || count < 0) decodePlainly(writer, bytes);
+  else decodeWith(wasm.list, count, writer, bytes);
   if (writer.length === 0 && !writer.full) return undefined;
   return { bytes: writer.out.subarray(0, writer.length), segments: writer.segments, full: writer.full };
 }
