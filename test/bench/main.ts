@@ -3,6 +3,7 @@ import { cpus, loadavg } from 'node:os';
 import { startWeir } from '../support/weir.ts';
 import { reportDetection } from './detection.ts';
 import { exportLines } from './export.ts';
+import { heldLines } from './held.ts';
 import { compare, generate, median, NONE, QUICK, type Rate, ROUNDS, SECONDS, type Subject } from './measure.ts';
 import { monthLines } from './month-lines.ts';
 import type { BulkResult, Latencies, Road, Task } from './plan.ts';
@@ -222,6 +223,7 @@ async function main(): Promise<void> {
   lines.push(...monthLines());
   lines.push(...(await replayLines(QUICK ? 50_000 : 1_000_000)));
   lines.push(...(await exportLines(QUICK)));
+  lines.push(...(await heldLines(QUICK)));
   const world = await openWorld();
   const versions = [
     `Node ${process.version}`,
