@@ -108,6 +108,16 @@ type Attributes = { key: string; value: Record<string, unknown> }[];
 const flat = (attributes: Attributes = []): Record<string, unknown> =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, Object.values(value)[0]]));
 
+/** A line of the file; undefined while it is being written, which may look like its end. */
+// biome-ignore lint/suspicious/noExplicitAny: OTLP/JSON as it comes
+function whole(line: string): any {
+  try {
+    return line === '' ? undefined : JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Everything the file exporter wrote. */
 function arrived(file: string): Arrived {
   const all: Arrived = { spans: [], metrics: new Set(), logs: [], resources: [] };
@@ -118,8 +128,8 @@ function arrived(file: string): Arrived {
     return all;
   }
   for (const line of text.split('\n')) {
-    if (line === '' || !line.endsWith('}')) continue;
-    const body = JSON.parse(line);
+    const body = whole(line);
+    if (body === undefined) continue;
     for (const { resource, scopeSpans, scopeMetrics, scopeLogs } of [
       ...(body.resourceSpans ?? []),
       ...(body.resourceMetrics ?? []),
