@@ -239,7 +239,13 @@ describe('our spans, metrics and logs through a real Collector', { skip: NO_COLL
   it('a Collector that comes late gets everything', async () => {
     const { parts, close } = await through(60);
     try {
-      await eventually(() => arrived(parts.file).spans.length >= 60, 'all spans are there', 60_000);
+      await eventually(() => arrived(parts.file).spans.length >= 60, 'all spans are there', 60_000).catch(
+        async (error: unknown) => {
+          const { telemetry, tally } = (await parts.weir.status()) as unknown as Record<string, unknown>;
+          const known = JSON.stringify({ arrived: arrived(parts.file).spans.length, telemetry, tally });
+          throw new Error(`${(error as Error).message}; ${known}; ${parts.weir.logs().slice(-2000)}`);
+        },
+      );
       assert.equal(arrived(parts.file).spans.length, 60);
     } finally {
       await close();
