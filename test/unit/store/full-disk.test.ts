@@ -145,7 +145,9 @@ test('tables with a PRIMARY KEY lose it when they are opened, and nothing else',
   }
   await old.run('INSERT INTO meta FROM kept');
   await old.run("INSERT INTO agents VALUES ('researcher', now(), now(), 3, NULL, true)");
-  await old.run(`INSERT INTO destinations VALUES ('researcher', 'h', 443, now(), now(), 3, 1, 2, ['GET'], 'accepted', NULL, NULL)`);
+  await old.run(
+    `INSERT INTO destinations VALUES ('researcher', 'h', 443, now(), now(), 3, 1, 2, ['GET'], 'accepted', NULL, NULL)`,
+  );
   old.close();
   const store = await open(t, dir);
   assert.deepEqual(store.problems(), []);
