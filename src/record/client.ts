@@ -130,7 +130,9 @@ class Client implements RecorderClient {
         return;
       case 'ack':
         this.#backlog.acknowledge(message.batch);
-        if (this.#backlog.pending >= BATCH || this.#closing) this.#flush(!this.#closing);
+        // Without a timer, what waits was held up by the window alone: nobody else would send it.
+        if (this.#timer === undefined || this.#closing) this.#flush(false);
+        else if (this.#backlog.pending >= BATCH) this.#flush(true);
         return;
       case 'ready':
         this.#settleReady({ baseline: message.baseline, endpoint: message.endpoint, problems: message.problems });

@@ -311,3 +311,34 @@ test('what is asked of the store while it is being opened is answered when it is
   assert.deepEqual([recent, baseline.agents], [[], []]);
   await client.shutdown(3000);
 });
+
+test('what waited for a slow recorder goes on when that has caught up, without a record behind it', async (context) => {
+  const directory = stateDir(context);
+  const entry = join(directory, 'slow.mjs');
+  // Takes everything, and tells so only when the traffic has been quiet for a while.
+  writeFileSync(
+    entry,
+    `import { parentPort } from 'node:worker_threads';
+     let last = 0;
+     let timer;
+     parentPort.on('message', (message) => {
+       if (message.type === 'shutdown') { parentPort.postMessage({ type: 'bye' }); parentPort.close(); }
+       if (message.type !== 'records') return;
+       parentPort.postMessage({ type: 'log', level: 'info', event: 'took', fields: { batch: message.batch } });
+       last = message.batch;
+       clearTimeout(timer);
+       timer = setTimeout(() => { for (let i = 1; i <= last; i++) parentPort.postMessage({ type: 'ack', batch: i }); }, 300);
+     });
+     parentPort.postMessage({ type: 'accepting', batch: 0 });`,
+  );
+  const { run, lines } = start(context, directory, { worker: new URL(`file://${entry}`) });
+  const taken = (): number => lines.filter((line) => line.includes(' took ')).length;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  // One batch each, until the window is full: the rest waits.
+  for (let i = 0; i < 24; i++) {
+    run(1);
+    await new Promise((resolve) => setTimeout(resolve, 15));
+  }
+  assert.ok(taken() <= 16, String(taken()));
+  await until(() => taken() >= 17, 'what waited has been sent');
+});
