@@ -93,9 +93,9 @@ class RunBook implements Runs {
     };
     this.#compile(run);
     this.#live.set(run.id, run);
-    this.#secrets();
-    this.#changed();
     try {
+      this.#secrets();
+      this.#changed();
       run.port = await this.#house.listener.open({
         address: LOOPBACK,
         port: request.port ?? 0,
@@ -108,7 +108,10 @@ class RunBook implements Runs {
       this.#changed();
       throw bindError(error, request.port);
     }
-    return { opened: this.#opened(run, run.port.port), gone: () => void this.#close(run, undefined) };
+    return {
+      opened: this.#opened(run, run.port.port),
+      gone: () => void this.#close(run, undefined).catch(() => undefined),
+    };
   }
 
   direct(id: string, seen: readonly DirectSeen[]): void {

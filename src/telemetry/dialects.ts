@@ -1,6 +1,5 @@
 import type { LlmFacts } from '../model/llm.ts';
 import type { ExchangeRecord } from '../model/record.ts';
-import { ATTR } from './semconv.ts';
 import type { SpanShape } from './shape.ts';
 import type { Put } from './span.ts';
 
@@ -20,9 +19,8 @@ function putStrathon(put: Put, record: ExchangeRecord): void {
   put('strathon.agent.id', record.agent);
   put('gen_ai.agent.name', record.agent);
   put('gen_ai.agent.id', record.agent);
-  const deciding = record.findings.find(({ disposition }) => disposition === 'block');
-  if (record.action !== 'block' || record.mode === 'monitor') return;
-  put(`${ATTR.STRATHON_POLICY_NAME.replace(/name$/, 'id')}`, deciding?.rule);
+  if (record.action !== 'block') return;
+  put('strathon.policy.id', record.findings.find(({ disposition }) => disposition === 'block')?.rule);
 }
 
 /** Arize OpenInference, `semantic_conventions.md`. */
@@ -60,7 +58,7 @@ function putLangfuse(put: Put, { llm, mcp, agent }: ExchangeRecord): void {
   const cached = cacheRead ?? 0;
   // Langfuse adds the details up: what came from the cache is not in `input` there.
   const usage = {
-    ...(input === undefined ? {} : { input: input - cached }),
+    ...(input === undefined ? {} : { input: Math.max(0, input - cached) }),
     ...(output === undefined ? {} : { output }),
     ...(cacheRead === undefined ? {} : { input_cached_tokens: cached }),
   };
