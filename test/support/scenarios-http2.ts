@@ -110,7 +110,7 @@ const get: Http2Scenario = {
       'x-z',
       '2',
       'alt-svc',
-      'h3=":443"',
+      'h2=":443"',
     ]);
     stream.end('body');
   },
