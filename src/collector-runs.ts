@@ -108,10 +108,8 @@ class RunBook implements Runs {
       this.#changed();
       throw bindError(error, request.port);
     }
-    return {
-      opened: this.#opened(run, run.port.port),
-      gone: () => void this.#close(run, undefined).catch(() => undefined),
-    };
+    const gone = (): void => void this.#close(run, undefined).catch(() => undefined);
+    return { opened: this.#opened(run, run.port.port), gone };
   }
 
   direct(id: string, seen: readonly DirectSeen[]): void {
