@@ -86,6 +86,9 @@ describe('W14, W15: a thousand slow agents', () => {
     });
     try {
       const { weir } = fortress;
+      // What the first exchanges load (patterns, their engine) is not held for anybody.
+      await stillServes(fortress);
+      await new Promise((resolve) => setTimeout(resolve, 1500));
       const rss = await weir.rss();
       const deaf = await Promise.all(
         Array.from({ length: 20 }, async () => {

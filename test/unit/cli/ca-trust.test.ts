@@ -321,7 +321,10 @@ describe('clients that had refused the CA', () => {
       assert.deepEqual((await weir.status()).exceptions, []);
       const reading = await https(weir, 'https://good.test/', { agent: 'pinned', ca: await weir.ca() });
       assert.equal(reading.status, 200, 'what it meets now is our certificate');
-      const audit = await weir.query("SELECT message FROM audit WHERE rule = 'ca-trust'");
+      const audit = await eventually(async () => {
+        const rows = await weir.query("SELECT message FROM audit WHERE rule = 'ca-trust'");
+        return rows.length > 0 && rows;
+      }, 'the audit row');
       assert.deepEqual(audit, [{ message: 'the CA is trusted by this machine; clients that had refused it: 1' }]);
     } finally {
       await weir.stop();
